@@ -9,7 +9,7 @@ use crate::{
     error::{Outcome, until},
     jobs::Pool,
     numbers::float,
-    part::{Part, Role, Work},
+    part::{HandlerBehaviour, Part, Role},
     servers::RedisServer,
 };
 
@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 const LOOK_EVERY: Duration = Duration::from_millis(3);
 
 /// Lets `workers` processes work on the `jobs` jobs that are queued.
-pub async fn drained(redis: &RedisServer, pool: &Pool, work: Work, workers: usize, jobs: usize) -> Outcome<Drained> {
+pub async fn drained(redis: &RedisServer, pool: &Pool, work: HandlerBehaviour, workers: usize, jobs: usize) -> Outcome<Drained> {
     let client = pool.client(&redis.url())?;
     let mut conn = redis.conn();
     let mut parts = started(&redis.url(), pool, work, workers).await?;
@@ -41,7 +41,7 @@ pub async fn drained(redis: &RedisServer, pool: &Pool, work: Work, workers: usiz
 }
 
 /// Workers that wait for the word to begin.
-pub async fn started(redis: &str, pool: &Pool, work: Work, workers: usize) -> Outcome<Vec<Part>> {
+pub async fn started(redis: &str, pool: &Pool, work: HandlerBehaviour, workers: usize) -> Outcome<Vec<Part>> {
     let mut parts = Vec::new();
     for _ in 0..workers {
         parts.push(Part::start(&Role::Worker { redis: redis.to_owned(), pool: *pool, work }).await?);

@@ -64,7 +64,7 @@ pub struct Cost {
 
 /// One thing that was measured once a round.
 #[derive(Debug, Serialize)]
-pub struct Row {
+pub struct Measurement {
     scenario: &'static str,
     name: String,
     unit: Unit,
@@ -75,7 +75,7 @@ pub struct Row {
     redis_us: Vec<f64>,
 }
 
-impl Row {
+impl Measurement {
     fn of(&self, field: Field) -> f64 {
         median(match field {
             Field::Value => &self.samples,
@@ -109,7 +109,7 @@ pub struct Goal {
 /// All that was measured in a run.
 #[derive(Debug, Default, Serialize)]
 pub struct Report {
-    rows: Vec<Row>,
+    rows: Vec<Measurement>,
     goals: Vec<Goal>,
     remarks: Vec<String>,
     #[serde(skip)]
@@ -138,7 +138,7 @@ impl Report {
         let place = self.rows.iter().position(|row| row.scenario == scenario && row.name == name);
         let place = place.unwrap_or_else(|| {
             let (samples, worker_us, redis_us) = Default::default();
-            self.rows.push(Row { scenario, name: name.to_owned(), unit, samples, worker_us, redis_us });
+            self.rows.push(Measurement { scenario, name: name.to_owned(), unit, samples, worker_us, redis_us });
             self.rows.len() - 1
         });
         let row = &mut self.rows[place];
@@ -152,7 +152,7 @@ impl Report {
         self.row(name).map_or(f64::NAN, |row| row.of(field))
     }
 
-    fn row(&self, name: &str) -> Option<&Row> {
+    fn row(&self, name: &str) -> Option<&Measurement> {
         let named = || self.rows.iter().filter(|row| row.name == name);
         named().find(|row| row.scenario == self.scenario).or_else(|| named().next())
     }

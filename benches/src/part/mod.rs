@@ -38,7 +38,7 @@ pub enum Role {
         /// How.
         pool: Pool,
         /// What its handlers do.
-        work: Work,
+        work: HandlerBehaviour,
     },
     /// Takes and acknowledges jobs with the smallest scripts that lease them.
     BareDrain {
@@ -58,7 +58,7 @@ pub enum Role {
     /// A part of a deployment: the same as that of `perch`, with the queues of `pool` beside the configured ones.
     Deployment {
         /// Which.
-        duty: Duty,
+        duty: DeploymentRole,
         /// Where Redis is.
         redis: String,
         /// Where Postgres is.
@@ -70,7 +70,7 @@ pub enum Role {
 
 /// What handlers do.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub enum Work {
+pub enum HandlerBehaviour {
     /// Nothing.
     Nothing,
     /// Wait for so many milliseconds.
@@ -83,7 +83,7 @@ pub enum Work {
 
 /// What a part of a deployment does.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub enum Duty {
+pub enum DeploymentRole {
     /// All pools.
     Pools,
     /// The scheduler.

@@ -35,7 +35,7 @@ const AWAY: [u64; 3] = [1, 5, 50];
 const ACCOUNT: &str = "main";
 
 pub async fn run(bench: &Bench, report: &mut Report) -> Outcome {
-    let scene = Scene::set(bench).await?;
+    let scene = DistantServers::set(bench).await?;
     for ms in AWAY {
         let away = Duration::from_millis(ms);
         for _ in bench.rounds() {
@@ -64,7 +64,7 @@ pub async fn run(bench: &Bench, report: &mut Report) -> Outcome {
 }
 
 /// Servers behind gates, and a client and a worker on the far side.
-struct Scene {
+struct DistantServers {
     redis: RedisServer,
     near: Client,
     far: Client,
@@ -89,7 +89,7 @@ fn by_way_of(url: &str, gate: &Gate) -> Outcome<String> {
     Ok(url.to_string())
 }
 
-impl Scene {
+impl DistantServers {
     async fn set(bench: &Bench) -> Outcome<Self> {
         let redis = RedisServer::start().await?;
         let database = Database::empty(bench.database.as_deref()).await?;
@@ -167,7 +167,7 @@ impl Scene {
         self.redis.wipe().await?;
         let runtime = bots().worker(&self.settings, &self.store, &self.far).map_err(BenchError::setup)?;
         let name = QueueName::from_static("pending_posts");
-        let working = Working::start(runtime, name.clone());
+        let working = RunningWorker::start(runtime, name.clone());
         let queue =
             self.near.queues().get(&name).cloned().ok_or_else(|| BenchError::Setup("no queue of posts".into()))?;
         let (mut times, mut before) = (Vec::new(), 0);
@@ -206,7 +206,7 @@ impl Scene {
                 .map_err(BenchError::setup)?;
         let queue = crate::jobs::first(&near)?;
         let (began, asked) = (Instant::now(), self.to_redis.trips());
-        let working = Working::start(runtime, queue.name().clone());
+        let working = RunningWorker::start(runtime, queue.name().clone());
         until("the queue to be empty", Duration::from_secs(300), Duration::from_millis(2), || async {
             let stats = queue.stats().await?;
             Ok(stats.waiting() + stats.running == 0)
@@ -234,12 +234,12 @@ fn post(text: &str) -> PublishPost {
 }
 
 /// A worker of this process.
-struct Working {
+struct RunningWorker {
     task: JoinHandle<Outcome>,
     stop: CancellationToken,
 }
 
-impl Working {
+impl RunningWorker {
     fn start(runtime: Runtime, queue: QueueName) -> Self {
         let stop = CancellationToken::new();
         let stopped = stop.clone();

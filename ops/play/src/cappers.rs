@@ -7,7 +7,7 @@ use perch_sandbox::{AccountStanding, Draw, slate::GAMES};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Draft, Refers, Sheet, What,
+    ActKind, Draft, PostReference, Sheet,
     bets::{Bet, Ticket, on_games, parlay, post},
 };
 
@@ -129,7 +129,7 @@ pub(crate) fn write(sheet: &mut Sheet, accounts: &[String], draw: &mut Draw) -> 
         .iter()
         .zip([(AccountStanding::Suspended, Noise::Suspended), (AccountStanding::Protected, Noise::Protected)])
     {
-        day.sheet.add(Duration::from_secs(1), What::Stand { account: account.clone(), standing });
+        day.sheet.add(Duration::from_secs(1), ActKind::Stand { account: account.clone(), standing });
         let text = day.ticket();
         day.noise(Duration::from_secs(FIRST), account, noise, Draft { text, ..Draft::default() });
     }
@@ -238,7 +238,7 @@ impl Day<'_> {
     fn taken_back(&mut self, at: Duration, account: &str) {
         let text = (*self.draw.pick(&CHATTER)).to_owned();
         let key = self.noise(at, account, Noise::Deleted, Draft { text, ..Draft::default() });
-        self.sheet.add(at, What::Withdraw { key });
+        self.sheet.add(at, ActKind::Withdraw { key });
     }
 
     /// A reply, a repost or a quote of a post of the day.
@@ -254,15 +254,15 @@ impl Day<'_> {
             // A reply may well be a pick; it is left out all the same.
             (84..=89, Some((key, _)), _) => {
                 let text = self.ticket();
-                let draft = Draft { text, refers: Refers::Reply(*key), ..Draft::default() };
+                let draft = Draft { text, refers: PostReference::Reply(*key), ..Draft::default() };
                 self.noise(at, account, Noise::Reply, draft);
             }
             (90..=95, _, false) => {
-                let refers = Refers::Retweet(self.draw.pick(&others).0);
+                let refers = PostReference::Retweet(self.draw.pick(&others).0);
                 self.noise(at, account, Noise::Repost, Draft { refers, ..Draft::default() });
             }
             (_, _, false) => {
-                let refers = Refers::Quote(self.draw.pick(&others).0);
+                let refers = PostReference::Quote(self.draw.pick(&others).0);
                 let text = (*self.draw.pick(&REMARKS)).to_owned();
                 self.noise(at, account, Noise::Quote, Draft { text, refers, ..Draft::default() });
             }
@@ -309,7 +309,7 @@ mod tests {
         assert!(pictured > 2, "{pictured} pictures");
         for plan in plans.iter().filter(|plan| matches!(plan.meaning, Meaning::Noise(Noise::Recap))) {
             let draft = sheet.acts.iter().find_map(|act| match &act.what {
-                What::Publish { key, draft, .. } if *key == plan.key => Some(draft),
+                ActKind::Publish { key, draft, .. } if *key == plan.key => Some(draft),
                 _ => None,
             });
             let text = &draft.expect("it is on the sheet").text;

@@ -12,7 +12,7 @@ use crate::{
     incident::{Incident, schedule},
     journal::{Journal, Server, now_ms},
     operator::Operator,
-    proxy::{Lines, Proxy, Ways, Weather},
+    proxy::{Direction, LinkState, Proxy, ServerLinks},
     servers::{PostgresPair, RedisPair, Signal},
 };
 
@@ -24,7 +24,7 @@ pub struct Breaker {
     /// The processes.
     pub fleet: Fleet,
     /// The ways of this process.
-    pub direct: Arc<Lines>,
+    pub direct: Arc<ServerLinks>,
     /// The outside world.
     pub sandbox: SandboxState,
     /// Redis.
@@ -46,7 +46,7 @@ pub struct Breaker {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Kind {
+enum FaultClass {
     KillWorker,
     TerminateWorker,
     FreezeWorker,
@@ -60,18 +60,18 @@ enum Kind {
     Sandbox,
 }
 
-const KINDS: [(u64, Kind); 11] = [
-    (16, Kind::KillWorker),
-    (8, Kind::TerminateWorker),
-    (8, Kind::FreezeWorker),
-    (3, Kind::KillOther),
-    (1, Kind::TerminateOther),
-    (2, Kind::KillRedis),
-    (2, Kind::RestartRedis),
-    (2, Kind::StopPostgres),
-    (1, Kind::RestartPostgres),
-    (16, Kind::Network),
-    (24, Kind::Sandbox),
+const KINDS: [(u64, FaultClass); 11] = [
+    (16, FaultClass::KillWorker),
+    (8, FaultClass::TerminateWorker),
+    (8, FaultClass::FreezeWorker),
+    (3, FaultClass::KillOther),
+    (1, FaultClass::TerminateOther),
+    (2, FaultClass::KillRedis),
+    (2, FaultClass::RestartRedis),
+    (2, FaultClass::StopPostgres),
+    (1, FaultClass::RestartPostgres),
+    (16, FaultClass::Network),
+    (24, FaultClass::Sandbox),
 ];
 
 /// An append-only file that is written every second may be two seconds behind, says its documentation.
@@ -103,14 +103,14 @@ impl Breaker {
         Ok(())
     }
 
-    async fn inflict(&mut self, kind: Kind, healing: &mut JoinSet<()>) -> Result<(), RigError> {
+    async fn inflict(&mut self, kind: FaultClass, healing: &mut JoinSet<()>) -> Result<(), RigError> {
         match kind {
-            Kind::KillWorker => self.kill_a_worker(),
-            Kind::TerminateWorker => self.hit(&WORKERS, "SIGTERM of a worker", |slot, _| slot.terminate()),
-            Kind::FreezeWorker => self.freeze(healing),
-            Kind::KillOther => self.hit(&OTHERS, "SIGKILL of API or scheduler", Slot::kill),
-            Kind::TerminateOther => self.hit(&OTHERS, "SIGTERM of API or scheduler", |slot, _| slot.terminate()),
-            Kind::KillRedis => {
+            FaultClass::KillWorker => self.kill_a_worker(),
+            FaultClass::TerminateWorker => self.hit(&WORKERS, "SIGTERM of a worker", |slot, _| slot.terminate()),
+            FaultClass::FreezeWorker => self.freeze(healing),
+            FaultClass::KillOther => self.hit(&OTHERS, "SIGKILL of API or scheduler", Slot::kill),
+            FaultClass::TerminateOther => self.hit(&OTHERS, "SIGTERM of API or scheduler", |slot, _| slot.terminate()),
+            FaultClass::KillRedis => {
                 let from = now_ms() - BEHIND_MS;
                 let unseen = self.look_away();
                 self.redis.kill();
@@ -120,7 +120,7 @@ impl Breaker {
                 self.redis.bring_up().await?;
                 self.look_again(unseen).await?;
             }
-            Kind::RestartRedis => {
+            FaultClass::RestartRedis => {
                 let unseen = self.look_away();
                 self.redis.shut_down().await;
                 self.journal.fault("restart of Redis");
@@ -128,20 +128,20 @@ impl Breaker {
                 self.redis.bring_up().await?;
                 self.look_again(unseen).await?;
             }
-            Kind::StopPostgres => {
+            FaultClass::StopPostgres => {
                 self.postgres.stop(Signal::Quit).await;
                 self.journal.fault("immediate stop of Postgres");
                 self.pause(100, 3_000).await;
                 self.postgres.bring_up().await?;
             }
-            Kind::RestartPostgres => {
+            FaultClass::RestartPostgres => {
                 self.postgres.stop(Signal::Interrupt).await;
                 self.journal.fault("restart of Postgres");
                 self.pause(100, 3_000).await;
                 self.postgres.bring_up().await?;
             }
-            Kind::Network => self.network(healing),
-            Kind::Sandbox => self.sandbox(),
+            FaultClass::Network => self.network(healing),
+            FaultClass::Sandbox => self.sandbox(),
         }
         Ok(())
     }
@@ -204,12 +204,12 @@ impl Breaker {
         let at = *self.dice.one_of(&(0..self.fleet.slots().len()).collect::<Vec<_>>());
         let way: fn(&Slot) -> &Proxy =
             if self.dice.chance(0.6) { |slot| &slot.lines.redis } else { |slot| &slot.lines.postgres };
-        let slow = Weather::Slow(Duration::from_millis(self.dice.between(20, 700)));
+        let slow = LinkState::Slow(Duration::from_millis(self.dice.between(20, 700)));
         let weather = self.dice.weighed(&[
             (3, None),
             (2, Some((slow, "network: delay"))),
-            (2, Some((Weather::Held, "network: nothing passes"))),
-            (2, Some((Weather::Swallowed(Ways::Both), "network: half-open"))),
+            (2, Some((LinkState::Held, "network: nothing passes"))),
+            (2, Some((LinkState::Swallowed(Direction::Both), "network: half-open"))),
         ]);
         let time = Duration::from_millis(self.dice.between(300, 7_000));
         let Some((weather, name)) = weather else {
@@ -222,7 +222,7 @@ impl Breaker {
         let fleet = self.fleet.clone();
         healing.spawn(async move {
             tokio::time::sleep(time).await;
-            way(&fleet.slots()[at]).set(Weather::Fair);
+            way(&fleet.slots()[at]).set(LinkState::Normal);
         });
     }
 

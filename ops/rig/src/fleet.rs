@@ -17,7 +17,7 @@ use perch_testkit::Machine;
 use crate::{
     error::RigError,
     journal::Journal,
-    proxy::{Lines, Weather},
+    proxy::{LinkState, ServerLinks},
     servers::{Signal, free_port, log_file, signal},
 };
 
@@ -49,7 +49,7 @@ pub struct Programs {
 
 /// What is meant to happen to a process at this moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum ProcessState {
     Runs,
     Frozen,
     /// It was told to end.
@@ -66,7 +66,7 @@ pub struct Slot {
     /// What it does.
     pub role: Role,
     /// Its ways to Redis and Postgres.
-    pub lines: Lines,
+    pub lines: ServerLinks,
     /// What it believes to run on.
     pub machine: Machine,
     /// Where it serves HTTP.
@@ -77,7 +77,7 @@ pub struct Slot {
 #[derive(Debug)]
 struct Inner {
     child: Option<Child>,
-    state: State,
+    state: ProcessState,
 }
 
 impl Slot {
@@ -112,14 +112,14 @@ impl Slot {
         let child = command.spawn().map_err(|source| RigError::Program { program, source })?;
         let mut inner = self.lock();
         inner.child = Some(child);
-        inner.state = State::Runs;
+        inner.state = ProcessState::Runs;
         Ok(())
     }
 
     /// Sends a signal, if the process runs as it should; answers its id.
-    fn strike(&self, with: Signal, then: State) -> Option<u32> {
+    fn strike(&self, with: Signal, then: ProcessState) -> Option<u32> {
         let mut inner = self.lock();
-        if inner.state != State::Runs {
+        if inner.state != ProcessState::Runs {
             return None;
         }
         let pid = inner.child.as_ref()?.id();
@@ -130,7 +130,7 @@ impl Slot {
 
     /// Kills it; it is started again.
     pub fn kill(&self, journal: &Journal) -> bool {
-        let pid = self.strike(Signal::Kill, State::Ending);
+        let pid = self.strike(Signal::Kill, ProcessState::Ending);
         if let Some(pid) = pid {
             journal.hit(pid);
         }
@@ -139,12 +139,12 @@ impl Slot {
 
     /// Asks it to end; it is started again.
     pub fn terminate(&self) -> bool {
-        self.strike(Signal::Term, State::Ending).is_some()
+        self.strike(Signal::Term, ProcessState::Ending).is_some()
     }
 
     /// Stops it in its tracks.
     pub fn freeze(&self, journal: &Journal) -> bool {
-        let pid = self.strike(Signal::Stop, State::Frozen);
+        let pid = self.strike(Signal::Stop, ProcessState::Frozen);
         if let Some(pid) = pid {
             journal.hit(pid);
         }
@@ -154,16 +154,16 @@ impl Slot {
     /// Lets it go on.
     pub fn thaw(&self) {
         let mut inner = self.lock();
-        if inner.state == State::Frozen
+        if inner.state == ProcessState::Frozen
             && let Some(child) = &inner.child
         {
             signal(child.id(), Signal::Continue);
-            inner.state = State::Runs;
+            inner.state = ProcessState::Runs;
         }
     }
 
     /// How it ended, if it has; and whether it had been told to.
-    fn ended(&self) -> Option<(u32, ExitStatus, State)> {
+    fn ended(&self) -> Option<(u32, ExitStatus, ProcessState)> {
         let mut inner = self.lock();
         let child = inner.child.as_mut()?;
         let pid = child.id();
@@ -204,10 +204,10 @@ impl Fleet {
             let slot = Slot {
                 name,
                 role,
-                lines: Lines::start(redis, postgres).await?,
+                lines: ServerLinks::start(redis, postgres).await?,
                 machine: Machine::new(),
                 http_port: free_port()?,
-                inner: Mutex::new(Inner { child: None, state: State::Ending }),
+                inner: Mutex::new(Inner { child: None, state: ProcessState::Ending }),
             };
             slot.start(&programs)?;
             slots.push(slot);
@@ -239,7 +239,7 @@ impl Fleet {
             pace.tick().await;
             for slot in self.slots.iter() {
                 let Some((pid, status, state)) = slot.ended() else { continue };
-                if state == State::Retired {
+                if state == ProcessState::Retired {
                     if !status.success() {
                         journal.trouble(format!("{} ended with {status} after SIGTERM", slot.name));
                     }
@@ -248,7 +248,7 @@ impl Fleet {
                 if slot.role == Role::Worker && status.signal() == Some(SIGABRT) {
                     journal.fault("worker aborted by a job");
                     journal.hit(pid);
-                } else if state == State::Runs || state == State::Frozen {
+                } else if state == ProcessState::Runs || state == ProcessState::Frozen {
                     journal.trouble(format!("{} (process {pid}) ended by itself: {status}", slot.name));
                 }
                 self.wait_while_held().await;
@@ -261,8 +261,8 @@ impl Fleet {
 
     /// Kills what is left when the answer is dropped, however the run ends.
     #[must_use]
-    pub fn ends_with_this(&self) -> impl Drop + use<> {
-        EndsWithThis(self.clone())
+    pub fn kill_on_drop(&self) -> impl Drop + use<> {
+        KillOnDrop(self.clone())
     }
 
     async fn wait_while_held(&self) {
@@ -275,7 +275,7 @@ impl Fleet {
     pub fn hold(&self) {
         self.held.store(true, Ordering::Release);
         for slot in self.slots.iter() {
-            slot.strike(Signal::Stop, State::Frozen);
+            slot.strike(Signal::Stop, ProcessState::Frozen);
         }
     }
 
@@ -290,8 +290,8 @@ impl Fleet {
     /// Makes everything well: thaws what is frozen, and the weather is fair everywhere.
     pub fn heal(&self) {
         for slot in self.slots.iter() {
-            slot.lines.redis.set(Weather::Fair);
-            slot.lines.postgres.set(Weather::Fair);
+            slot.lines.redis.set(LinkState::Normal);
+            slot.lines.postgres.set(LinkState::Normal);
             slot.thaw();
         }
     }
@@ -301,7 +301,7 @@ impl Fleet {
         let mut troubles = Vec::new();
         for slot in self.of(roles) {
             let mut inner = slot.lock();
-            inner.state = State::Retired;
+            inner.state = ProcessState::Retired;
             if let Some(child) = &inner.child {
                 signal(child.id(), Signal::Term);
             }
@@ -327,9 +327,9 @@ impl Fleet {
     }
 }
 
-struct EndsWithThis(Fleet);
+struct KillOnDrop(Fleet);
 
-impl Drop for EndsWithThis {
+impl Drop for KillOnDrop {
     fn drop(&mut self) {
         self.0.held.store(true, Ordering::Release);
         for slot in self.0.slots.iter() {

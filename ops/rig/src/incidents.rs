@@ -11,7 +11,7 @@ use crate::{
     fleet::{Role, Slot},
     incident::Incident,
     journal::{Server, now_ms},
-    proxy::{Ways, Weather},
+    proxy::{Direction, LinkState},
 };
 
 impl Breaker {
@@ -153,14 +153,14 @@ impl Breaker {
         let at = *self.dice.one_of(&(0..self.fleet.slots().len()).collect::<Vec<_>>());
         let way: fn(&Slot) -> &crate::proxy::Proxy =
             if self.dice.chance(0.6) { |slot| &slot.lines.redis } else { |slot| &slot.lines.postgres };
-        let ways = if self.dice.chance(0.5) { Ways::ToServer } else { Ways::ToClient };
+        let ways = if self.dice.chance(0.5) { Direction::ToServer } else { Direction::ToClient };
         let time = Duration::from_secs(60).min(self.time.mul_f64(0.1));
-        way(&self.fleet.slots()[at]).set(Weather::Swallowed(ways));
+        way(&self.fleet.slots()[at]).set(LinkState::Swallowed(ways));
         self.journal.fault("network: one way only");
         let fleet = self.fleet.clone();
         healing.spawn(async move {
             tokio::time::sleep(time).await;
-            way(&fleet.slots()[at]).set(Weather::Fair);
+            way(&fleet.slots()[at]).set(LinkState::Normal);
         });
     }
 

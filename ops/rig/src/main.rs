@@ -5,7 +5,6 @@
 mod books;
 mod chaos;
 mod dice;
-mod doors;
 mod error;
 mod faults;
 mod fleet;
@@ -15,6 +14,7 @@ mod journal;
 mod label;
 mod operator;
 mod plan;
+mod producers;
 mod proxy;
 mod publisher;
 mod quiet;

@@ -33,12 +33,12 @@ pub struct Operator {
 const ON_ITS_WAY: Duration = Duration::from_millis(1_500);
 
 /// Nothing moves until this is dropped.
-pub struct Still<'a> {
+pub struct FrozenFleet<'a> {
     fleet: &'a Fleet,
     _nobody_enqueues: OwnedRwLockWriteGuard<()>,
 }
 
-impl Drop for Still<'_> {
+impl Drop for FrozenFleet<'_> {
     fn drop(&mut self) {
         self.fleet.let_go();
     }
@@ -46,10 +46,10 @@ impl Drop for Still<'_> {
 
 impl Operator {
     /// Freezes every process, and keeps new jobs out.
-    pub async fn hold_still<'a>(&self, fleet: &'a Fleet) -> Still<'a> {
+    pub async fn hold_still<'a>(&self, fleet: &'a Fleet) -> FrozenFleet<'a> {
         let nobody_enqueues = self.gate.clone().write_owned().await;
         fleet.hold();
-        let still = Still { fleet, _nobody_enqueues: nobody_enqueues };
+        let still = FrozenFleet { fleet, _nobody_enqueues: nobody_enqueues };
         tokio::time::sleep(ON_ITS_WAY).await;
         still
     }

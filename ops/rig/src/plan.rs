@@ -1,4 +1,4 @@
-//! What a run offers: every job, its door and its time, decided before anything starts.
+//! What a run offers: every job, its path and its time, decided before anything starts.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::{
 
 /// How jobs come in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Door {
+pub enum EnqueuePath {
     /// The client, in process.
     Client,
     /// `POST /api/v1/jobs`, or `/api/v1/jobs/batch` with one job a line when there are several.
@@ -50,7 +50,7 @@ pub struct Offer {
     /// When, from the start.
     pub at: Duration,
     /// How.
-    pub door: Door,
+    pub path: EnqueuePath,
     /// Which.
     pub jobs: Vec<Planned>,
 }
@@ -107,21 +107,21 @@ pub fn plan(seed: u64, jobs: usize, time: Duration, targets: Targets, types: &Jo
             now.iter().map(|label| planner.job(*label)).partition(|job| job.kind == Chaos::KIND);
         // The other doors know the kinds of Perch alone. Behind the one of SQL nobody hears that a key is taken.
         let may_be_sql = perch.iter().all(|job| job.label != Label::Repeat);
-        let door = match planner.dice.weighed(&[(6, Door::Api), (3, Door::Client), (2, Door::Sql)]) {
-            Door::Sql if !may_be_sql => Door::Client,
-            door => door,
+        let path = match planner.dice.weighed(&[(6, EnqueuePath::Api), (3, EnqueuePath::Client), (2, EnqueuePath::Sql)]) {
+            EnqueuePath::Sql if !may_be_sql => EnqueuePath::Client,
+            path => path,
         };
         offers.extend(
-            [(Door::Client, chaos), (door, perch)]
+            [(EnqueuePath::Client, chaos), (path, perch)]
                 .into_iter()
                 .filter(|(_, jobs)| !jobs.is_empty())
-                .map(|(door, jobs)| Offer { at, door, jobs }),
+                .map(|(path, jobs)| Offer { at, path, jobs }),
         );
     }
     let repeats = std::mem::take(&mut planner.repeats);
     offers.extend(repeats.into_iter().map(|job| Offer {
         at: time.mul_f64(0.3 + 0.7 * planner.dice.share()),
-        door: Door::Client,
+        path: EnqueuePath::Client,
         jobs: vec![job],
     }));
     offers.sort_by_key(|offer| offer.at);

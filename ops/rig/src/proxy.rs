@@ -23,20 +23,20 @@ use crate::error::RigError;
 
 /// What the proxy does with what it is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Weather {
+pub enum LinkState {
     /// Passes it on.
-    Fair,
+    Normal,
     /// Passes it on so much later.
     Slow(Duration),
-    /// Keeps it until the weather changes, as a network does that lost its way for a while.
+    /// Keeps it until the state changes, as a network does that lost its way for a while.
     Held,
-    /// Swallows what goes these ways: the connection looks open and is dead. It is reset when the weather changes.
-    Swallowed(Ways),
+    /// Swallows what goes these direction: the connection looks open and is dead. It is reset when the state changes.
+    Swallowed(Direction),
 }
 
 /// Ways through a proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ways {
+pub enum Direction {
     /// Both.
     Both,
     /// What is asked does not arrive.
@@ -45,7 +45,7 @@ pub enum Ways {
     ToClient,
 }
 
-impl Ways {
+impl Direction {
     fn include(self, way: Self) -> bool {
         self == Self::Both || self == way
     }
@@ -55,7 +55,7 @@ impl Ways {
 #[derive(Debug)]
 pub struct Proxy {
     port: u16,
-    weather: watch::Sender<Weather>,
+    state: watch::Sender<LinkState>,
     resets: watch::Sender<u64>,
     target: Arc<AtomicU16>,
     listening: JoinHandle<()>,
@@ -66,11 +66,11 @@ impl Proxy {
     pub async fn start(target: u16) -> Result<Self, RigError> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(RigError::io("open a proxy"))?;
         let port = listener.local_addr().map_err(RigError::io("open a proxy"))?.port();
-        let (weather, _) = watch::channel(Weather::Fair);
+        let (state, _) = watch::channel(LinkState::Normal);
         let (resets, _) = watch::channel(0);
         let target = Arc::new(AtomicU16::new(target));
-        let listening = tokio::spawn(listen(listener, target.clone(), weather.clone(), resets.clone()));
-        Ok(Self { port, weather, resets, target, listening })
+        let listening = tokio::spawn(listen(listener, target.clone(), state.clone(), resets.clone()));
+        Ok(Self { port, state, resets, target, listening })
     }
 
     /// Where it listens on the loopback interface.
@@ -83,9 +83,9 @@ impl Proxy {
         self.target.store(target, Ordering::Release);
     }
 
-    /// Changes the weather for all connections.
-    pub fn set(&self, weather: Weather) {
-        self.weather.send_replace(weather);
+    /// Changes the state for all connections.
+    pub fn set(&self, state: LinkState) {
+        self.state.send_replace(state);
     }
 
     /// Resets every connection.
@@ -94,16 +94,16 @@ impl Proxy {
     }
 }
 
-/// The ways of a process to its servers.
+/// The direction of a process to its servers.
 #[derive(Debug)]
-pub struct Lines {
+pub struct ServerLinks {
     /// To Redis.
     pub redis: Proxy,
     /// To Postgres.
     pub postgres: Proxy,
 }
 
-impl Lines {
+impl ServerLinks {
     /// To these ports.
     pub async fn start(redis: u16, postgres: u16) -> Result<Self, RigError> {
         Ok(Self { redis: Proxy::start(redis).await?, postgres: Proxy::start(postgres).await? })
@@ -129,19 +129,19 @@ impl Drop for Proxy {
 async fn listen(
     listener: TcpListener,
     target: Arc<AtomicU16>,
-    weather: watch::Sender<Weather>,
+    state: watch::Sender<LinkState>,
     resets: watch::Sender<u64>,
 ) {
     while let Ok((client, _)) = listener.accept().await {
         let target = SocketAddr::from((Ipv4Addr::LOCALHOST, target.load(Ordering::Acquire)));
-        tokio::spawn(carry(client, target, weather.subscribe(), resets.subscribe()));
+        tokio::spawn(carry(client, target, state.subscribe(), resets.subscribe()));
     }
 }
 
 async fn carry(
     client: TcpStream,
     target: SocketAddr,
-    weather: watch::Receiver<Weather>,
+    state: watch::Receiver<LinkState>,
     mut resets: watch::Receiver<u64>,
 ) {
     let Ok(server) = TcpStream::connect(target).await else {
@@ -156,41 +156,41 @@ async fn carry(
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     tokio::select! {
-        () = pump(Ways::ToServer, from_client, to_server, weather.clone()) => {}
-        () = pump(Ways::ToClient, from_server, to_client, weather) => {}
+        () = pump(Direction::ToServer, from_client, to_server, state.clone()) => {}
+        () = pump(Direction::ToClient, from_server, to_client, state) => {}
         _ = resets.changed() => {}
     }
 }
 
-/// Carries bytes one way until either end is gone, or bytes were swallowed and the weather is fair again.
-async fn pump(way: Ways, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut weather: watch::Receiver<Weather>) {
-    let swallows = |weather: Weather| matches!(weather, Weather::Swallowed(ways) if ways.include(way));
+/// Carries bytes one way until either end is gone, or bytes were swallowed and the state is fair again.
+async fn pump(direction: Direction, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut state: watch::Receiver<LinkState>) {
+    let swallows = |state: LinkState| matches!(state, LinkState::Swallowed(direction) if direction.include(way));
     let mut bytes = vec![0; 16 * 1024];
     let mut swallowed = false;
     loop {
         let read = tokio::select! {
             read = from.read(&mut bytes) => read,
-            changed = weather.changed() => {
-                if changed.is_err() || (swallowed && !swallows(*weather.borrow())) {
+            changed = state.changed() => {
+                if changed.is_err() || (swallowed && !swallows(*state.borrow())) {
                     return;
                 }
                 continue;
             }
         };
         let Ok(n @ 1..) = read else { return };
-        let now = *weather.borrow_and_update();
+        let now = *state.borrow_and_update();
         match now {
-            Weather::Slow(by) => tokio::time::sleep(by).await,
-            Weather::Held => {
-                if weather.wait_for(|w| *w != Weather::Held).await.is_err() {
+            LinkState::Slow(by) => tokio::time::sleep(by).await,
+            LinkState::Held => {
+                if state.wait_for(|w| *w != LinkState::Held).await.is_err() {
                     return;
                 }
             }
-            Weather::Swallowed(_) if swallows(now) => {
+            LinkState::Swallowed(_) if swallows(now) => {
                 swallowed = true;
                 continue;
             }
-            Weather::Fair | Weather::Swallowed(_) => {}
+            LinkState::Normal | LinkState::Swallowed(_) => {}
         }
         if swallowed || to.write_all(&bytes[..n]).await.is_err() {
             return;
@@ -236,32 +236,32 @@ mod tests {
     async fn what_is_held_arrives_when_the_weather_is_fair_again() {
         let proxy = Proxy::start(echo().await).await.expect("it listens");
         let mut stream = TcpStream::connect(("127.0.0.1", proxy.port())).await.expect("it accepts");
-        proxy.set(Weather::Held);
+        proxy.set(LinkState::Held);
         stream.write_all(b"late").await.expect("it is taken");
         let mut answer = [0; 4];
         let early = tokio::time::timeout(Duration::from_millis(100), stream.read_exact(&mut answer)).await;
         assert!(early.is_err());
-        proxy.set(Weather::Fair);
+        proxy.set(LinkState::Normal);
         stream.read_exact(&mut answer).await.expect("an answer");
         assert_eq!(&answer, b"late");
     }
 
     #[tokio::test]
     async fn a_connection_that_lost_bytes_is_reset_when_the_weather_is_fair_again() {
-        for ways in [Ways::Both, Ways::ToServer, Ways::ToClient] {
-            loses_bytes(ways).await;
+        for direction in [Direction::Both, Direction::ToServer, Direction::ToClient] {
+            loses_bytes(direction).await;
         }
     }
 
-    async fn loses_bytes(ways: Ways) {
+    async fn loses_bytes(direction: Direction) {
         let proxy = Proxy::start(echo().await).await.expect("it listens");
         let mut stream = TcpStream::connect(("127.0.0.1", proxy.port())).await.expect("it accepts");
         assert_eq!(&said_back(&mut stream).await.expect("an answer"), b"ping");
-        proxy.set(Weather::Swallowed(ways));
+        proxy.set(LinkState::Swallowed(direction));
         stream.write_all(b"gone").await.expect("it is taken");
         let early = tokio::time::timeout(Duration::from_millis(100), stream.read_exact(&mut [0; 1])).await;
         assert!(early.is_err());
-        proxy.set(Weather::Fair);
+        proxy.set(LinkState::Normal);
         assert!(stream.read_exact(&mut [0; 1]).await.is_err());
     }
 }

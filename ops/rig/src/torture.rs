@@ -20,7 +20,7 @@ use tokio::{sync::RwLock, time::Instant};
 use crate::{
     Outcome, books,
     dice::Dice,
-    doors::Doors,
+    producers::Producers,
     error::RigError,
     faults::Breaker,
     fleet::{Fleet, Programs, Role, perch_beside},
@@ -28,7 +28,7 @@ use crate::{
     journal::Journal,
     operator::Operator,
     plan::{ACCOUNTS, plan},
-    proxy::Lines,
+    proxy::ServerLinks,
     quiet, report,
     sabotage::{self, Sabotage},
     servers::{PostgresPair, RedisPair},
@@ -146,8 +146,8 @@ async fn in_folder(args: &Args, seed: u64, time: Duration, folder: &Path) -> Out
     let postgres = PostgresPair::start(&folder.join("postgres")).await?;
     let sandbox = sandbox(seed).await?;
     let programs = programs(args, &sandbox, folder)?;
-    let lines = Arc::new(Lines::start(redis.port(), postgres.port()).await?);
-    let direct = Direct::connect(programs, &lines).await?;
+    let lines = Arc::new(ServerLinks::start(redis.port(), postgres.port()).await?);
+    let direct = DirectClients::connect(programs, &lines).await?;
     let jobs = args.jobs.unwrap_or_else(|| jobs_for(time));
     if jobs > MOST_JOBS {
         return Err(RigError::Setup(format!(
@@ -162,10 +162,10 @@ async fn in_folder(args: &Args, seed: u64, time: Duration, folder: &Path) -> Out
     let perch_worker = args.without.is_none();
     let fleet =
         Fleet::start(direct.programs.clone(), args.workers, perch_worker, redis.port(), postgres.port()).await?;
-    let _ends_with_this = fleet.ends_with_this();
+    let _kill_on_drop = fleet.kill_on_drop();
     let supervisor = tokio::spawn(fleet.clone().supervise(journal.clone()));
     let gate = Arc::new(RwLock::new(()));
-    let doors = Doors {
+    let producers = Producers {
         client: direct.client.clone(),
         http: reqwest::Client::builder().timeout(Duration::from_secs(8)).build().map_err(RigError::setup)?,
         api: fleet.api_url(),
@@ -174,7 +174,7 @@ async fn in_folder(args: &Args, seed: u64, time: Duration, folder: &Path) -> Out
         journal: journal.clone(),
         gate: gate.clone(),
     };
-    let offering = tokio::spawn(doors.offer_all(offers));
+    let offering = tokio::spawn(producers.offer_all(offers));
     let progress = tokio::spawn(tell(direct.queues.clone(), journal.clone(), planned));
 
     let mut breaker = Breaker {
@@ -212,7 +212,7 @@ async fn in_folder(args: &Args, seed: u64, time: Duration, folder: &Path) -> Out
 }
 
 /// Waits for quiet, ends the processes as a deploy does, and moves the last events into Postgres.
-async fn rest(fleet: &Fleet, direct: &Direct, journal: &Journal) -> Result<(), RigError> {
+async fn rest(fleet: &Fleet, direct: &DirectClients, journal: &Journal) -> Result<(), RigError> {
     println!("the faults are over; waiting for quiet");
     let deadline = Instant::now() + REST;
     let say = |load: &quiet::Load| {
@@ -258,7 +258,7 @@ async fn tell(queues: Queues, journal: Arc<Journal>, planned: usize) {
 }
 
 /// Ways to the servers on which nothing goes wrong, for the load and the books.
-struct Direct {
+struct DirectClients {
     programs: Programs,
     env: BTreeMap<String, String>,
     queues: Queues,
@@ -268,8 +268,8 @@ struct Direct {
     pool: PgPool,
 }
 
-impl Direct {
-    async fn connect(programs: Programs, lines: &Lines) -> Result<Self, RigError> {
+impl DirectClients {
+    async fn connect(programs: Programs, lines: &ServerLinks) -> Result<Self, RigError> {
         let mut env = programs.env.clone();
         env.insert("REDIS_URL".into(), lines.redis_url());
         env.insert("DATABASE_URL".into(), lines.database_url());

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sqlx::{PgPool, Row as _};
 
-use super::{Findings, LOST, STUCK, leftovers::Held};
+use super::{Findings, LOST, STUCK, leftovers::RedisContents};
 use crate::{
     error::RigError,
     journal::{Accepted, Notes, Server, now_ms},
@@ -39,7 +39,7 @@ pub type Rows = HashMap<String, JobRow>;
 
 /// How jobs ended.
 #[derive(Debug, Default)]
-pub struct Ends {
+pub struct JobOutcomes {
     /// By what kind of trouble they were, or by their kind for those that followed from others: done, dead, cancelled.
     pub by_label: BTreeMap<String, [u64; 3]>,
     /// Jobs that a kill of Redis took within the second that its append-only file may be behind.
@@ -97,7 +97,7 @@ fn may_be_forgotten(notes: &Notes, job: &Accepted, happened: &HashSet<String>) -
 
 /// How one job stands against what was expected of it.
 #[derive(Debug, PartialEq, Eq)]
-enum Verdict {
+enum JobCheck {
     Good,
     Lost,
     Stuck,
@@ -109,39 +109,39 @@ enum Verdict {
 /// was accepted, turned out to hold another.
 const REPLACED: [&str; 2] = ["replaced by a newer job", "held the unique key and was kept"];
 
-fn judge(expect: Expect, row: Option<&JobRow>, in_redis: bool) -> Verdict {
-    let Some(row) = row else { return if in_redis { Verdict::Stuck } else { Verdict::Lost } };
+fn judge(expect: Expect, row: Option<&JobRow>, in_redis: bool) -> JobCheck {
+    let Some(row) = row else { return if in_redis { JobCheck::Stuck } else { JobCheck::Lost } };
     if !row.is_final() {
-        return if in_redis { Verdict::Stuck } else { Verdict::Lost };
+        return if in_redis { JobCheck::Stuck } else { JobCheck::Lost };
     }
     let reason = row.last_error.as_deref().unwrap_or_default();
     match (expect, row.state.as_str()) {
-        (Expect::Dead | Expect::Ended, "dead") if reason.is_empty() => Verdict::NoReason,
+        (Expect::Dead | Expect::Ended, "dead") if reason.is_empty() => JobCheck::NoReason,
         (Expect::Done | Expect::Ended | Expect::DoneOrReplaced, "done") | (Expect::Dead | Expect::Ended, "dead") => {
-            Verdict::Good
+            JobCheck::Good
         }
-        (Expect::DoneOrReplaced, "cancelled") if REPLACED.iter().any(|said| reason.contains(said)) => Verdict::Good,
-        _ => Verdict::Otherwise,
+        (Expect::DoneOrReplaced, "cancelled") if REPLACED.iter().any(|said| reason.contains(said)) => JobCheck::Good,
+        _ => JobCheck::Otherwise,
     }
 }
 
 /// `happened` has the effects that the outside world saw.
-pub fn check(notes: &Notes, rows: &Rows, held: &Held, happened: &HashSet<String>, findings: &mut Findings) -> Ends {
-    let mut ends = Ends::default();
+pub fn check(notes: &Notes, rows: &Rows, held: &RedisContents, happened: &HashSet<String>, findings: &mut Findings) -> JobOutcomes {
+    let mut ends = JobOutcomes::default();
     for (id, job) in &notes.accepted {
         let name = id.to_string();
         let row = rows.get(&name);
         let told = |row: Option<&JobRow>| describe(&name, job.label, row);
         match judge(job.expect, row, held.jobs.contains(&name)) {
-            Verdict::Good => {}
-            Verdict::Lost if notes.wiped.contains(id) => ends.wiped += 1,
-            Verdict::Lost if is_within_promise(notes, job) => ends.within_promise += 1,
+            JobCheck::Good => {}
+            JobCheck::Lost if notes.wiped.contains(id) => ends.wiped += 1,
+            JobCheck::Lost if is_within_promise(notes, job) => ends.within_promise += 1,
             // It was done, and only Postgres knew of it.
-            Verdict::Lost if may_be_forgotten(notes, job, happened) => ends.forgotten += 1,
-            Verdict::Lost => findings.add(LOST, told(row)),
-            Verdict::Stuck => findings.add(STUCK, told(row)),
-            Verdict::NoReason => findings.add("dead without a reason", told(row)),
-            Verdict::Otherwise => findings.add("ended otherwise than it had to", told(row)),
+            JobCheck::Lost if may_be_forgotten(notes, job, happened) => ends.forgotten += 1,
+            JobCheck::Lost => findings.add(LOST, told(row)),
+            JobCheck::Stuck => findings.add(STUCK, told(row)),
+            JobCheck::NoReason => findings.add("dead without a reason", told(row)),
+            JobCheck::Otherwise => findings.add("ended otherwise than it had to", told(row)),
         }
         count(&mut ends, job.label.as_str(), row);
     }
@@ -163,7 +163,7 @@ pub fn check(notes: &Notes, rows: &Rows, held: &Held, happened: &HashSet<String>
 }
 
 /// Jobs that followed from others, and those of cron.
-fn others(notes: &Notes, rows: &Rows, held: &Held, ends: &mut Ends, findings: &mut Findings) {
+fn others(notes: &Notes, rows: &Rows, held: &RedisContents, ends: &mut JobOutcomes, findings: &mut Findings) {
     let accepted = |id: &String| id.parse().is_ok_and(|id| notes.accepted.contains_key(&id));
     for (id, row) in rows.iter().filter(|(id, _)| !accepted(id)) {
         let kind = row.kind.as_deref().unwrap_or("of unknown kind");
@@ -181,7 +181,7 @@ fn others(notes: &Notes, rows: &Rows, held: &Held, ends: &mut Ends, findings: &m
     }
 }
 
-fn count(ends: &mut Ends, label: &str, row: Option<&JobRow>) {
+fn count(ends: &mut JobOutcomes, label: &str, row: Option<&JobRow>) {
     let Some(row) = row else { return };
     let line = ends.by_label.entry(label.to_owned()).or_default();
     match row.state.as_str() {
@@ -248,17 +248,17 @@ mod tests {
 
     #[test]
     fn a_job_that_nobody_knows_is_lost_and_one_that_redis_still_holds_is_stuck() {
-        assert_eq!(judge(Expect::Done, None, false), Verdict::Lost);
-        assert_eq!(judge(Expect::Done, None, true), Verdict::Stuck);
-        assert_eq!(judge(Expect::Done, Some(&row("running", None)), false), Verdict::Lost);
-        assert_eq!(judge(Expect::Done, Some(&row("delayed", None)), true), Verdict::Stuck);
+        assert_eq!(judge(Expect::Done, None, false), JobCheck::Lost);
+        assert_eq!(judge(Expect::Done, None, true), JobCheck::Stuck);
+        assert_eq!(judge(Expect::Done, Some(&row("running", None)), false), JobCheck::Lost);
+        assert_eq!(judge(Expect::Done, Some(&row("delayed", None)), true), JobCheck::Stuck);
     }
 
     #[test]
     fn a_dead_job_needs_a_reason_and_one_that_had_to_succeed_may_not_be_dead() {
-        assert_eq!(judge(Expect::Dead, Some(&row("dead", None)), true), Verdict::NoReason);
-        assert_eq!(judge(Expect::Dead, Some(&row("dead", Some("boom"))), true), Verdict::Good);
-        assert_eq!(judge(Expect::Done, Some(&row("dead", Some("boom"))), true), Verdict::Otherwise);
-        assert_eq!(judge(Expect::Dead, Some(&row("done", None)), false), Verdict::Otherwise);
+        assert_eq!(judge(Expect::Dead, Some(&row("dead", None)), true), JobCheck::NoReason);
+        assert_eq!(judge(Expect::Dead, Some(&row("dead", Some("boom"))), true), JobCheck::Good);
+        assert_eq!(judge(Expect::Done, Some(&row("dead", Some("boom"))), true), JobCheck::Otherwise);
+        assert_eq!(judge(Expect::Dead, Some(&row("done", None)), false), JobCheck::Otherwise);
     }
 }

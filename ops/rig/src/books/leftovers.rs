@@ -9,15 +9,15 @@ use crate::error::RigError;
 
 /// What the queues hold.
 #[derive(Debug, Default)]
-pub struct Held {
+pub struct RedisContents {
     /// Ids with an envelope.
     pub jobs: HashSet<String>,
     /// Ids in the dead letters.
     pub dead: HashSet<String>,
 }
 
-pub async fn held(queues: &Queues) -> Result<Held, RigError> {
-    let mut held = Held::default();
+pub async fn held(queues: &Queues) -> Result<RedisContents, RigError> {
+    let mut held = RedisContents::default();
     for queue in queues.iter() {
         queue.scan(|some| held.jobs.extend(some.iter().map(ToString::to_string))).await?;
         let mut dead = redis::cmd("ZRANGE");
@@ -36,7 +36,7 @@ const LASTING: [&str; 10] =
     ["dead", "events", "events_synced", "event_marks", "state", "wake", "workers", "worker_info", "cron", "cron_jobs"];
 const OF_THE_DEAD: [&str; 6] = ["jobs", "attempts", "dead_attempts", "errors", "priority", "group"];
 
-pub async fn check(queues: &Queues, held: &Held, findings: &mut Findings) -> Result<(), RigError> {
+pub async fn check(queues: &Queues, held: &RedisContents, findings: &mut Findings) -> Result<(), RigError> {
     let names: BTreeSet<String> = keys(queues).await?;
     let bases: Vec<(&Queue, String)> = queues.iter().map(|queue| (queue, queue.keys().base().to_owned())).collect();
     for name in &names {

@@ -12,7 +12,7 @@ use sqlx::PgPool;
 use crate::{error::RigError, journal::Notes};
 
 pub use effects::Effects;
-pub use jobs::Ends;
+pub use jobs::JobOutcomes;
 pub use recovery::Recovery;
 
 /// Something that must not be.
@@ -28,7 +28,7 @@ pub struct Breach {
 #[derive(Debug)]
 pub struct Books {
     /// Jobs by how they ended.
-    pub ends: Ends,
+    pub ends: JobOutcomes,
     /// Effects.
     pub effects: Effects,
     /// How long jobs waited that lost their worker.

@@ -11,7 +11,7 @@ use sqlx::{Connection as _, PgConnection};
 use super::process::{Signal, free_port, log_file, signal, signal_group, until};
 use crate::{
     error::RigError,
-    proxy::{Proxy, Weather},
+    proxy::{LinkState, Proxy},
 };
 
 /// A Postgres that waits for the disk, as in production: what the books are held against is what it has answered. Its processes can
@@ -224,7 +224,7 @@ impl PostgresPair {
     /// A new standby takes the place of the one that there was.
     async fn follow(&mut self) -> Result<(), RigError> {
         self.link.aim(self.main.port);
-        self.link.set(Weather::Fair);
+        self.link.set(LinkState::Normal);
         self.standby.copy(self.link.port(), &self.standby.data(), true).await?;
         self.standby.bring_up().await
     }
@@ -236,7 +236,7 @@ impl PostgresPair {
 
     /// The standby hears nothing of what the main one commits from now on.
     pub fn lag(&self) {
-        self.link.set(Weather::Held);
+        self.link.set(LinkState::Held);
     }
 
     /// The standby, which may lag, takes the place of the main one, which dies.

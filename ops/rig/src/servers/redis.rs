@@ -163,7 +163,7 @@ impl RedisPair {
 
     /// The replica hears nothing of what the main one is told from now on.
     pub fn lag(&self) {
-        self.link.set(crate::proxy::Weather::Held);
+        self.link.set(crate::proxy::LinkState::Held);
     }
 
     /// The replica, which may lag, takes the place of the main one. The main one dies when `kill` says so; otherwise it answers to
@@ -177,7 +177,7 @@ impl RedisPair {
         }
         self.link.reset();
         self.link.aim(self.replica.port);
-        self.link.set(crate::proxy::Weather::Fair);
+        self.link.set(crate::proxy::LinkState::Normal);
         std::mem::swap(&mut self.main, &mut self.replica);
         self.main.replica_of = None;
         let link = self.link.port();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use perch_play::Order;
+use perch_play::SandboxAction;
 use reqwest::{Client, Method};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -43,19 +43,19 @@ impl Stage {
     }
 
     /// Carries out an order; a post that was published has an id.
-    pub async fn carry_out(&self, order: &Order) -> Result<Option<String>, CommandError> {
+    pub async fn carry_out(&self, order: &SandboxAction) -> Result<Option<String>, CommandError> {
         match order {
-            Order::Publish { account, post } => {
+            SandboxAction::Publish { account, post } => {
                 let path = ["sandbox", "accounts", account, "posts"];
                 let made = self.send(Method::POST, &path, Some(post)).await?;
                 Ok(made["id"].as_str().map(str::to_owned))
             }
-            Order::Withdraw { id } => self.done(Method::DELETE, &["sandbox", "posts", id], None::<&Value>).await,
-            Order::Stand { account, standing } => {
+            SandboxAction::Withdraw { id } => self.done(Method::DELETE, &["sandbox", "posts", id], None::<&Value>).await,
+            SandboxAction::Stand { account, standing } => {
                 let body = json!({ "standing": standing });
                 self.done(Method::PUT, &["sandbox", "accounts", account], Some(&body)).await
             }
-            Order::Results(results) => self.done(Method::PUT, &["sandbox", "results"], Some(results)).await,
+            SandboxAction::Results(results) => self.done(Method::PUT, &["sandbox", "results"], Some(results)).await,
         }
     }
 
