@@ -205,19 +205,19 @@ impl Breaker {
         let way: fn(&Slot) -> &Proxy =
             if self.dice.chance(0.6) { |slot| &slot.lines.redis } else { |slot| &slot.lines.postgres };
         let slow = LinkState::Slow(Duration::from_millis(self.dice.between(20, 700)));
-        let weather = self.dice.weighed(&[
+        let state = self.dice.weighed(&[
             (3, None),
             (2, Some((slow, "network: delay"))),
             (2, Some((LinkState::Held, "network: nothing passes"))),
             (2, Some((LinkState::Swallowed(Direction::Both), "network: half-open"))),
         ]);
         let time = Duration::from_millis(self.dice.between(300, 7_000));
-        let Some((weather, name)) = weather else {
+        let Some((state, name)) = state else {
             way(&self.fleet.slots()[at]).reset();
             self.journal.fault("network: reset");
             return;
         };
-        way(&self.fleet.slots()[at]).set(weather);
+        way(&self.fleet.slots()[at]).set(state);
         self.journal.fault(name);
         let fleet = self.fleet.clone();
         healing.spawn(async move {

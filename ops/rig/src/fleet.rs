@@ -47,27 +47,27 @@ pub struct Programs {
     pub logs: PathBuf,
 }
 
-/// What is meant to happen to a process at this moment.
+/// What the rig wants a process to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ProcessState {
     Runs,
     Frozen,
-    /// It was told to end.
+    /// It was told to stop.
     Ending,
-    /// It is not to be started again.
+    /// It must not be started again.
     Retired,
 }
 
-/// One place for a process.
+/// A process that is started again whenever it ends.
 #[derive(Debug)]
 pub struct Slot {
     /// Its name, for its log.
     pub name: String,
     /// What it does.
     pub role: Role,
-    /// Its ways to Redis and Postgres.
+    /// Its links to Redis and Postgres.
     pub lines: ServerLinks,
-    /// What it believes to run on.
+    /// The machine that it sees: clock and disk.
     pub machine: Machine,
     /// Where it serves HTTP.
     pub http_port: u16,
@@ -142,7 +142,7 @@ impl Slot {
         self.strike(Signal::Term, ProcessState::Ending).is_some()
     }
 
-    /// Stops it in its tracks.
+    /// Freezes it with SIGSTOP.
     pub fn freeze(&self, journal: &Journal) -> bool {
         let pid = self.strike(Signal::Stop, ProcessState::Frozen);
         if let Some(pid) = pid {
@@ -151,7 +151,7 @@ impl Slot {
         pid.is_some()
     }
 
-    /// Lets it go on.
+    /// Thaws it with SIGCONT.
     pub fn thaw(&self) {
         let mut inner = self.lock();
         if inner.state == ProcessState::Frozen
@@ -178,7 +178,7 @@ impl Slot {
 pub struct Fleet {
     slots: Arc<Vec<Slot>>,
     programs: Arc<Programs>,
-    /// Nothing is started.
+    /// While true, no process is started.
     held: Arc<AtomicBool>,
 }
 
@@ -215,12 +215,12 @@ impl Fleet {
         Ok(Self { slots: Arc::new(slots), programs: Arc::new(programs), held: Arc::default() })
     }
 
-    /// Every place.
+    /// All slots.
     pub fn slots(&self) -> &[Slot] {
         &self.slots
     }
 
-    /// The places with these roles.
+    /// The slots with these roles.
     pub fn of(&self, roles: &[Role]) -> Vec<&Slot> {
         self.slots.iter().filter(|slot| roles.contains(&slot.role)).collect()
     }
@@ -231,8 +231,8 @@ impl Fleet {
         format!("http://127.0.0.1:{port}")
     }
 
-    /// Starts again what ended, for as long as it is polled. What ended without being told to is trouble, unless it is
-    /// a worker that a job took with it.
+    /// Restarts processes that ended, for as long as it is polled. An unexpected end is reported as trouble, unless it is
+    /// a worker that a job aborted.
     pub async fn supervise(self, journal: Arc<Journal>) {
         let mut pace = tokio::time::interval(Duration::from_millis(50));
         loop {
@@ -259,7 +259,7 @@ impl Fleet {
         }
     }
 
-    /// Kills what is left when the answer is dropped, however the run ends.
+    /// Returns a guard that kills all remaining processes when it is dropped.
     #[must_use]
     pub fn kill_on_drop(&self) -> impl Drop + use<> {
         KillOnDrop(self.clone())
@@ -287,7 +287,7 @@ impl Fleet {
         self.held.store(false, Ordering::Release);
     }
 
-    /// Makes everything well: thaws what is frozen, and the weather is fair everywhere.
+    /// Undoes all faults: thaws frozen processes and sets every link to normal.
     pub fn heal(&self) {
         for slot in self.slots.iter() {
             slot.lines.redis.set(LinkState::Normal);
@@ -296,7 +296,7 @@ impl Fleet {
         }
     }
 
-    /// Ends processes for good, as a deploy does; answers what did not end well.
+    /// Stops processes for good, as a deploy does. Returns one text for each that did not stop as it should.
     pub async fn retire(&self, roles: &[Role]) -> Vec<String> {
         let mut troubles = Vec::new();
         for slot in self.of(roles) {

@@ -1,4 +1,4 @@
-//! A TCP proxy that goes wrong on request.
+//! A TCP proxy that delays, holds or drops bytes on request.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -21,33 +21,33 @@ use tokio::{
 
 use crate::error::RigError;
 
-/// What the proxy does with what it is given.
+/// How a proxy treats the bytes that it carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkState {
-    /// Passes it on.
+    /// Forwards them at once.
     Normal,
-    /// Passes it on so much later.
+    /// Forwards them after this delay.
     Slow(Duration),
-    /// Keeps it until the state changes, as a network does that lost its way for a while.
+    /// Holds them until the state changes, like a network that stalls for a while.
     Held,
-    /// Swallows what goes these direction: the connection looks open and is dead. It is reset when the state changes.
+    /// Drops bytes in this direction: the connection looks open and is dead. It is reset when the state changes.
     Swallowed(Direction),
 }
 
-/// Ways through a proxy.
+/// Directions through a proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// Both.
     Both,
-    /// What is asked does not arrive.
+    /// Requests do not arrive.
     ToServer,
-    /// What is asked arrives, and the answers do not.
+    /// Requests arrive, and the answers do not.
     ToClient,
 }
 
 impl Direction {
-    fn include(self, way: Self) -> bool {
-        self == Self::Both || self == way
+    fn include(self, other: Self) -> bool {
+        self == Self::Both || self == other
     }
 }
 
@@ -78,12 +78,12 @@ impl Proxy {
         self.port
     }
 
-    /// New connections lead to another port of this machine.
+    /// Sends new connections to another port of this machine.
     pub fn aim(&self, target: u16) {
         self.target.store(target, Ordering::Release);
     }
 
-    /// Changes the state for all connections.
+    /// Sets the state of all connections.
     pub fn set(&self, state: LinkState) {
         self.state.send_replace(state);
     }
@@ -94,7 +94,7 @@ impl Proxy {
     }
 }
 
-/// The direction of a process to its servers.
+/// The links of a process to its servers.
 #[derive(Debug)]
 pub struct ServerLinks {
     /// To Redis.
@@ -104,17 +104,17 @@ pub struct ServerLinks {
 }
 
 impl ServerLinks {
-    /// To these ports.
+    /// Opens links to servers on these ports.
     pub async fn start(redis: u16, postgres: u16) -> Result<Self, RigError> {
         Ok(Self { redis: Proxy::start(redis).await?, postgres: Proxy::start(postgres).await? })
     }
 
-    /// Where Redis is for whoever uses them.
+    /// The URL of Redis through its proxy.
     pub fn redis_url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.redis.port())
     }
 
-    /// Where Postgres is for whoever uses them.
+    /// The URL of Postgres through its proxy.
     pub fn database_url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/perch", self.postgres.port())
     }
@@ -148,7 +148,7 @@ async fn carry(
         let _ = client.set_zero_linger();
         return;
     };
-    // A reset, not a good-bye: whoever was cut off must not take it for an orderly end.
+    // A reset, not an orderly close: the other end must notice that the connection was cut.
     for end in [&client, &server] {
         let _ = end.set_nodelay(true);
         let _ = end.set_zero_linger();
@@ -162,9 +162,9 @@ async fn carry(
     }
 }
 
-/// Carries bytes one way until either end is gone, or bytes were swallowed and the state is fair again.
+/// Carries bytes in one direction until either end is gone, or the state is normal again after bytes were dropped.
 async fn pump(direction: Direction, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut state: watch::Receiver<LinkState>) {
-    let swallows = |state: LinkState| matches!(state, LinkState::Swallowed(direction) if direction.include(way));
+    let swallows = |state: LinkState| matches!(state, LinkState::Swallowed(dropped) if dropped.include(direction));
     let mut bytes = vec![0; 16 * 1024];
     let mut swallowed = false;
     loop {
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn in_fair_weather_everything_comes_through_and_a_reset_ends_it() {
+    async fn a_normal_link_carries_everything_until_a_reset() {
         let proxy = Proxy::start(echo().await).await.expect("it listens");
         let mut stream = TcpStream::connect(("127.0.0.1", proxy.port())).await.expect("it accepts");
         assert_eq!(&said_back(&mut stream).await.expect("an answer"), b"ping");
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_held_arrives_when_the_weather_is_fair_again() {
+    async fn held_bytes_arrive_when_the_link_is_normal_again() {
         let proxy = Proxy::start(echo().await).await.expect("it listens");
         let mut stream = TcpStream::connect(("127.0.0.1", proxy.port())).await.expect("it accepts");
         proxy.set(LinkState::Held);
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_that_lost_bytes_is_reset_when_the_weather_is_fair_again() {
+    async fn a_connection_that_lost_bytes_is_reset_when_the_link_is_normal_again() {
         for direction in [Direction::Both, Direction::ToServer, Direction::ToClient] {
             loses_bytes(direction).await;
         }

@@ -20,7 +20,6 @@ use tokio::{sync::RwLock, time::Instant};
 use crate::{
     Outcome, books,
     dice::Dice,
-    producers::Producers,
     error::RigError,
     faults::Breaker,
     fleet::{Fleet, Programs, Role, perch_beside},
@@ -28,6 +27,7 @@ use crate::{
     journal::Journal,
     operator::Operator,
     plan::{ACCOUNTS, plan},
+    producers::Producers,
     proxy::ServerLinks,
     quiet, report,
     sabotage::{self, Sabotage},
