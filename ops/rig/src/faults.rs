@@ -1,4 +1,4 @@
-//! What is broken, when, and for how long: decided by the dice of the run.
+//! Which faults happen, when, and for how long: decided by the seed of the run.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,14 +16,14 @@ use crate::{
     servers::{PostgresPair, RedisPair, Signal},
 };
 
-/// What can be broken.
+/// Injects the faults of a run.
 #[derive(Debug)]
 pub struct Breaker {
-    /// The dice of this part.
+    /// The random numbers of this part.
     pub dice: Dice,
     /// The processes.
     pub fleet: Fleet,
-    /// The ways of this process.
+    /// The links of this process.
     pub direct: Arc<ServerLinks>,
     /// The outside world.
     pub sandbox: SandboxState,
@@ -31,17 +31,17 @@ pub struct Breaker {
     pub redis: RedisPair,
     /// Postgres.
     pub postgres: PostgresPair,
-    /// Where everything is noted.
+    /// The journal of the run.
     pub journal: Arc<Journal>,
     /// How long a lease lasts.
     pub lease: Duration,
-    /// How long it goes on.
+    /// How long faults go on.
     pub time: Duration,
     /// The time between two faults, on average.
     pub pace: Duration,
-    /// Who sees to what was lost.
+    /// Recovers lost data.
     pub operator: Operator,
-    /// What befalls the run as a whole.
+    /// The incidents that this run may play.
     pub incidents: Vec<Incident>,
 }
 
@@ -74,7 +74,7 @@ const KINDS: [(u64, FaultClass); 11] = [
     (24, FaultClass::Sandbox),
 ];
 
-/// An append-only file that is written every second may be two seconds behind, says its documentation.
+/// The documentation of Redis says that an append-only file written every second may be two seconds behind.
 const BEHIND_MS: i64 = 2_000;
 
 const WORKERS: [Role; 2] = [Role::Worker, Role::PerchWorker];
@@ -83,7 +83,7 @@ const WRITES: [Endpoint; 2] = [Endpoint::CreatePost, Endpoint::Retweet];
 const READS: [Endpoint; 5] = [Endpoint::Me, Endpoint::UserPosts, Endpoint::Posts, Endpoint::Chat, Endpoint::User];
 
 impl Breaker {
-    /// Breaks things, then lets what heals by itself heal. Servers are up when this returns.
+    /// Injects faults, then waits until all of them are undone. All servers are up when this returns.
     pub async fn run(&mut self) -> Result<(), RigError> {
         let mut healing = JoinSet::new();
         let (start, end) = (Instant::now(), Instant::now() + self.time);
@@ -92,7 +92,7 @@ impl Breaker {
             if let Some((_, incident)) = incidents.next_if(|(share, _)| start.elapsed() > self.time.mul_f64(*share)) {
                 self.suffer(incident, &mut healing).await?;
             }
-            // The times between independent events: exponential, cut so that no pause is long.
+            // Times between independent events are exponential, capped so that no pause is long.
             let wait = self.pace.mul_f64((-(1.0 - self.dice.share()).ln()).min(4.0));
             tokio::time::sleep(wait).await;
             let kind = self.dice.weighed(&KINDS);
@@ -146,7 +146,7 @@ impl Breaker {
         Ok(())
     }
 
-    /// Before Redis is another, or was started again: where that is to go unnoticed, the scheduler must not notice it first.
+    /// Before a failover or restart of Redis that must go unnoticed: the scheduler must not see it first.
     pub(crate) fn look_away(&mut self) -> Option<usize> {
         if !self.operator.hides_losses_of_redis() {
             return None;
@@ -156,7 +156,7 @@ impl Breaker {
         Some(scheduler)
     }
 
-    /// And after it.
+    /// Undoes `look_away`.
     pub(crate) async fn look_again(&self, unseen: Option<usize>) -> Result<(), RigError> {
         let Some(scheduler) = unseen else { return Ok(()) };
         self.operator.hide_loss_of_redis().await?;
@@ -179,7 +179,7 @@ impl Breaker {
         self.hit(&WORKERS, "SIGKILL of a worker", Slot::kill);
     }
 
-    /// Beyond its lease: whoever wakes finds that its jobs are another's.
+    /// Freezes a worker for longer than its lease: when it wakes, its jobs belong to another.
     fn freeze(&mut self, healing: &mut JoinSet<()>) {
         let at = self.one(&WORKERS);
         let time = self.lease + Duration::from_millis(self.dice.between(0, 4_000));
@@ -193,7 +193,7 @@ impl Breaker {
         }
     }
 
-    /// The place of one process with one of these roles.
+    /// The index of a random process with one of these roles.
     pub(crate) fn one(&mut self, roles: &[Role]) -> usize {
         let places: Vec<usize> =
             (0..self.fleet.slots().len()).filter(|at| roles.contains(&self.fleet.slots()[*at].role)).collect();
@@ -234,8 +234,8 @@ impl Breaker {
             (3, (FaultKind::DropBefore, "X: dropped before it acted", (0, 0))),
             (6, (FaultKind::DropAfter, "X: dropped after it acted", (0, 0))),
             (2, (FaultKind::Malformed, "X: acted, answer broken", (0, 0))),
-            // Not longer than X may take to show what was done (x.settle): a request that is read later than that is
-            // nobody's to stop.
+            // Not longer than X may take to show a post (x.settle): nothing can stop a request that is read later than
+            // that.
             (3, (FaultKind::Slow, "X: slow", (100, 1_800))),
         ]);
         let endpoint = *if self.dice.chance(0.7) { self.dice.one_of(&WRITES) } else { self.dice.one_of(&READS) };

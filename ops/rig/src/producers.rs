@@ -1,4 +1,4 @@
-//! How jobs come in: each is offered again, with the same id, until it is accepted.
+//! Enqueues the jobs of a plan: each is sent again, with the same id, until it is accepted.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,10 +19,10 @@ use crate::{
     plan::{EnqueuePath, Offer, Planned},
 };
 
-/// The ways in.
+/// The producers of a run.
 #[derive(Debug, Clone)]
 pub struct Producers {
-    /// In process, by a way on which nothing goes wrong.
+    /// In process, over a direct connection.
     pub client: Client,
     /// Over HTTP.
     pub http: reqwest::Client,
@@ -30,9 +30,9 @@ pub struct Producers {
     pub api: String,
     /// The key of the API.
     pub token: String,
-    /// Postgres, by such a way.
+    /// Postgres, over a direct connection.
     pub pool: PgPool,
-    /// Where everything is noted.
+    /// The journal of the run.
     pub journal: Arc<Journal>,
     /// Held for writing while nobody may enqueue.
     pub gate: Arc<RwLock<()>>,
@@ -43,16 +43,16 @@ const AT_ONCE: usize = 48;
 /// The pause before an offer is repeated.
 const AGAIN: Duration = Duration::from_millis(250);
 
-/// What became of one job of an offer.
+/// The result of offering one job.
 enum OfferOutcome {
     Accepted,
-    /// Redis is told later.
+    /// Kept in Postgres until the relay hands it to Redis.
     Deferred,
     Kept,
     Replaced,
     /// The holder of the key was running.
     Refused,
-    /// It is not known, or the server was away.
+    /// The result is unknown, or the server was away: offer it again.
     Again,
     /// It will never be accepted.
     Never(String),
@@ -71,7 +71,7 @@ struct Item {
 }
 
 impl Producers {
-    /// Offers everything at its time; returns when all of it is accepted.
+    /// Makes each offer at its time; returns when every job is accepted.
     pub async fn offer_all(self, offers: Vec<Offer>) {
         let start = Instant::now();
         let places = Arc::new(Semaphore::new(AT_ONCE));
@@ -216,7 +216,7 @@ impl Producers {
 const ENQUEUE: &str = "
     select perch_enqueue(kind => $1, payload => $2::json, environment => 'staging', id => $3, max_attempts => $4)";
 
-/// Class 22 of SQL states is about the values. The kinds are unknown until the first scheduler has told them.
+/// SQL states of class 22 are about values. An unknown kind is no refusal: the first scheduler has not registered it yet.
 fn is_refusal(error: &dyn sqlx::error::DatabaseError) -> bool {
     error.code().is_some_and(|code| code.starts_with("22")) && !error.message().contains("is unknown")
 }
