@@ -1,4 +1,4 @@
-//! What a run offers: every job, its path and its time, decided before anything starts.
+//! The load of a run: every job, the path by which it is enqueued and its time, decided before anything starts.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What the documents tell people to type, held against what the command line takes.
+//! Checks that every command in the documents is one that the command line accepts.
 
 use std::{
     fs,
@@ -9,11 +9,11 @@ use clap::error::ErrorKind;
 
 use super::command;
 
-/// A command line that stands in a document.
+/// A `perch` command in a document.
 struct DocumentedCommand {
     place: String,
     words: Vec<String>,
-    /// Whether it is there to be typed as it is, and not named in a sentence.
+    /// True for a whole command to be typed, false for one named in a sentence.
     whole: bool,
 }
 
@@ -47,7 +47,7 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-/// The words from `perch` on, past variables that are set for it. None for another program.
+/// The words from `perch` on, after any variables set for it. None for another program.
 fn of_perch(line: &str) -> Option<Vec<String>> {
     let words = words(line.trim_start().trim_start_matches("$ "));
     let at = words.iter().position(|word| !word.contains('='))?;
@@ -73,7 +73,7 @@ fn told(file: &Path) -> Vec<DocumentedCommand> {
         if let Some(language) = line.trim_start().strip_prefix("```").filter(|_| is_markdown) {
             fence = if fence.is_some() { None } else { Some(language.trim().to_owned()) };
         } else if let Some(language) = &fence {
-            // In a sample of a terminal, what is typed stands after a prompt.
+            // In a terminal sample, commands follow a prompt.
             if language == "sh" || line.trim_start().starts_with("$ ") {
                 let commands = of_perch(line).into_iter().flat_map(|words| alternatives(&words));
                 told.extend(commands.map(|words| DocumentedCommand { place: place(), words, whole: true }));

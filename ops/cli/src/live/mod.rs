@@ -1,4 +1,4 @@
-//! What the live views of `perch up` and `perch top` have in common.
+//! Shared parts of the live views of `perch up` and `perch top`.
 
 mod activity;
 mod feed;

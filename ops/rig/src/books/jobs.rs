@@ -18,7 +18,7 @@ pub struct JobRow {
     pub state: String,
     pub last_error: Option<String>,
     created_ms: i64,
-    /// How often it was enqueued; zero once it has ended.
+    /// How often it was enqueued; 1 once it has ended.
     enqueued: i64,
 }
 
@@ -27,8 +27,8 @@ impl JobRow {
         matches!(self.state.as_str(), "done" | "dead" | "cancelled" | "discarded")
     }
 
-    /// Until when Redis was told of it. When one that Redis had lost was enqueued again, its events do not say: they are dated by the
-    /// ids of their entries, which are ahead where the clock was.
+    /// The latest time at which it may have been enqueued in Redis. For a job that was enqueued again this is now: its events carry the
+    /// times of stream ids, which run ahead after a step of the clock.
     fn enqueued_by(&self) -> i64 {
         if self.enqueued > 1 { now_ms() } else { self.created_ms }
     }

@@ -1,4 +1,4 @@
-//! Which dead letters.
+//! Filters for dead letters.
 
 use chrono::{DateTime, Utc};
 use perch_jobs::JobId;
@@ -18,17 +18,17 @@ pub struct DeadLetterFilter {
 }
 
 impl DeadLetterFilter {
-    /// Whether it asks for this letter.
+    /// Whether the filter selects this letter.
     pub fn wants(&self, letter: &DeadLetter, now: DateTime<Utc>) -> bool {
         (self.id.is_empty() || self.id.contains(&letter.id)) && self.of.wants(letter, now)
     }
 
-    /// Whether it asks for every letter.
+    /// Whether the filter selects every letter.
     pub fn is_empty(&self) -> bool {
         self.id.is_empty() && self.of.is_empty()
     }
 
-    /// What was asked for, for the audit log.
+    /// The filter, for the audit log.
     pub fn as_json(&self) -> Value {
         let mut asked = self.of.as_json();
         if !self.id.is_empty() {

@@ -58,10 +58,10 @@ pub struct Args {
 
 /// Letters moved in one step.
 const STEP: usize = 100;
-/// Letters that an editor is given, and letters that a dry run shows.
+/// Most letters given to an editor or shown by a dry run.
 const AT_HAND: usize = 100;
 
-/// What a replay is about: the letters as they were when it began.
+/// The letters of a replay, as they were when it began.
 struct Scope<'a> {
     args: &'a Args,
     queues: Vec<Queue>,
@@ -85,7 +85,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     if args.dry_run {
         return dry_run(app, &first_look, scope.began);
     }
-    // Whoever has had each of them in an editor has said which, and saved it.
+    // An operator who edited each letter has already chosen them.
     if args.filter.is_empty() && !args.editor && first_look.total > 0 {
         let letters = count(first_look.total, "dead letter");
         app.out.confirm(&format!("This brings back {letters} in {}, whatever they died of", settings.env), args.yes)?;
@@ -104,16 +104,16 @@ async fn scope<'a>(args: &'a Args, settings: &Settings, queues: &'a Queues) -> R
     })
 }
 
-/// What a first look at the letters found, before anything is moved.
+/// What a replay would do, computed before anything is moved.
 #[derive(Default)]
 struct ReplayPreview {
     total: u64,
     /// The first ones, with their new payloads.
     shown: Vec<(Queue, DeadLetter, Option<String>)>,
-    /// Those whose new payload cannot be used, and why.
+    /// Letters whose new payload is invalid, and why.
     unfit: Vec<(DeadLetter, String)>,
     unfit_total: u64,
-    /// Those that come back with another payload only, and get none.
+    /// Letters that need a new payload to come back, and get none.
     unrepaired: u64,
 }
 
@@ -226,13 +226,13 @@ const UNREPAIRED_LEFT: &str =
 
 type Outcomes = BTreeMap<Replayed, u64>;
 
-/// Keeps a replay to its rate and its limit.
+/// Keeps a replay within its rate and its limit.
 struct Pace {
     rate: Option<Rate>,
     began: Instant,
     left: u64,
     sent: u64,
-    /// A signal ends the replay between two steps, so that what was moved is counted and written down.
+    /// A signal ends the replay between two steps, so that the moved letters are counted and logged.
     stop: CancellationToken,
 }
 
@@ -328,7 +328,7 @@ async fn move_back(
     for letter in letters {
         match change.of(&letter, scope.rules) {
             Ok(payload) => replays.push(Replay { letter, payload }),
-            // It fitted at the first look, so somebody changed it since.
+            // It fitted in the preview, so somebody has changed it since.
             Err(_) => answers.push((letter.id, Replayed::Changed)),
         }
     }

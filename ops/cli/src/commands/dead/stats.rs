@@ -52,12 +52,12 @@ pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Causes that are shown unless more are asked for.
+/// Causes shown by default.
 const SHOWN: usize = 20;
-/// Lines of a cause on a terminal.
+/// Most lines of a cause on a terminal.
 const LINES: usize = 3;
 
-/// A row for each cause, and under it the cause itself, which says too much for a column.
+/// A row for each cause, with the cause below it: it is too long for a column.
 fn listing(causes: &[DeadCause], now: DateTime<Utc>) -> Listing {
     let mut listing = Listing::new([number("COUNT"), whole("QUEUE"), cut("KINDS"), whole("OLDEST"), whole("NEWEST")]);
     for cause in causes {

@@ -1,4 +1,4 @@
-//! Whether every job in Redis is as it was written.
+//! Checks that every job in Redis is as it was written.
 
 use perch_base::Settings;
 use perch_jobs::{JobId, QueueName};
@@ -14,7 +14,7 @@ use crate::{
 const NAME: &str = "envelopes";
 /// Jobs read at once.
 const AT_ONCE: usize = 500;
-/// Damaged jobs that are named.
+/// Most damaged jobs that are named.
 const NAMED: usize = 10;
 
 /// Reads every envelope and compares it with its checksum.

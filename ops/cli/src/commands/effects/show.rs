@@ -13,7 +13,7 @@ use crate::{
     output::Output,
 };
 
-/// Events shown.
+/// Most events shown.
 const EVENTS: u32 = 200;
 
 #[derive(Debug, clap::Args)]
@@ -22,7 +22,7 @@ pub struct Args {
     pub key: String,
 }
 
-/// Everything that is known of an effect.
+/// Everything known about an effect.
 #[derive(Debug, Serialize)]
 struct EffectDetails {
     effect: StoredEffect,
@@ -34,9 +34,9 @@ struct EffectDetails {
 /// The job that was last permitted to act.
 #[derive(Debug, Serialize)]
 struct EffectJob {
-    /// As Redis has it; null when it is finished, or Redis is away.
+    /// The job in Redis; null when it is finished, or Redis is away.
     redis: Option<JobView>,
-    /// As the history has it; null when nothing was synced yet.
+    /// The job in the history; null when nothing was synced yet.
     postgres: Option<JobRecord>,
 }
 
@@ -49,7 +49,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     if app.out.is_json() {
         return app.out.json(&known);
     }
-    // Effects are dated by Postgres.
+    // Times of effects follow the clock of Postgres.
     text(&app.out, &known, store.server().await?.clock)
 }
 
@@ -123,7 +123,7 @@ fn one_event(out: &Output, event: &EffectEvent, now: DateTime<Utc>) -> Result<()
     if details.is_empty() { Ok(()) } else { out.hanging(&Line::new(format_args!("{:13}", "")), 13, details) }
 }
 
-/// The details of an event: names and values, those that say nothing left out.
+/// The details of an event as names and values, without empty ones.
 fn said(details: &Value) -> String {
     let fields = details.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
     let words: Vec<String> = fields
@@ -155,7 +155,7 @@ fn advice(out: &Output, effect: &StoredEffect, job: &EffectJob) -> Result<(), Co
     }
 }
 
-/// A key as a shell takes it.
+/// A key quoted for a shell.
 fn quoted(key: &str) -> String {
     let is_plain = key.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:/".contains(c));
     if is_plain { key.to_owned() } else { format!("'{}'", one_line(key).replace('\'', r"'\''")) }

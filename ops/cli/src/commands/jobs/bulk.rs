@@ -1,4 +1,4 @@
-//! What is done to many jobs: counted, asked about, done, written down.
+//! Actions on many jobs: counts them, asks for confirmation, acts, and writes the audit log.
 
 use futures::{StreamExt as _, stream};
 use perch_base::Settings;
@@ -15,7 +15,7 @@ use crate::{
     process::{Stop, on_signals},
 };
 
-/// How a deed on many jobs is asked for.
+/// The options of an action on many jobs.
 #[derive(Debug, clap::Args)]
 pub struct Bulk {
     #[command(flatten)]
@@ -31,36 +31,36 @@ pub struct Bulk {
     pub yes: bool,
 }
 
-/// What is done.
+/// An action on many jobs.
 pub struct BulkAction<'a> {
-    /// As the audit log has it.
+    /// Its name in the audit log.
     pub action: &'a str,
-    /// To jobs in these states.
+    /// The states of jobs that it applies to.
     pub states: &'a [JobState],
-    /// What the jobs are, in a question: `waiting, delayed or running job`.
+    /// The noun for the jobs, in the singular: `waiting, delayed or running job`.
     pub of: &'a str,
-    /// What happens to so many of them, in a sentence: `cancels 2 waiting jobs`.
+    /// What it does, for the confirmation: `cancels 2 waiting jobs`.
     pub does: fn(&str) -> String,
-    /// What has happened to those that it changed: `cancelled`.
+    /// The word for changed jobs: `cancelled`.
     pub done: &'a str,
-    /// What has happened to those that were only asked, where a deed can come to that: `running, told to stop`.
+    /// The words for jobs whose worker was asked, if the action can end so: `running, told to stop`.
     pub asked: Option<&'a str>,
-    /// More for the audit log.
+    /// Further details for the audit log.
     pub details: Value,
 }
 
-/// What a deed came to for one job.
+/// The result of an action for one job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BulkOutcome {
-    /// The job is as it was asked to be.
+    /// The job was changed.
     Done,
-    /// Its worker is asked to see to it.
+    /// Its worker was asked to do it.
     Asked,
-    /// It is as it was: it had changed in the meantime.
+    /// Nothing was done: the job had changed in the meantime.
     Nothing,
 }
 
-/// Jobs by what a deed came to.
+/// The number of jobs by result.
 #[derive(Debug, Clone, Copy, Default)]
 struct Tally {
     done: u64,
@@ -81,18 +81,18 @@ impl Tally {
     }
 }
 
-/// Calls done at once.
+/// Calls made concurrently.
 const AT_ONCE: usize = 32;
-/// Jobs between two looks at whether somebody wants it to end.
+/// Jobs between two checks for an interrupt.
 const STEP: usize = 1_000;
 
 impl Bulk {
-    /// Whether it says which jobs.
+    /// Whether the options select jobs.
     pub fn is_given(&self) -> bool {
         self.all || !self.filter.is_empty()
     }
 
-    /// Carries out a deed, and says of how many jobs it is done and how many were only asked.
+    /// Carries out an action, and prints how many jobs it changed and how many it asked a worker about.
     pub async fn carry_out(
         &self,
         app: &App,

@@ -30,7 +30,7 @@ pub struct Args {
     pub reason: String,
 }
 
-/// Where a job is that can be cancelled.
+/// The states in which a job can be cancelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LiveState {
     Waiting,

@@ -31,7 +31,7 @@ struct Recorded {
     news: Option<JobNews>,
     is_whole: bool,
     job: Option<JobRecord>,
-    /// Why there is no job although Postgres has a row of it.
+    /// Why the row in Postgres cannot be read.
     unreadable: Option<String>,
     attempts: Vec<AttemptRecord>,
     events: Vec<EventRecord>,
@@ -48,7 +48,7 @@ impl Recorded {
 pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     let (settings, queues) = app.queues()?;
     let id = args.id;
-    // Redis first: a job that ends after that has told of it when its events and Postgres are read.
+    // Redis is read first: if the job ends after that, its events are there when the stream and Postgres are read.
     let found = find(&queues, id).await;
     let (recorded, postgres_error) = match recorded(&settings, &queues, id, found.is_ok()).await {
         Ok(recorded) => (recorded, None),
@@ -95,7 +95,7 @@ async fn recorded(settings: &Settings, queues: &Queues, id: JobId, has_redis: bo
 
 async fn history(store: &Store, id: JobId) -> Result<(Recorded, Vec<JobRecord>), CommandError> {
     let history = store.history();
-    // One after the other: when Postgres is away, the first says so.
+    // One query after the other: when Postgres is away, only the first one waits.
     let (job, unreadable) = match history.job(id).await {
         Ok(job) => (job, None),
         Err(error @ StoreError::Unreadable { .. }) => (None, Some(chain(&error))),

@@ -1,4 +1,4 @@
-//! A job as text.
+//! Prints a job as text.
 
 use chrono::{DateTime, Utc};
 use perch_core::job_list::JobSummary;
@@ -18,7 +18,7 @@ use crate::{
     output::Output,
 };
 
-/// Where the text of an error begins.
+/// Indentation of error texts.
 const INDENT: usize = 6;
 
 pub fn show(out: &Output, known: &JobDetails, now: DateTime<Utc>) -> Result<(), CommandError> {
@@ -159,7 +159,7 @@ fn one_attempt(out: &Output, attempt: &AttemptRecord, now: DateTime<Utc>) -> Res
     Ok(())
 }
 
-/// What people did to the job, which is not an attempt.
+/// What operators did to the job.
 fn operators(out: &Output, known: &JobDetails, now: DateTime<Utc>) -> Result<(), CommandError> {
     let of_people: Vec<_> =
         known.events.iter().filter(|event| event.actor.is_some() || event.event == "replayed").collect();

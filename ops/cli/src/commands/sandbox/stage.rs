@@ -1,4 +1,4 @@
-//! The doors of a running sandbox through which posts of others come in.
+//! A client for the control endpoints of a running sandbox.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use url::{Host, Url};
 
 use crate::error::{CommandError, chain};
 
-/// A sandbox of this machine that runs.
+/// A running sandbox on this machine.
 #[derive(Debug)]
 pub struct Stage {
     http: Client,
@@ -18,7 +18,7 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Refuses what is not of this machine, and what does not answer as a sandbox does.
+    /// Connects to the sandbox at `base`. An error when it is not on this machine or is no sandbox.
     pub async fn open(base: Url) -> Result<Self, CommandError> {
         if !is_local(&base) {
             return Err(CommandError::Usage(format!(
@@ -42,7 +42,7 @@ impl Stage {
         }
     }
 
-    /// Carries out an order; a post that was published has an id.
+    /// Carries out an action. Returns the id of a published post.
     pub async fn carry_out(&self, order: &SandboxAction) -> Result<Option<String>, CommandError> {
         match order {
             SandboxAction::Publish { account, post } => {
@@ -59,7 +59,7 @@ impl Stage {
         }
     }
 
-    /// Whether the accounts of the sandbox write by themselves.
+    /// Sets whether the accounts of the sandbox write by themselves.
     pub async fn flow(&self, flows: bool) -> Result<(), CommandError> {
         self.done(Method::PUT, &["sandbox", "flow"], Some(&json!({ "flows": flows }))).await.map(|_| ())
     }

@@ -1,5 +1,5 @@
-//! The events of one queue from a time on, each once: those of the history, then those of the stream. The sync moves entries from
-//! the stream into the history and lets go of them there, so an entry is looked for first in the stream, and in the history when
+//! Reads the events of one queue from a time on, each once: first those of the history, then those of the stream. The sync moves entries from
+//! the stream into the history, so an entry is looked for in the stream first, and in the history when
 //! the stream does not go back that far.
 
 use std::collections::{HashMap, HashSet};
@@ -18,7 +18,7 @@ use crate::{
 
 /// Entries, or events of the history, read in one step.
 const PAGE: usize = 500;
-/// Events that are read to find the kinds of jobs.
+/// Most events read to find the kinds of jobs.
 const LOOKED_AT: usize = 100_000;
 
 /// The history of a queue.
@@ -35,9 +35,9 @@ pub struct Source {
     since: DateTime<Utc>,
     /// The last entry that was read.
     entry: EntryId,
-    /// The last event that was read, by its place in the history.
+    /// The last event that was read from the history.
     place: (EntryId, u32),
-    /// Whether entries were read, so that one that is missing is missed.
+    /// Whether entries were read already, so that a gap can be noticed.
     has_begun: bool,
     kinds: Kinds,
     out: Output,
@@ -59,7 +59,7 @@ impl Source {
             if entries.is_empty() {
                 return Ok(Vec::new());
             }
-            // Read after them: had the sync let go of any of them before, the stream now begins later.
+            // Read after the page: if the sync removed entries before it, the stream begins later now.
             let first = self.queue.events_after(EntryId::default(), 1).await?;
             let is_unbroken = first.first().is_some_and(|(id, _)| *id <= self.entry);
             if !is_unbroken {
@@ -81,7 +81,7 @@ impl Source {
         }
     }
 
-    /// The next events of the history; `None` when it does not have the entries that the stream has let go of.
+    /// The next events of the history; `None` when it lacks the entries that the stream has dropped.
     async fn past_page(&mut self) -> Result<Option<Vec<TailEvent>>, CommandError> {
         let Some(History { store, syncer }) = &self.past else { return Ok(None) };
         let name = self.queue.name();
@@ -98,7 +98,7 @@ impl Source {
         }
         self.has_begun = true;
         let mut told: Vec<TailEvent> = events.into_iter().map(|event| TailEvent::of(name, event)).collect();
-        // A job whose envelope came later than its events has no kind there yet.
+        // A job whose envelope was synced after its events has no kind there yet.
         self.find_kinds(&mut told).await;
         Ok(Some(told))
     }
@@ -128,7 +128,7 @@ impl Source {
         Ok(told)
     }
 
-    /// Finds the kinds that no event told: in Redis while it has the job, in Postgres, or in events that are on their way there.
+    /// Finds kinds that no event carried: in Redis while it has the job, in Postgres, or in events not yet synced.
     async fn find_kinds(&mut self, told: &mut [TailEvent]) {
         let missing = |told: &[TailEvent]| -> HashSet<JobId> {
             told.iter().filter(|told| told.what.kind.is_none()).map(|told| told.what.job).collect()
@@ -146,7 +146,7 @@ impl Source {
         fill(told, &found);
         let unknown = missing(told);
         if let Some(History { store, syncer }) = self.past.as_ref().filter(|_| !unknown.is_empty()) {
-            // A kind that cannot be found is shown as such; the events are what matters.
+            // Events are shown even when a kind cannot be found.
             if let Ok(news) = syncer.news(self.queue.name(), &unknown, LOOKED_AT).await {
                 let kinds = news.jobs.iter().filter_map(|(job, news)| Some((*job, news.kind()?.to_owned())));
                 found.extend(kinds);

@@ -27,9 +27,9 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub struct Args {}
 
-/// How often workers and causes are looked up.
+/// How often workers and causes of dead letters are read.
 const SLOWLY: Duration = Duration::from_secs(5);
-/// Dead letters of a queue that are looked at for their causes.
+/// Most dead letters of a queue that are grouped by cause.
 const LOOKED_AT: usize = 200;
 const SEEN_WITHIN: Duration = Duration::from_secs(60);
 
@@ -91,7 +91,7 @@ impl Screen<'_> {
                         let (queue, event) = *event;
                         let kind = kinds.of(&event);
                         self.board.activity.take_in(queue.name(), &event, kind);
-                        // The numbers come every second; drawing each event of thousands would only cost time.
+                        // The numbers redraw the screen every second; redrawing for each of thousands of events would waste time.
                         redraw = false;
                     }
                     FeedUpdate::Stats(stats) => self.board.take_stats(stats),
