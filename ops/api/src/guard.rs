@@ -1,5 +1,5 @@
-//! Who may do what. A group of routes is guarded as a whole, and its description says so in the same breath: a route cannot
-//! be served with another scope than the one it is documented with.
+//! Checks keys and scopes. One call guards a group of routes and documents their scopes, so a route cannot
+//! need another scope than the documented one.
 
 use std::sync::Arc;
 
@@ -28,10 +28,10 @@ use super::{
     server::{BodyWithGuard, Connection},
 };
 
-/// Seconds after which a key that has too many requests under way is worth trying again.
+/// `Retry-After` in seconds for a key with too many running requests.
 const SOON: u64 = 1;
 
-/// What every request passes: who asks, how often, and how much at once.
+/// Checks every request: its key, its rate, and its number of concurrent requests.
 #[derive(Debug)]
 pub(super) struct AccessControl {
     store: Store,
@@ -47,14 +47,14 @@ impl AccessControl {
         Self { store: store.clone(), http: http.clone(), keys, pace, at_once }
     }
 
-    /// Hears which keys are revoked, until `stop`.
+    /// Listens for revoked keys until `stop`.
     pub async fn follow_keys(&self, stop: &CancellationToken) {
         self.keys.follow(&self.store, stop).await;
     }
 }
 
-/// The scopes that open a group of routes: any one of them does. Scopes are independent of one another, but who may
-/// operate may also look.
+/// The scopes of a group of routes; any one of them is enough. Scopes are independent, but `operate`
+/// includes `read`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RequiredScopes(&'static [Scope]);
 
@@ -76,8 +76,8 @@ impl RequiredScopes {
 /// The name of the security scheme in the OpenAPI document.
 pub(super) const SCHEME: &str = "key";
 
-/// Lets only keys with one of the scopes through to these routes, and describes them so. Without an API to serve, it only
-/// describes them.
+/// Lets only keys with one of the scopes use these routes, and documents that. Without an API to serve, it only
+/// documents them.
 pub(super) fn guarded<S: Clone + Send + Sync + 'static>(
     door: Option<&Arc<AccessControl>>,
     needs: RequiredScopes,
@@ -96,8 +96,8 @@ pub(super) fn guarded<S: Clone + Send + Sync + 'static>(
     }
 }
 
-/// Says what the operation may answer that none of them says by itself: what the door says, and what reading a path, a query or
-/// a body says.
+/// Adds the answers that no operation documents itself: those of access control, and those of reading a path, a query or
+/// a body.
 fn describe(operation: &mut Operation, needs: RequiredScopes) {
     let one = |scope: &Scope| SecurityRequirement::new(SCHEME, [scope.as_str()]);
     operation.security = Some(needs.0.iter().map(one).collect());
@@ -138,7 +138,7 @@ fn describe(operation: &mut Operation, needs: RequiredScopes) {
     }
 }
 
-/// Says that a text has no NUL character, unless more is said of it already.
+/// Documents that a text has no NUL character, unless it has a pattern already.
 fn without_nul(parameter: &mut Parameter) {
     if let Some(RefOr::T(Schema::Object(schema))) = &mut parameter.schema {
         let is_text = match &schema.schema_type {
@@ -198,8 +198,8 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 }
 
 impl App {
-    /// Writes what an operator did to the audit log. The deed is done by then: when Postgres is away the line goes to the
-    /// log of the process instead, because an operator must be able to act on a bad day too.
+    /// Writes an operator's action to the audit log. The action is done by then: when Postgres is away the line goes to the
+    /// log of the process instead, because an operator must be able to act during an outage.
     pub(super) async fn audit(&self, caller: &Caller, action: &str, object: &str, details: serde_json::Value) {
         caller.audit(&self.store, action, object, details).await;
     }

@@ -1,4 +1,4 @@
-//! Looking at jobs, cancelling them, and starting them early.
+//! Shows, lists and cancels jobs, and runs delayed ones early.
 
 use axum::{
     Extension, Json,
@@ -26,7 +26,7 @@ use perch_core::{
     look_up::{self, JobStanding, LookUp, LookUpError},
 };
 
-/// A job that has not finished, in whatever queue it is.
+/// Finds an unfinished job in any queue.
 async fn find(app: &App, id: JobId) -> Answer<Option<(Queue, JobView)>> {
     let looked = try_join_all(
         app.queues
@@ -57,7 +57,7 @@ fn unknown(id: JobId) -> Problem {
 )]
 pub(super) async fn job(State(app): State<App>, Path(id): Path<String>) -> Answer<Json<JobAnswer>> {
     let id = job_id(&id)?;
-    // Redis first: a job that ends after that has told of it when its events and Postgres are read.
+    // Redis is read first: if the job ends after that, its events are there when the stream and Postgres are read.
     let live = find(&app, id).await?.map(|(_, view)| view);
     let Some(view) = live else { return Ok(Json(gone(&app, id).await?)) };
     let answer = match of_history(&app, id).await {
@@ -71,7 +71,7 @@ pub(super) async fn job(State(app): State<App>, Path(id): Path<String>) -> Answe
     Ok(Json(answer))
 }
 
-/// What is not there.
+/// The server that is away.
 enum SourceUnavailable {
     Postgres(StoreError),
     Redis(QueueError),
@@ -118,7 +118,7 @@ fn look_up(app: &App) -> LookUp {
     LookUp::new(&app.queues, &app.store, &app.settings)
 }
 
-/// A job that Redis does not have.
+/// A job that is not in Redis.
 async fn gone(app: &App, id: JobId) -> Answer<JobAnswer> {
     let Some((standing, told)) = look_up(app).gone(id).await? else { return Err(unknown(id)) };
     let (recorded, children) = attempts_and_children(app, id).await?;
@@ -243,7 +243,7 @@ pub(super) async fn cancel(
             let detail = format!("Job {id} is in the dead letters. Discard it there with POST /api/v1/dead/discard.");
             return Err(Problem::new(Cause::Conflict, detail).because_of(id));
         }
-        // It finished between the two commands.
+        // The job finished between the two commands.
         Cancellation::Unknown => return Err(finished_or_unknown(&app, id).await?),
     };
     app.audit(&caller, "job.cancel", &id.to_string(), json!({ "outcome": outcome, "reason": reason })).await;

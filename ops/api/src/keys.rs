@@ -1,4 +1,4 @@
-//! API keys: who asks, remembered for a while, how often each may ask, and how much at once.
+//! API keys: a cache of keys, and the limits of each key on rate and concurrent requests.
 
 use std::{
     collections::HashMap,
@@ -15,19 +15,19 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-/// How long an answer of Postgres about a key holds, unless the news comes sooner that the key was revoked.
+/// How long a key read from Postgres is cached, unless a notification says that it was revoked.
 const FRESH: Duration = KEY_HOLDS;
-/// While Postgres is away, a key that worked goes on working and is asked about again after this time.
+/// While Postgres is away, a known key goes on working and is looked up again after this time.
 const AWAY: Duration = Duration::from_secs(5);
-/// How long a look-up may take, waiting for its turn included.
+/// How long a look-up may take, including the wait for its turn.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Look-ups at once: a flood of unknown keys must not take every connection to Postgres.
+/// Concurrent look-ups: a flood of unknown keys must not take every connection to Postgres.
 const AT_ONCE: usize = 4;
-/// Answers remembered. Unknown keys are forgotten first.
+/// Most cached answers. Unknown keys are dropped first.
 const MOST: usize = 10_000;
-/// No token is longer.
+/// The longest token.
 const LONGEST: usize = 128;
-/// How long it is listened for revoked keys without a break.
+/// How long one subscription to revoked keys lasts.
 const LISTEN: Duration = Duration::from_secs(60);
 
 type Hash = [u8; 32];
@@ -41,25 +41,25 @@ struct CachedKey {
 #[derive(Debug, Default)]
 struct KeyCache {
     known: HashMap<Hash, CachedKey>,
-    /// How often something here was doubted.
+    /// How often cached answers were invalidated.
     doubts: u64,
 }
 
-/// A look-up as it begins. What it finds is not remembered when a key was revoked meanwhile: it may have been read before.
+/// The start of a look-up. Its result is not cached when a key was revoked meanwhile, because it may have been read before that.
 #[derive(Debug, Clone, Copy)]
 struct LookUp {
     asked: Instant,
     doubts: u64,
 }
 
-/// The keys that were seen lately, by the hash of their token. Tokens are never kept.
+/// A cache of keys by the hash of their token. Tokens are never kept.
 #[derive(Debug)]
 pub(super) struct KeyRing {
     memory: Mutex<KeyCache>,
     turns: Semaphore,
 }
 
-/// Nobody can say at the moment whether the key is good.
+/// Postgres does not answer, and the key is not cached.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct KeyLookupUnavailable;
 
@@ -68,7 +68,7 @@ impl KeyRing {
         Self { memory: Mutex::default(), turns: Semaphore::new(AT_ONCE) }
     }
 
-    /// The key that belongs to `token`, if it is in use.
+    /// The key with this token, if it is in use.
     pub async fn find(&self, store: &Store, token: &str) -> Result<Option<Arc<ApiKey>>, KeyLookupUnavailable> {
         if token.len() > LONGEST || !token.starts_with("perch_") || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Ok(None);
@@ -82,7 +82,7 @@ impl KeyRing {
         let mut began = self.begin();
         let mut asked = tokio::time::timeout(PATIENCE, self.ask(store, token)).await;
         if asked.is_ok() && self.memory().doubts != began.doubts {
-            // Something was heard of keys meanwhile, so that what was read may be old.
+            // A key was revoked meanwhile, so what was read may be outdated.
             began = self.begin();
             asked = tokio::time::timeout(PATIENCE, self.ask(store, token)).await;
         }
@@ -104,12 +104,12 @@ impl KeyRing {
     }
 
     async fn ask(&self, store: &Store, token: &str) -> Result<Option<ApiKey>, StoreError> {
-        // The semaphore is never closed, and a look-up without a turn would do no harm.
+        // The semaphore is never closed, and a look-up without a permit would do no harm.
         let _turn = self.turns.acquire().await;
         store.api_keys().verify(&SecretString::from(token)).await
     }
 
-    /// What holds while Postgres is away: a key that worked goes on working, unless it was revoked since.
+    /// The answer while Postgres is away: a cached key goes on working, unless it was revoked since.
     fn make_do(&self, hash: &Hash) -> Result<Option<Arc<ApiKey>>, KeyLookupUnavailable> {
         let mut memory = self.memory();
         let known = memory.known.get_mut(hash).ok_or(KeyLookupUnavailable)?;
@@ -118,7 +118,7 @@ impl KeyRing {
         Ok(Some(key))
     }
 
-    /// Hears which keys are revoked, until `stop`.
+    /// Listens for revoked keys until `stop`.
     pub async fn follow(&self, store: &Store, stop: &CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => {}
@@ -138,21 +138,21 @@ impl KeyRing {
         }
     }
 
-    /// Forgets a key: Postgres is asked about it anew, and while Postgres is away it opens nothing.
+    /// Drops a key from the cache: it is looked up again, and does not work while Postgres is away.
     fn forget(&self, id: &str) {
         let mut memory = self.memory();
         memory.doubts += 1;
         memory.known.retain(|_, entry| entry.key.as_ref().is_none_or(|key| key.id != id));
     }
 
-    /// Asks Postgres anew about every key that comes. While it is away, those that worked go on working.
+    /// Marks all keys as outdated: each is looked up again, and goes on working while Postgres is away.
     fn doubt_all(&self) {
         let long_ago = Instant::now().checked_sub(FRESH);
         let mut memory = self.memory();
         memory.doubts += 1;
         match long_ago {
             Some(long_ago) => memory.known.values_mut().for_each(|entry| entry.asked = entry.asked.min(long_ago)),
-            // The machine has not run for so long.
+            // The machine has not been up for that long.
             None => memory.known.clear(),
         }
     }
@@ -184,7 +184,7 @@ impl KeyRing {
     }
 }
 
-/// How many requests of each key are under way.
+/// Limits the concurrent requests of each key.
 #[derive(Debug)]
 pub(super) struct ConcurrencyLimit {
     most: usize,
@@ -196,7 +196,7 @@ impl ConcurrencyLimit {
         Self { most: settings.requests_per_key, under_way: Mutex::default() }
     }
 
-    /// Room for a request of `key` until what this answers is dropped; none when it has as many under way as it may.
+    /// A permit for a request of `key`; none when it has as many running requests as it may.
     pub fn take(&self, key: &str) -> Option<OwnedSemaphorePermit> {
         let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
         let of_key = match under_way.get(key) {
@@ -208,7 +208,7 @@ impl ConcurrencyLimit {
     }
 }
 
-/// How often each key may ask.
+/// Limits the request rate of each key.
 #[derive(Debug)]
 pub(super) struct RequestRate(DefaultKeyedRateLimiter<String>);
 
@@ -219,7 +219,7 @@ impl RequestRate {
         Self(RateLimiter::keyed(quota.allow_burst(at_least_one(settings.rate_burst))))
     }
 
-    /// Counts a request of `key`; an error says how long to wait.
+    /// Counts a request of `key`. The error says how long to wait.
     pub fn take(&self, key: &str) -> Result<(), Duration> {
         self.0.check_key(&key.to_owned()).map_err(|early| early.wait_time_from(self.0.clock().now()))
     }

@@ -1,8 +1,8 @@
-//! The HTTP API: enqueue, look up, operate; and what platforms ask every process.
+//! The HTTP API: enqueue, look up, operate; and the probes of every process.
 //!
 //! Every path under `/api/v1` needs a key with the scope that the OpenAPI document names for it (`guard`). Every refusal is a
 //! problem document (`problem`). A job is accepted only once Redis has it, or Postgres if its queue is a ledger queue: when
-//! neither may take it the answer is 503.
+//! neither can take it the answer is 503.
 
 mod batch;
 mod brake;
@@ -57,7 +57,7 @@ use guard::{AccessControl, RequiredScopes, guarded};
 use probes::MetricsSource;
 use server::Bounds;
 
-/// What the API stands on.
+/// What the API needs.
 #[derive(Clone)]
 pub struct ApiState {
     /// The queues.
@@ -70,15 +70,15 @@ pub struct ApiState {
     pub settings: Arc<Settings>,
     /// The metrics of this process.
     pub metrics: PrometheusHandle,
-    /// What `/ready` tells.
+    /// The answer of `/ready`.
     pub health: Health,
     /// The bots of the deployment, whose routes it serves.
     pub bots: Bots,
-    /// What their routes stand on.
+    /// What their routes use.
     pub platform: Arc<Platform>,
 }
 
-/// What the handlers share.
+/// The state that handlers share.
 #[derive(Clone)]
 struct App(Arc<Inner>);
 
@@ -142,7 +142,7 @@ fn router_of(app: &App) -> Router {
     covered(router.with_state(app.clone()))
 }
 
-/// The metrics of a process that shows the queues.
+/// The metrics of a process that includes the queues.
 fn measured(state: &ApiState, budget: Option<Budget>) -> MetricsSource {
     gauges::describe();
     let gauges = Gauges::new(&state.queues, &state.store, &state.settings, budget);
@@ -154,7 +154,7 @@ pub fn openapi(bots: &Bots) -> OpenApi {
     described(bots, None).into_openapi()
 }
 
-/// Without an app to serve, it is only described.
+/// The routes and their description; without an app they are only described.
 fn described(bots: &Bots, app: Option<&App>) -> OpenApiRouter<App> {
     let mut document = docs::document();
     document.merge(probes::document());
@@ -171,7 +171,7 @@ fn described(bots: &Bots, app: Option<&App>) -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(document).nest("/api/v1", all)
 }
 
-/// The routes by the scope they need.
+/// The routes, by the scope that they need.
 fn version_1(door: Option<&Arc<AccessControl>>) -> OpenApiRouter<App> {
     let enqueue = OpenApiRouter::new().routes(routes!(enqueue::enqueue)).routes(routes!(batch::enqueue_batch));
     let cancel = OpenApiRouter::new().routes(routes!(jobs::cancel));
@@ -202,7 +202,7 @@ fn version_1(door: Option<&Arc<AccessControl>>) -> OpenApiRouter<App> {
         .merge(guarded(door, RequiredScopes::OPERATE, operate))
 }
 
-/// What holds for every route: problems for what is not there, for panics too, and one look at each request.
+/// Adds what every route shares: problems for unknown paths and panics, and logs, traces and metrics.
 fn covered(router: Router) -> Router {
     router
         .fallback(no_such_path)
@@ -230,7 +230,7 @@ fn panicked(panic: Box<dyn Any + Send>) -> Response {
     internal().into_response()
 }
 
-/// Serves the API until `shutdown`; then takes no more requests and gives those under way `engine.shutdown_grace` to end.
+/// Serves the API until `shutdown`; then takes no more requests and gives running ones `engine.shutdown_grace` to end.
 pub async fn serve(listener: TcpListener, state: ApiState, shutdown: CancellationToken) {
     let (grace, bounds) = (state.settings.engine.shutdown_grace, Bounds::of(&state.settings.http));
     let app = App::new(state);
@@ -246,8 +246,8 @@ pub async fn serve_probes(listener: TcpListener, state: ApiState, shutdown: Canc
     serve_router(listener, router, bounds, &state.health, Duration::ZERO, &shutdown).await;
 }
 
-/// Serves `/metrics` to everybody who reaches the listener, which belongs on a private network, until `shutdown`. With
-/// `queues`, it shows the queues too.
+/// Serves `/metrics` without a key until `shutdown`; the listener belongs on a private network. With
+/// `queues`, it includes the queues.
 pub async fn serve_metrics(listener: TcpListener, state: ApiState, queues: bool, shutdown: CancellationToken) {
     let alone = || MetricsSource { metrics: state.metrics.clone(), gauges: None };
     let measured = if queues { measured(&state, None) } else { alone() };
@@ -269,7 +269,7 @@ async fn serve_router(
         tokio::time::sleep(grace).await;
     };
     tokio::select! {
-        // First, so that the process says that it ends before its last connection does.
+        // First, so that the process reports its end before its last connection closes.
         biased;
         () = out_of_patience => {}
         () = server::serve(listener, router, bounds, shutdown.clone()) => {}

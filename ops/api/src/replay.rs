@@ -1,4 +1,4 @@
-//! Bringing dead letters back, or removing them for good.
+//! Replays or discards dead letters.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -21,9 +21,9 @@ use super::{
 
 /// Most letters of one request.
 const MOST: usize = 10_000;
-/// Letters of one request when it does not say.
+/// Default limit of letters of one request.
 const USUAL: usize = 1_000;
-/// Letters looked up by id and dealt with together, and how many of them at once.
+/// Letters looked up by id and handled in one step, and concurrent look-ups.
 const IDS_AT_ONCE: usize = 100;
 const LOOKED_UP_AT_ONCE: usize = 32;
 
@@ -112,7 +112,7 @@ impl DeadActionAnswer {
     }
 }
 
-/// What is done to letters.
+/// An action on letters.
 #[derive(Debug, Clone, Copy)]
 enum DeadAction<'a> {
     Replay { by: &'a str },
@@ -170,7 +170,7 @@ async fn carry_out(
         Selection::Ids(ids) => by_id(app, ids, action, &mut acted).await,
         Selection::Filter(filter, limit) => by_filter(app, filter, limit, action, &mut acted).await,
     };
-    // Also when Redis went away half-way: what was done until then is in the audit log.
+    // Also when Redis went away half-way, so that the audit log has what was done until then.
     if !request.dry_run && !acted.results.is_empty() {
         let object = request.filter.as_ref().and_then(|filter| filter.queue.as_deref()).unwrap_or("all queues");
         let ids: Vec<JobId> = acted.results.iter().map(|result| result.id).take(100).collect();

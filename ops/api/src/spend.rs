@@ -1,4 +1,4 @@
-//! What calls to paid services cost.
+//! Shows what calls to paid services cost.
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
@@ -12,7 +12,7 @@ use super::{
 };
 use perch_core::spending::report::{SpendReport, report};
 
-/// Which time.
+/// The period of a spend report.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]

@@ -1,5 +1,5 @@
-//! Where idempotency keys are kept: those of ledger queues in Postgres, as their jobs are, those of other queues in Redis. So
-//! a key can be told as long as a job can be accepted.
+//! Stores idempotency keys: those of ledger queues in Postgres, like their jobs, those of other queues in Redis. So
+//! keys can be checked whenever jobs can be accepted.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -9,24 +9,24 @@ use perch_store::{KeptRequest, Store, StoreError};
 use redis::Script;
 use serde::{Deserialize, Serialize};
 
-/// How long a key is remembered.
+/// How long a key is kept.
 const LASTS: Duration = Duration::from_secs(86_400);
 
 static CLAIM: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("claim.lua")));
 static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("release.lua")));
 
-/// What is known of a request with a key.
+/// The stored request of a key.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct RequestRecord {
     /// The digest of its body.
     pub request: String,
-    /// The id that its job was given before it was enqueued.
+    /// The id of its job, chosen before the enqueue.
     pub id: JobId,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer: Option<Enqueued>,
 }
 
-/// The same as it stands in Redis: another release may have given an answer that this one cannot read.
+/// The same as stored in Redis: the answer may be from another release and unreadable for this one.
 #[derive(Debug, Deserialize)]
 struct RedisRecord {
     request: String,
@@ -34,16 +34,16 @@ struct RedisRecord {
     answer: Option<serde_json::Value>,
 }
 
-/// What stands under a key.
+/// What is stored under a key.
 #[derive(Debug, Clone)]
 pub(super) enum StoredKey {
     /// A request.
     Request(RequestRecord),
-    /// Something that this release cannot read: nobody can tell which request it was.
+    /// A record that this release cannot read, so the request is unknown.
     Unreadable,
 }
 
-/// A key in the place where it is kept.
+/// A key in the server that stores it.
 #[derive(Debug)]
 pub(super) enum KeyStore {
     Redis { redis: Redis, name: String },
@@ -51,7 +51,7 @@ pub(super) enum KeyStore {
 }
 
 impl KeyStore {
-    /// The name is not among the keys of the queue: a key that comes back with a job for another queue must be found too.
+    /// The name is outside the keys of the queue: the key must also be found when it comes with a job for another queue.
     pub fn redis(queue: &Queue, hash: &str) -> Self {
         let name = format!("{}idempotency:{hash}", queue.env().prefix());
         Self::Redis { redis: queue.redis().clone(), name }
@@ -61,7 +61,7 @@ impl KeyStore {
         Self::Postgres { store: store.clone(), hash: hash.to_owned() }
     }
 
-    /// The key as an operator finds it.
+    /// The key as an operator can find it.
     pub fn name(&self) -> &str {
         match self {
             Self::Redis { name, .. } => name,
@@ -69,7 +69,7 @@ impl KeyStore {
         }
     }
 
-    /// Takes the key, or answers who has it.
+    /// Claims the key, or returns the request that has it.
     pub async fn claim(&self, mine: &RequestRecord) -> Result<Option<StoredKey>, StoreError> {
         match self {
             Self::Redis { redis, name } => Ok(claim_in_redis(redis, name, mine).await?),
@@ -80,7 +80,7 @@ impl KeyStore {
         }
     }
 
-    /// Who has the key.
+    /// The request that has the key.
     pub async fn find(&self) -> Result<Option<StoredKey>, StoreError> {
         match self {
             Self::Redis { redis, name } => Ok(find_in_redis(redis, name).await?),
@@ -90,7 +90,7 @@ impl KeyStore {
         }
     }
 
-    /// Writes down what is known, whoever had the key.
+    /// Stores a request, replacing any other under the key.
     pub async fn keep(&self, known: &RequestRecord) -> Result<(), StoreError> {
         match self {
             Self::Redis { redis, name } => {
@@ -102,7 +102,7 @@ impl KeyStore {
         }
     }
 
-    /// Lets go of the key. False when its request has been answered, or there is none: then what stands there stays.
+    /// Releases the key. False when its request has been answered, or there is none; then nothing changes.
     pub async fn release(&self) -> Result<bool, StoreError> {
         match self {
             Self::Redis { redis, name } => {
@@ -114,7 +114,7 @@ impl KeyStore {
     }
 }
 
-/// One call, whatever stands under the key: nothing here is tried again.
+/// One call, whatever is stored under the key; it is not retried.
 async fn claim_in_redis(redis: &Redis, name: &str, mine: &RequestRecord) -> Result<Option<StoredKey>, QueueError> {
     let (name, mine) = (name.to_owned(), encode(mine));
     let answer: (u8, Option<Vec<u8>>) = redis
@@ -157,7 +157,7 @@ fn stored(kept: &RequestRecord) -> KeptRequest {
     KeptRequest { request: kept.request.clone(), job: kept.id, answer }
 }
 
-/// An answer that this release cannot read is as good as one that was lost: its job is found by the id.
+/// An answer that this release cannot read counts as lost: the job is found by its id.
 fn read(kept: KeptRequest) -> RequestRecord {
     let answer = kept.answer.and_then(|answer| serde_json::from_value(answer).ok());
     RequestRecord { request: kept.request, id: kept.job, answer }

@@ -1,6 +1,6 @@
-//! The connections there are. When all places are taken, a new connection takes that of the one that has sent nothing whole
-//! for longest and has no request of a key: half-sent, idle and unread ones can so keep neither a client nor a health check
-//! out.
+//! The open connections. When all slots are taken, a new connection closes the one that has been idle longest and has
+//! no request with a key. So half-sent, idle and unread requests cannot lock out a client or a health
+//! check.
 
 use std::{
     collections::HashMap,
@@ -29,15 +29,15 @@ struct OpenConnections {
 struct Entry {
     /// When it was opened, or its last request began or ended.
     since: Instant,
-    /// Requests under way.
+    /// Running requests.
     requests: usize,
-    /// Requests of a key, until the last byte of their answer.
+    /// Running requests with a key, until the last byte of their answer.
     keyed: usize,
     close: CancellationToken,
 }
 
 impl Connections {
-    /// None yet, and never more than `most`.
+    /// No connections yet; at most `most` later.
     pub fn new(most: usize) -> Self {
         Self { most, open: Mutex::default(), freed: Notify::new() }
     }
@@ -46,7 +46,7 @@ impl Connections {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for a new connection. Waits while every connection has a keyed request.
+    /// A slot for a new connection. Waits while every connection has a request with a key.
     pub async fn place(self: &Arc<Self>) -> ConnectionSlot {
         loop {
             let freed = self.freed.notified();
@@ -74,7 +74,7 @@ impl Connections {
         Some(ConnectionSlot { connection: Connection { all: self.clone(), id }, closed })
     }
 
-    /// Closes the connection that has been still for longest. False when all have a request of a key.
+    /// Closes the connection that has been idle longest. False when all have a request with a key.
     pub fn close_one(&self) -> bool {
         let mut open = self.open();
         let free = open.connections.iter().filter(|(_, entry)| entry.keyed == 0);
@@ -114,7 +114,7 @@ fn gauge(open: usize) {
     metrics::gauge!("perch_http_connections").set(open as f64);
 }
 
-/// The place of a connection, which is free again when this is dropped.
+/// The slot of a connection. It is free again when this is dropped.
 #[derive(Debug)]
 pub(super) struct ConnectionSlot {
     connection: Connection,
@@ -126,7 +126,7 @@ impl ConnectionSlot {
         self.connection.clone()
     }
 
-    /// Waits until another connection has taken the place, or the process ends.
+    /// Waits until the connection must close: its slot was taken, or the process ends.
     pub async fn closed(&self) {
         self.closed.cancelled().await;
     }
@@ -138,7 +138,7 @@ impl Drop for ConnectionSlot {
     }
 }
 
-/// The connection of a request; it is among the extensions of each.
+/// The connection of a request, in the extensions of each request.
 #[derive(Debug, Clone)]
 pub(crate) struct Connection {
     all: Arc<Connections>,
@@ -146,20 +146,20 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Notes that a request has begun, until what this answers is dropped.
+    /// Counts a running request until the returned guard is dropped.
     pub(super) fn request(&self) -> ActiveRequest {
         self.all.change(self.id, |entry| (entry.requests, entry.since) = (entry.requests + 1, Instant::now()));
         ActiveRequest { connection: self.clone(), is_keyed: false }
     }
 
-    /// Keeps the connection for a request of a key, until what this answers is dropped.
+    /// Keeps the connection open for a request with a key until the returned guard is dropped.
     pub fn keyed(&self) -> ActiveRequest {
         self.all.change(self.id, |entry| entry.keyed += 1);
         ActiveRequest { connection: self.clone(), is_keyed: true }
     }
 }
 
-/// A request under way.
+/// A guard for a running request.
 #[derive(Debug)]
 pub(crate) struct ActiveRequest {
     connection: Connection,
@@ -175,7 +175,7 @@ impl Drop for ActiveRequest {
             entry.since = Instant::now();
         });
         if self.is_keyed {
-            // Whoever waits for a place may have this one.
+            // A waiting connection may take this slot.
             all.freed.notify_one();
         }
     }

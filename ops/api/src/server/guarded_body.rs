@@ -6,7 +6,7 @@ use std::{
 use axum::body::{Body, Bytes};
 use http_body::{Frame, SizeHint};
 
-/// A body that holds something until its last byte is sent, or the connection is gone.
+/// A response body that holds a guard until its last byte is sent or the connection is closed.
 #[derive(Debug)]
 pub(crate) struct BodyWithGuard<T> {
     body: Body,
@@ -14,7 +14,7 @@ pub(crate) struct BodyWithGuard<T> {
 }
 
 impl<T: Send + Unpin + 'static> BodyWithGuard<T> {
-    /// `body`, which holds `held`.
+    /// Wraps `body` so that it holds `held`.
     pub fn sent(body: Body, held: T) -> Body {
         Body::new(Self { body, _held: held })
     }

@@ -30,7 +30,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     let all: Vec<Queue> = queues.iter().cloned().collect();
     let page = worker_list::workers(&all, args.seen_within, &args.paging).await?;
     let now = now(queues.redis()).await?;
-    // A worker is seen at least once in the time of a lease; one seen longer ago is marked.
+    // A worker with running jobs is seen at least once per lease; one seen longer ago is marked.
     let late = settings.engine.lease;
     app.out.page(&page, "no worker is there; start one with `perch worker`", |workers| {
         let mut listing = Listing::new([

@@ -1,4 +1,4 @@
-//! Reads the events of one queue from a time on, each once: first those of the history, then those of the stream. The sync moves entries from
+//! Reads the events of one queue from a time on, each once: first from the history, then from the stream. The sync moves entries from
 //! the stream into the history, so an entry is looked for in the stream first, and in the history when
 //! the stream does not go back that far.
 
