@@ -36,7 +36,7 @@ const NEVER: Duration = Duration::from_secs(3_600);
 /// Jobs of most steps.
 const JOBS: usize = 10_000;
 
-/// What a step cost, each time.
+/// The cost of a step, for each job.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Step {
     /// What it is.
@@ -121,7 +121,7 @@ enum AttemptEnd {
     Dead,
 }
 
-/// A Redis server, one queue on it, and what was counted.
+/// A Redis server with one queue, and a counter of bytes and allocations.
 struct MeteredQueue {
     server: RedisServer,
     client: Client,
@@ -142,7 +142,7 @@ impl MeteredQueue {
         let types = JobTypes::new().with::<Idle<0>>();
         let client = Client::new(Queues::of(door, Environment::Staging, &blocks, &engine, types, &clock));
         let ground = Self { queue: first(&client)?, server, client, clock, allocations };
-        // Once through everything, so that connections are open, scripts known to Redis, and statics made.
+        // Warms up: opens connections, loads scripts and initialises statics.
         ground.one_by_one(jobs(1)?).await?;
         ground.work(1, AttemptEnd::Success).await?;
         ground.fill(2).await?;
@@ -158,8 +158,8 @@ impl MeteredQueue {
         self.server.wipe().await
     }
 
-    /// Does something, and prints what it cost for each of `jobs`. The name of the worker is as long as that of the machine:
-    /// so many of it that are sent and received do not count.
+    /// Runs a step, and prints its cost for each of `jobs`. The worker's name contains the host name, whose length differs:
+    /// those bytes, sent and received, are not counted.
     async fn cost<T, Fut: Future<Output = Outcome<T>>>(
         &self,
         name: &str,

@@ -1,4 +1,4 @@
-//! How fast workers empty what is queued, and what that costs.
+//! Measures how fast workers drain queues, and what that costs.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use crate::{
     servers::RedisServer,
 };
 
-/// What came of it.
+/// The result of a drain.
 #[derive(Debug, Clone, Copy)]
 pub struct Drained {
     /// Jobs a second, from the word to begin to the last acknowledgement.

@@ -17,16 +17,16 @@ use crate::{
     jobs::{Pool, QUEUES, settings, types},
 };
 
-/// Plays its part until it is killed.
+/// Runs one role of a deployment until it is killed.
 pub async fn run(mut orders: Orders, duty: DeploymentRole, redis: &str, database: &str, pool: &Pool) -> Outcome {
-    // Staging syncs more often, so that there is something to see.
+    // Uses the schedule of production, since staging syncs more often.
     let schedule = production_schedule()?;
     let settings = settings(&[
         ("PERCH__CRON__SYNC_HOT_STATE__SCHEDULE", &schedule),
         ("PERCH__CRON__POLL_MENTIONS__ENABLED", "false"),
         ("REDIS_URL", redis),
         ("DATABASE_URL", database),
-        // The limit of a key is there to protect the API from what the bench does.
+        // Lifts the rate limit of keys, which would stop the bench.
         ("PERCH__HTTP__RATE_PER_SECOND", "100000"),
         ("PERCH__HTTP__RATE_BURST", "1000000"),
     ])?;

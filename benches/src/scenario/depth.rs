@@ -1,4 +1,4 @@
-//! What many jobs cost that wait: memory, and the speed of those that come and go meanwhile.
+//! The cost of many waiting jobs: memory, and the speed of other jobs meanwhile.
 
 use std::time::Instant;
 
@@ -58,8 +58,8 @@ pub async fn queued(bench: &Bench, report: &mut Report) -> Outcome {
     }
     for _ in bench.rounds() {
         let mut spent = [TimeSpent::default(); 2];
-        // In turn, a tenth of a second each, so that the machine has the same pace for both; and often, since they differ by less
-        // than one such time from the next.
+        // Alternates every tenth of a second, so that both see the machine at the same speed; and often, since the difference between the two
+        // is smaller than the noise of one step.
         for _ in 0..bench.size(30, 2) {
             for ((_, client, _), spent) in sides.iter().zip(&mut spent) {
                 spent.add(beside(client, bench.size(10, 2)).await?);
@@ -81,7 +81,7 @@ fn words(n: usize) -> String {
     format!("{} queued", crate::report::number(float(n)))
 }
 
-/// Seconds that jobs took.
+/// Seconds spent on jobs.
 #[derive(Debug, Clone, Copy, Default)]
 struct TimeSpent {
     jobs: f64,

@@ -1,4 +1,4 @@
-//! Servers that are far: an enqueue into a ledger queue, a post and a drain when every question to Redis and Postgres takes so long.
+//! Distant servers: an enqueue into a ledger queue, a post and a drain when each round trip to Redis and Postgres takes long.
 
 use std::{
     sync::Arc,
@@ -30,7 +30,7 @@ use crate::{
     servers::{RedisServer, connect},
 };
 
-/// How far the servers are, in milliseconds there and back.
+/// Round-trip times to the servers, in milliseconds.
 const AWAY: [u64; 3] = [1, 5, 50];
 const ACCOUNT: &str = "main";
 
@@ -45,7 +45,7 @@ pub async fn run(bench: &Bench, report: &mut Report) -> Outcome {
             scene.enqueues(report, ms, bench.size(40, 5)).await?;
             scene.drain(report, ms, bench.size(20_000, 1_000)).await?;
         }
-        // Nearer than that, what the process itself does counts for as much.
+        // Below that, the work of the process itself matters as much.
         if ms < 5 {
             continue;
         }
@@ -63,7 +63,7 @@ pub async fn run(bench: &Bench, report: &mut Report) -> Outcome {
     Ok(())
 }
 
-/// Servers behind gates, and a client and a worker on the far side.
+/// Servers behind delaying proxies, and a client and a worker that reach them through those.
 struct DistantServers {
     redis: RedisServer,
     near: Client,
@@ -137,7 +137,7 @@ impl DistantServers {
         self.to_postgres.set_delay(away);
     }
 
-    /// One after the other, beside what they ask for at least.
+    /// Enqueues one after the other, compared with the fewest round trips they need.
     async fn enqueues(&self, report: &mut Report, ms: u64, n: usize) -> Outcome {
         let mut redis = connect(&by_way_of(&self.redis.url(), &self.to_redis)?).await?;
         let mut postgres = PgConnection::connect(&self.postgres_url).await?;
@@ -151,7 +151,7 @@ impl DistantServers {
             let of_bare = millis(began.elapsed());
             let began = Instant::now();
             self.far.enqueue(&post(&format!("{ms} ms away, enqueued only: {n}"))).await?;
-            // The drivers learn their statements first.
+            // Skips the first ones, in which the drivers prepare statements.
             if n >= 3 {
                 bare.push(of_bare);
                 whole.push(millis(began.elapsed()));
@@ -162,7 +162,7 @@ impl DistantServers {
         Ok(())
     }
 
-    /// One after the other, from the enqueue to the end of the job.
+    /// Posts one after the other, from the enqueue to the end of the job.
     async fn posts(&self, report: &mut Report, ms: u64, away: Duration, n: usize) -> Outcome {
         self.redis.wipe().await?;
         let runtime = bots().worker(&self.settings, &self.store, &self.far).map_err(BenchError::setup)?;
@@ -194,7 +194,7 @@ impl DistantServers {
         Ok(())
     }
 
-    /// Jobs that do nothing.
+    /// Drains jobs that do nothing.
     async fn drain(&self, report: &mut Report, ms: u64, jobs: usize) -> Outcome {
         self.redis.wipe().await?;
         let pool = Pool::default();

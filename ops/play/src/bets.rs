@@ -1,4 +1,4 @@
-//! Bets on the games of the day: how they are written, what a reader finds in them, how they end.
+//! Bets on the games of the day: their text, what a reader finds in it, and their results.
 
 use perch_jobs::{Answer, Parlay, ParlayTag, Pick, PickKind, Side};
 use perch_sandbox::{

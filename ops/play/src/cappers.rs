@@ -1,4 +1,4 @@
-//! What the accounts post through the day.
+//! Writes the posts of the accounts.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub enum Noise {
     Repost,
     /// It is from the day before, and pinned.
     TooOld,
-    /// It tells how bets went.
+    /// It reports how bets ended.
     Recap,
     /// It recommends nothing.
     Chatter,
@@ -40,7 +40,7 @@ pub enum Noise {
 }
 
 impl Noise {
-    /// As expectations name it.
+    /// Its name in expectations.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Reply => "reply",
@@ -151,7 +151,7 @@ impl Day<'_> {
         key
     }
 
-    /// The text of a pick that nobody is meant to take.
+    /// The text of a pick in a post that is noise.
     fn ticket(&mut self) -> String {
         let bet = Bet::drawn(self.draw);
         post(&[Ticket::drawn(bet, self.draw)], self.draw).0
@@ -164,7 +164,7 @@ impl Day<'_> {
         }
     }
 
-    /// What an account does when it is its turn.
+    /// Writes the next post of an account.
     fn turn(&mut self, at: Duration, account: &str) {
         match self.draw.below(100) {
             0..=41 => self.single(at, account),

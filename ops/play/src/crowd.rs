@@ -1,4 +1,4 @@
-//! What people write to the bot through the day.
+//! Writes the mentions of the bot.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -11,13 +11,13 @@ use crate::{
     cappers::{Meaning, PostPlan},
 };
 
-/// What a mention deserves.
+/// How the bot should handle a mention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ExpectedReply {
     /// A reply, as far as the limits per conversation and per user allow.
     Reply,
-    /// A person. Never a reply that no person has seen.
+    /// Review by a person; never a reply that no person has seen.
     Person,
     /// A reply or none: either is right.
     Either,
@@ -26,7 +26,7 @@ pub enum ExpectedReply {
 }
 
 impl ExpectedReply {
-    /// As expectations name it.
+    /// Its name in expectations.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Reply => "reply",

@@ -72,13 +72,13 @@ pub struct ExpectedMention {
     pub author: String,
     /// What it is; null for the bot's own post and for a repost.
     pub kind: Option<MentionKind>,
-    /// What it deserves.
+    /// How the bot should handle it.
     pub deserves: ExpectedReply,
     /// The post that its conversation began with.
     pub conversation_id: String,
-    /// The how manieth of its author it is, from 1.
+    /// Its number among the mentions of its author, from 1.
     pub nth_of_author: usize,
-    /// The how manieth of its conversation it is, from 1.
+    /// Its number among the mentions of its conversation, from 1.
     pub nth_of_conversation: usize,
 }
 

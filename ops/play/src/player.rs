@@ -11,7 +11,7 @@ use crate::{
     bets::{GameScore, event},
 };
 
-/// Something to be done now, in the words of the sandbox.
+/// The next action to carry out in a sandbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SandboxAction {
     /// Somebody writes a post; its id belongs to [`Player::done`].
@@ -33,7 +33,7 @@ pub enum SandboxAction {
         /// What it is from now on.
         standing: AccountStanding,
     },
-    /// The games have ended so.
+    /// The results of the games.
     Results(Vec<GameResult>),
 }
 
@@ -54,7 +54,7 @@ impl<'s> Player<'s> {
         Self { script, ids: BTreeMap::new(), next: 0 }
     }
 
-    /// When the next act has its place, from the beginning of the day. `None` when the day is over.
+    /// When the next act is due, counted from the start of the day. `None` when the day is over.
     pub fn due(&self) -> Option<Duration> {
         self.script.acts.get(self.next).map(|act| act.at)
     }
@@ -72,7 +72,7 @@ impl<'s> Player<'s> {
         })
     }
 
-    /// The order was carried out; of a post, with this id.
+    /// Marks the action as carried out; for a post, with this id.
     pub fn done(&mut self, id: Option<String>) {
         if let (Some(ActKind::Publish { key, .. }), Some(id)) = (self.script.acts.get(self.next).map(|act| &act.what), id)
         {
