@@ -58,7 +58,7 @@ pub async fn queued(bench: &Bench, report: &mut Report) -> Outcome {
     }
     for _ in bench.rounds() {
         let mut spent = [TimeSpent::default(); 2];
-        // Alternates every tenth of a second, so that both see the machine at the same speed; and often, since the difference between the two
+        // Alternates every tenth of a second, so that both see the machine at the same speed; and often, since the difference
         // is smaller than the noise of one step.
         for _ in 0..bench.size(30, 2) {
             for ((_, client, _), spent) in sides.iter().zip(&mut spent) {
