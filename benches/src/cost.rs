@@ -36,7 +36,7 @@ const NEVER: Duration = Duration::from_secs(3_600);
 /// Jobs of most steps.
 const JOBS: usize = 10_000;
 
-/// What a step cost, each time.
+/// The cost of a step, for each job.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Step {
     /// What it is.
@@ -56,35 +56,35 @@ pub struct Step {
 ///
 /// A server could not be started, or did not do what it was asked.
 pub async fn measure(allocations: fn() -> usize) -> Outcome {
-    let ground = Ground::start(allocations, History::Failures, Clock::system()).await?;
+    let ground = MeteredQueue::start(allocations, History::Failures, Clock::system()).await?;
     let alone = jobs(2_000)?;
     ground.cost("enqueued alone", 2_000, 0, 0, || ground.one_by_one(alone)).await?;
     ground.wipe().await?;
     ground.cost_of_bulk("enqueued in bulk", JOBS).await?;
-    ground.cost("drained", JOBS, 1, 1, || ground.work(JOBS, Ending::Success)).await?;
+    ground.cost("drained", JOBS, 1, 1, || ground.work(JOBS, AttemptEnd::Success)).await?;
     ground.wipe().await?;
     beside_queued(&ground).await?;
     ground.wipe().await?;
     beside_delayed_and_dead(&ground).await?;
 
-    let full = Ground::start(allocations, History::Full, Clock::system()).await?;
+    let full = MeteredQueue::start(allocations, History::Full, Clock::system()).await?;
     full.cost_of_bulk("enqueued in bulk, full history", JOBS).await?;
-    full.cost("drained, full history", JOBS, 2, 1, || full.work(JOBS, Ending::Success)).await?;
+    full.cost("drained, full history", JOBS, 2, 1, || full.work(JOBS, AttemptEnd::Success)).await?;
 
     const DELAY: Duration = Duration::from_secs(60);
     const RETRIED: usize = 4_000;
-    let ground = Ground::start(allocations, History::Failures, Clock::manual(Utc::now())).await?;
+    let ground = MeteredQueue::start(allocations, History::Failures, Clock::manual(Utc::now())).await?;
     ground.fill(RETRIED).await?;
     let twice = async || {
-        ground.work(RETRIED, Ending::RetryIn(DELAY)).await?;
+        ground.work(RETRIED, AttemptEnd::RetryIn(DELAY)).await?;
         ground.clock.advance(DELAY);
-        ground.work(RETRIED, Ending::Success).await
+        ground.work(RETRIED, AttemptEnd::Success).await
     };
     ground.cost("failed once and retried", RETRIED, 4, 2, twice).await
 }
 
 /// The same work with 1,000 and with 50,000 jobs queued.
-async fn beside_queued(ground: &Ground) -> Outcome {
+async fn beside_queued(ground: &MeteredQueue) -> Outcome {
     ground.fill(1_000).await?;
     for (queued, more) in [("1,000", 0), ("50,000", 5)] {
         for _ in 0..more {
@@ -100,14 +100,14 @@ async fn beside_queued(ground: &Ground) -> Outcome {
 }
 
 /// The same work with and without 10,000 delayed and 5,000 dead beside it.
-async fn beside_delayed_and_dead(ground: &Ground) -> Outcome {
+async fn beside_delayed_and_dead(ground: &MeteredQueue) -> Outcome {
     const SOME: usize = 5_000;
     for (beside, others) in [("none", 0), ("delayed and dead", SOME)] {
         ground.fill(others).await?;
-        ground.work(others, Ending::Dead).await?;
+        ground.work(others, AttemptEnd::Dead).await?;
         ground.delay(2 * others).await?;
         ground.cost_of_bulk(&format!("enqueued in bulk, {beside} beside"), SOME).await?;
-        let drain = || ground.work(SOME, Ending::Success);
+        let drain = || ground.work(SOME, AttemptEnd::Success);
         ground.cost(&format!("drained, {beside} beside"), SOME, 1, 1, drain).await?;
     }
     Ok(())
@@ -115,14 +115,14 @@ async fn beside_delayed_and_dead(ground: &Ground) -> Outcome {
 
 /// How the attempts of a worker end.
 #[derive(Debug, Clone, Copy)]
-enum Ending {
+enum AttemptEnd {
     Success,
     RetryIn(Duration),
     Dead,
 }
 
-/// A Redis server, one queue on it, and what was counted.
-struct Ground {
+/// A Redis server with one queue, and a counter of bytes and allocations.
+struct MeteredQueue {
     server: RedisServer,
     client: Client,
     queue: Queue,
@@ -130,7 +130,7 @@ struct Ground {
     allocations: fn() -> usize,
 }
 
-impl Ground {
+impl MeteredQueue {
     async fn start(allocations: fn() -> usize, history: History, clock: Clock) -> Outcome<Self> {
         let server = RedisServer::start().await?;
         let settings = settings(&[])?;
@@ -142,11 +142,11 @@ impl Ground {
         let types = JobTypes::new().with::<Idle<0>>();
         let client = Client::new(Queues::of(door, Environment::Staging, &blocks, &engine, types, &clock));
         let ground = Self { queue: first(&client)?, server, client, clock, allocations };
-        // Once through everything, so that connections are open, scripts known to Redis, and statics made.
+        // Warms up: opens connections, loads scripts and initialises statics.
         ground.one_by_one(jobs(1)?).await?;
-        ground.work(1, Ending::Success).await?;
+        ground.work(1, AttemptEnd::Success).await?;
         ground.fill(2).await?;
-        ground.work(2, Ending::Dead).await?;
+        ground.work(2, AttemptEnd::Dead).await?;
         ground.fill(2).await?;
         let leases = ground.fetch(1).await?;
         ground.acknowledge(&leases).await?;
@@ -158,8 +158,8 @@ impl Ground {
         self.server.wipe().await
     }
 
-    /// Does something, and prints what it cost for each of `jobs`. The name of the worker is as long as that of the machine:
-    /// so many of it that are sent and received do not count.
+    /// Runs a step, and prints its cost for each of `jobs`. The worker's name contains the host name, whose length differs:
+    /// those bytes, sent and received, are not counted.
     async fn cost<T, Fut: Future<Output = Outcome<T>>>(
         &self,
         name: &str,
@@ -231,7 +231,7 @@ impl Ground {
     }
 
     /// Works, from the start of a worker to its end, until `n` attempts have ended.
-    async fn work(&self, n: usize, ending: Ending) -> Outcome {
+    async fn work(&self, n: usize, ending: AttemptEnd) -> Outcome {
         if n == 0 {
             return Ok(());
         }
@@ -261,10 +261,10 @@ fn jobs(n: usize) -> Outcome<Vec<NewJob>> {
     (0..n).map(|_| job(0)).collect()
 }
 
-fn outcome(ending: Ending) -> HandlerResult<()> {
+fn outcome(ending: AttemptEnd) -> HandlerResult<()> {
     match ending {
-        Ending::Success => Ok(()),
-        Ending::RetryIn(delay) => Err(Fail::RetryAfter(delay, "the other side asks for patience".into())),
-        Ending::Dead => Err(Fail::Dead("it can never work".into())),
+        AttemptEnd::Success => Ok(()),
+        AttemptEnd::RetryIn(delay) => Err(Fail::RetryAfter(delay, "the other side asks for patience".into())),
+        AttemptEnd::Dead => Err(Fail::Dead("it can never work".into())),
     }
 }

@@ -1,4 +1,4 @@
-//! How fast workers empty what is queued, and what that costs.
+//! Measures how fast workers drain queues, and what that costs.
 
 use std::time::{Duration, Instant};
 
@@ -9,11 +9,11 @@ use crate::{
     error::{Outcome, until},
     jobs::Pool,
     numbers::float,
-    part::{Part, Role, Work},
+    part::{HandlerBehaviour, Part, Role},
     servers::RedisServer,
 };
 
-/// What came of it.
+/// The result of a drain.
 #[derive(Debug, Clone, Copy)]
 pub struct Drained {
     /// Jobs a second, from the word to begin to the last acknowledgement.
@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 const LOOK_EVERY: Duration = Duration::from_millis(3);
 
 /// Lets `workers` processes work on the `jobs` jobs that are queued.
-pub async fn drained(redis: &RedisServer, pool: &Pool, work: Work, workers: usize, jobs: usize) -> Outcome<Drained> {
+pub async fn drained(redis: &RedisServer, pool: &Pool, work: HandlerBehaviour, workers: usize, jobs: usize) -> Outcome<Drained> {
     let client = pool.client(&redis.url())?;
     let mut conn = redis.conn();
     let mut parts = started(&redis.url(), pool, work, workers).await?;
@@ -41,7 +41,7 @@ pub async fn drained(redis: &RedisServer, pool: &Pool, work: Work, workers: usiz
 }
 
 /// Workers that wait for the word to begin.
-pub async fn started(redis: &str, pool: &Pool, work: Work, workers: usize) -> Outcome<Vec<Part>> {
+pub async fn started(redis: &str, pool: &Pool, work: HandlerBehaviour, workers: usize) -> Outcome<Vec<Part>> {
     let mut parts = Vec::new();
     for _ in 0..workers {
         parts.push(Part::start(&Role::Worker { redis: redis.to_owned(), pool: *pool, work }).await?);

@@ -1,11 +1,11 @@
-//! Why a measurement could not be made, and waiting for what should happen.
+//! Errors of a measurement, and waiting for conditions.
 
 use std::time::Duration;
 
 /// Why a measurement could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
-    /// Something that must be there first is not.
+    /// A prerequisite is missing.
     #[error("{0}")]
     Setup(String),
     /// A program could not be started.
@@ -24,7 +24,7 @@ pub enum BenchError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// Something that should have happened did not.
+    /// A condition was not met in time.
     #[error("waited {after:?} for {what}; see the log of the part under the folder that is named at the end")]
     Silent {
         /// What.
@@ -52,7 +52,7 @@ pub enum BenchError {
     Json(#[from] serde_json::Error),
 }
 
-/// What a measurement comes to.
+/// The result of a measurement.
 pub type Outcome<T = ()> = Result<T, BenchError>;
 
 impl BenchError {
@@ -69,7 +69,7 @@ impl BenchError {
     }
 }
 
-/// Waits until something holds, for at most `within`; looks every `every`.
+/// Waits until `holds` is true, for at most `within`; checks every `every`.
 pub async fn until<Fut>(what: &str, within: Duration, every: Duration, mut holds: impl FnMut() -> Fut) -> Outcome
 where
     Fut: Future<Output = Outcome<bool>>,

@@ -29,7 +29,7 @@ const KINDS: [&str; 6] = ["idle0", "idle1", "idle2", "idle3", "idle4", "idle5"];
 pub struct Idle<const N: usize> {
     /// When it was sent, in microseconds since 1970.
     pub sent: u64,
-    /// Makes the payload as long as it shall be.
+    /// Pads the payload to its length.
     pub filler: String,
 }
 

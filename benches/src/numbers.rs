@@ -1,4 +1,4 @@
-//! What is computed of samples.
+//! Statistics of samples.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! What the system says of a process.
+//! CPU and memory of a process, from `/proc`.
 
 /// CPU that a process has taken since its start, in microseconds, to a hundredth of a second. `None` where there is no
 /// `/proc`.

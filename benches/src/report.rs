@@ -1,11 +1,11 @@
-//! What was measured, what it had to reach, and how both are shown.
+//! The measurements and goals of a run, and their tables.
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use crate::numbers::median;
 
-/// What a number counts.
+/// The unit of a measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unit {
@@ -42,7 +42,7 @@ impl Unit {
     }
 }
 
-/// What a row of the table can be asked for.
+/// A column of a measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Field {
     /// What the row is about.
@@ -62,9 +62,9 @@ pub struct Cost {
     pub redis: Option<f64>,
 }
 
-/// One thing that was measured once a round.
+/// A quantity that was measured once a round.
 #[derive(Debug, Serialize)]
-pub struct Row {
+pub struct Measurement {
     scenario: &'static str,
     name: String,
     unit: Unit,
@@ -75,7 +75,7 @@ pub struct Row {
     redis_us: Vec<f64>,
 }
 
-impl Row {
+impl Measurement {
     fn of(&self, field: Field) -> f64 {
         median(match field {
             Field::Value => &self.samples,
@@ -85,7 +85,7 @@ impl Row {
     }
 }
 
-/// The side of a goal on which to be.
+/// The bound of a goal.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Bound {
@@ -95,7 +95,7 @@ pub enum Bound {
     AtMost(f64),
 }
 
-/// Something to reach, and how far it was reached.
+/// A goal, and what was measured for it.
 #[derive(Debug, Serialize)]
 pub struct Goal {
     scenario: &'static str,
@@ -106,10 +106,10 @@ pub struct Goal {
     met: bool,
 }
 
-/// All that was measured in a run.
+/// The measurements and goals of a run.
 #[derive(Debug, Default, Serialize)]
 pub struct Report {
-    rows: Vec<Row>,
+    rows: Vec<Measurement>,
     goals: Vec<Goal>,
     remarks: Vec<String>,
     #[serde(skip)]
@@ -117,28 +117,28 @@ pub struct Report {
 }
 
 impl Report {
-    /// What follows belongs to this scenario.
+    /// Starts a scenario: what is added next belongs to it.
     pub fn begin(&mut self, scenario: &'static str) {
         self.scenario = scenario;
     }
 
-    /// Something to know when reading the table.
+    /// Adds a remark below the table.
     pub fn remark(&mut self, text: impl Into<String>) {
         self.remarks.push(format!("{}: {}", self.scenario, text.into()));
     }
 
-    /// A sample of a row, which is made when it is first named.
+    /// Adds a sample to a row; the first sample makes the row.
     pub fn add(&mut self, name: &str, unit: Unit, value: f64) {
         self.add_with(name, unit, value, Cost::default());
     }
 
-    /// A sample with what it cost.
+    /// Adds a sample with its CPU cost.
     pub fn add_with(&mut self, name: &str, unit: Unit, value: f64, cost: Cost) {
         let scenario = self.scenario;
         let place = self.rows.iter().position(|row| row.scenario == scenario && row.name == name);
         let place = place.unwrap_or_else(|| {
             let (samples, worker_us, redis_us) = Default::default();
-            self.rows.push(Row { scenario, name: name.to_owned(), unit, samples, worker_us, redis_us });
+            self.rows.push(Measurement { scenario, name: name.to_owned(), unit, samples, worker_us, redis_us });
             self.rows.len() - 1
         });
         let row = &mut self.rows[place];
@@ -152,7 +152,7 @@ impl Report {
         self.row(name).map_or(f64::NAN, |row| row.of(field))
     }
 
-    fn row(&self, name: &str) -> Option<&Row> {
+    fn row(&self, name: &str) -> Option<&Measurement> {
         let named = || self.rows.iter().filter(|row| row.name == name);
         named().find(|row| row.scenario == self.scenario).or_else(|| named().next())
     }
@@ -176,7 +176,7 @@ impl Report {
         self.goal_value(says, measured, bound);
     }
 
-    /// Compares a number with another. What could not be measured is not met.
+    /// Compares a number with a bound. NaN, a failed measurement, does not meet it.
     pub fn goal_value(&mut self, says: &str, measured: f64, bound: Bound) {
         let met = match bound {
             Bound::AtLeast(least) => measured >= least,

@@ -1,4 +1,4 @@
-//! Private Redis servers with the durability of production, and what they say of themselves.
+//! Private Redis servers with the durability of production, and their statistics.
 
 use std::{
     net::{Ipv4Addr, TcpListener},
@@ -61,7 +61,7 @@ impl RedisServer {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// A connection that is used for nothing but looking.
+    /// A connection for reading statistics only.
     pub fn conn(&self) -> MultiplexedConnection {
         self.conn.clone()
     }
@@ -120,8 +120,8 @@ impl RedisServer {
         Ok(())
     }
 
-    /// Waits until the disk has all that was written, so that the writing of what was prepared takes no part in what is
-    /// measured next.
+    /// Waits until all data is on disk, so that writing the prepared data does not affect the next
+    /// measurement.
     pub async fn settle(&self) -> Outcome {
         // Redis 7 writes into a folder.
         let folders = [self.dir.path().to_owned(), self.dir.path().join("appendonlydir")];
@@ -155,7 +155,7 @@ pub struct Traffic {
     pub sent: f64,
     /// From it.
     pub received: f64,
-    /// Those of the answer that told this, which the server counts only afterwards.
+    /// Bytes of the INFO answer itself, which the server counts only afterwards.
     pub answer: f64,
 }
 

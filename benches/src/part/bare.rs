@@ -1,4 +1,4 @@
-//! The limit: scripts that move ids and envelopes and do nothing else, over one connection, in batches of 100.
+//! The baseline: scripts that only move ids and envelopes, over one connection, in batches of 100.
 
 use std::time::Instant;
 
@@ -43,12 +43,12 @@ const FINISH: &str = "
 redis.call('ZREM', KEYS[2], unpack(ARGV))
 redis.call('HDEL', KEYS[1], unpack(ARGV))";
 
-/// What the engine stores of a job, near enough.
+/// An envelope about as large as that of the engine.
 fn envelope() -> String {
     format!(r#"{{"v":1,"kind":"idle0","max":5,"payload":{}}}"#, payload())
 }
 
-/// Pushes `n` jobs. Answers the seconds that it took.
+/// Pushes `n` jobs. Returns the seconds that it took.
 pub async fn push(conn: &mut MultiplexedConnection, n: usize) -> Outcome<f64> {
     let script = Script::new(PUSH);
     let envelope = envelope();
@@ -64,7 +64,7 @@ pub async fn push(conn: &mut MultiplexedConnection, n: usize) -> Outcome<f64> {
     Ok(began.elapsed().as_secs_f64())
 }
 
-/// Pushes `n` envelopes onto a list one after the other. Answers the seconds that it took.
+/// Pushes `n` envelopes onto a list one after the other. Returns the seconds that it took.
 pub async fn push_one(conn: &mut MultiplexedConnection, n: usize) -> Outcome<f64> {
     let envelope = envelope();
     let began = Instant::now();
@@ -95,7 +95,7 @@ pub async fn drain(mut orders: Orders, redis: &str) -> Outcome {
     std::future::pending().await
 }
 
-/// Says how many microseconds ago each time that it pops was pushed.
+/// Prints for each popped time how many microseconds ago it was pushed.
 pub async fn pop(mut orders: Orders, redis: &str) -> Outcome {
     let mut conn = connect(redis).await?;
     orders.wait().await;

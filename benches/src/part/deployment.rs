@@ -11,22 +11,22 @@ use perch_store::Store;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{Duty, Orders, Work, say, worker};
+use super::{DeploymentRole, HandlerBehaviour, Orders, say, worker};
 use crate::{
     error::{BenchError, Outcome},
     jobs::{Pool, QUEUES, settings, types},
 };
 
-/// Plays its part until it is killed.
-pub async fn run(mut orders: Orders, duty: Duty, redis: &str, database: &str, pool: &Pool) -> Outcome {
-    // Staging syncs more often, so that there is something to see.
+/// Runs one role of a deployment until it is killed.
+pub async fn run(mut orders: Orders, duty: DeploymentRole, redis: &str, database: &str, pool: &Pool) -> Outcome {
+    // Uses the schedule of production, since staging syncs more often.
     let schedule = production_schedule()?;
     let settings = settings(&[
         ("PERCH__CRON__SYNC_HOT_STATE__SCHEDULE", &schedule),
         ("PERCH__CRON__POLL_MENTIONS__ENABLED", "false"),
         ("REDIS_URL", redis),
         ("DATABASE_URL", database),
-        // The limit of a key is there to protect the API from what the bench does.
+        // Lifts the rate limit of keys, which would stop the bench.
         ("PERCH__HTTP__RATE_PER_SECOND", "100000"),
         ("PERCH__HTTP__RATE_BURST", "1000000"),
     ])?;
@@ -39,19 +39,19 @@ pub async fn run(mut orders: Orders, duty: Duty, redis: &str, database: &str, po
     let bots = perch_workers::bots();
     let platform = bots.platform(&settings, &store, &client).map_err(BenchError::setup)?;
     match duty {
-        Duty::Pools => {
+        DeploymentRole::Pools => {
             let deps = bots.deps(&platform).map_err(BenchError::setup)?;
-            let handlers = worker::handlers(bots.handlers(), Work::Nothing);
+            let handlers = worker::handlers(bots.handlers(), HandlerBehaviour::Nothing);
             let runtime = Runtime::new(client, handlers, deps).map_err(BenchError::setup)?;
             orders.wait().await;
             runtime.run(&[], stop).await.map_err(BenchError::setup)
         }
-        Duty::Scheduler => {
+        DeploymentRole::Scheduler => {
             orders.wait().await;
             bots.schedule(&platform, stop).await;
             Ok(())
         }
-        Duty::Api => {
+        DeploymentRole::Api => {
             let listener = TcpListener::bind("127.0.0.1:0").await.map_err(BenchError::io("listen"))?;
             let address = listener.local_addr().map_err(BenchError::io("listen"))?;
             orders.wait().await;

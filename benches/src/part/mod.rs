@@ -1,4 +1,4 @@
-//! The other processes of a scenario: this program again, with a role. What a process costs is then its own.
+//! The other processes of a scenario: this program again, with a role, so that the cost of each process can be measured.
 
 mod apalis;
 mod bare;
@@ -28,7 +28,7 @@ pub use apalis::{done as apalis_done, push as push_apalis};
 pub use bare::{hand_over, push, push_one};
 pub use deployment::production_schedule;
 
-/// What a process does once it is told to go.
+/// The role of a process.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Role {
     /// Works on the queues of a pool.
@@ -38,7 +38,7 @@ pub enum Role {
         /// How.
         pool: Pool,
         /// What its handlers do.
-        work: Work,
+        work: HandlerBehaviour,
     },
     /// Takes and acknowledges jobs with the smallest scripts that lease them.
     BareDrain {
@@ -58,7 +58,7 @@ pub enum Role {
     /// A part of a deployment: the same as that of `perch`, with the queues of `pool` beside the configured ones.
     Deployment {
         /// Which.
-        duty: Duty,
+        duty: DeploymentRole,
         /// Where Redis is.
         redis: String,
         /// Where Postgres is.
@@ -68,31 +68,31 @@ pub enum Role {
     },
 }
 
-/// What handlers do.
+/// What the handlers of the bench do.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub enum Work {
+pub enum HandlerBehaviour {
     /// Nothing.
     Nothing,
     /// Wait for so many milliseconds.
     Wait(u64),
-    /// Say how many microseconds ago their job was sent.
+    /// Print how many microseconds ago their job was sent.
     Tell,
-    /// Say that they run, and go on for an hour.
+    /// Print that they run, and go on for an hour.
     Hold,
 }
 
-/// What a part of a deployment does.
+/// A role within a deployment.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub enum Duty {
+pub enum DeploymentRole {
     /// All pools.
     Pools,
     /// The scheduler.
     Scheduler,
-    /// The HTTP API; it says its address.
+    /// The HTTP API; it prints its address.
     Api,
 }
 
-/// The line that lets a process begin.
+/// The line that tells a process to begin.
 const GO: &str = "go";
 const READY_LINE: &str = "ready";
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -120,7 +120,7 @@ impl Part {
         Self::of(program)
     }
 
-    /// Starts a program that keeps to the same words, and waits until it is ready.
+    /// Starts a program with the same protocol, and waits until it is ready.
     pub async fn foreign(program: Command) -> Outcome<Self> {
         let mut part = Self::of(program)?;
         part.expect(READY_LINE).await?;
@@ -154,7 +154,7 @@ impl Part {
         self.stdin.write_all(format!("{GO}\n").as_bytes()).await.map_err(BenchError::io("write to a process"))
     }
 
-    /// The next line that it says.
+    /// The next line that it prints.
     pub async fn line(&mut self) -> Outcome<String> {
         match tokio::time::timeout(PATIENCE, self.lines.next_line()).await {
             Ok(Ok(Some(line))) => Ok(line),
@@ -166,13 +166,13 @@ impl Part {
         }
     }
 
-    /// Waits until it says `line`; what it says before is passed over.
+    /// Waits until it prints `line`; earlier lines are ignored.
     pub async fn expect(&mut self, line: &str) -> Outcome {
         while self.line().await? != line {}
         Ok(())
     }
 
-    /// Its number.
+    /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.id().unwrap_or_default()
     }
@@ -193,7 +193,7 @@ impl Part {
     }
 }
 
-/// Plays a role, in the process that was started for it.
+/// Runs a role, in the process that was started for it.
 pub async fn play(role: &str) -> Outcome {
     let orders = Orders::read();
     match serde_json::from_str(role)? {
@@ -207,7 +207,7 @@ pub async fn play(role: &str) -> Outcome {
     }
 }
 
-/// What the process is told. When nobody is left to tell it anything, it ends.
+/// The lines on standard input. The process ends when standard input closes.
 struct Orders(mpsc::Receiver<String>);
 
 impl Orders {
@@ -222,14 +222,14 @@ impl Orders {
         Self(orders)
     }
 
-    /// Says that it is ready, and waits for the word.
+    /// Prints that it is ready, and waits for `go`.
     async fn wait(&mut self) {
         say(READY_LINE);
         while self.0.recv().await.is_some_and(|order| order != GO) {}
     }
 }
 
-/// Says a line to the process that started this one.
+/// Prints a line for the parent process.
 fn say(line: &str) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());

@@ -7,14 +7,14 @@ use perch_queue::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Orders, Work, say};
+use super::{HandlerBehaviour, Orders, say};
 use crate::{
     error::{BenchError, Outcome},
     jobs::{Idle, Pool, now_us, settings},
 };
 
 /// A worker as production runs it, with its log and its metrics.
-pub async fn run(mut orders: Orders, redis: &str, pool: &Pool, work: Work) -> Outcome {
+pub async fn run(mut orders: Orders, redis: &str, pool: &Pool, work: HandlerBehaviour) -> Outcome {
     let settings = settings(&[])?;
     let _telemetry = telemetry::init("bench-worker", &settings.telemetry).map_err(BenchError::setup)?;
     telemetry::metrics().map_err(BenchError::setup)?;
@@ -25,23 +25,23 @@ pub async fn run(mut orders: Orders, redis: &str, pool: &Pool, work: Work) -> Ou
 }
 
 /// Handlers for all queues of the bench, beside those given.
-pub fn handlers(handlers: Handlers, work: Work) -> Handlers {
+pub fn handlers(handlers: Handlers, work: HandlerBehaviour) -> Handlers {
     let handlers = on::<0>(on::<1>(on::<2>(handlers, work), work), work);
     on::<3>(on::<4>(on::<5>(handlers, work), work), work)
 }
 
-fn on<const N: usize>(handlers: Handlers, work: Work) -> Handlers {
+fn on<const N: usize>(handlers: Handlers, work: HandlerBehaviour) -> Handlers {
     match work {
-        Work::Nothing => handlers.on(|_: Idle<N>| async { HandlerResult::Ok(()) }),
-        Work::Wait(ms) => handlers.on(move |_: Idle<N>| async move {
+        HandlerBehaviour::Nothing => handlers.on(|_: Idle<N>| async { HandlerResult::Ok(()) }),
+        HandlerBehaviour::Wait(ms) => handlers.on(move |_: Idle<N>| async move {
             tokio::time::sleep(Duration::from_millis(ms)).await;
             HandlerResult::Ok(())
         }),
-        Work::Tell => handlers.on(|job: Idle<N>| async move {
+        HandlerBehaviour::Tell => handlers.on(|job: Idle<N>| async move {
             say(&now_us().saturating_sub(job.sent).to_string());
             HandlerResult::Ok(())
         }),
-        Work::Hold => handlers.on(|_: Idle<N>| async {
+        HandlerBehaviour::Hold => handlers.on(|_: Idle<N>| async {
             say("running");
             tokio::time::sleep(Duration::from_secs(3_600)).await;
             HandlerResult::Ok(())

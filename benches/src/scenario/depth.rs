@@ -1,4 +1,4 @@
-//! What many jobs cost that wait: memory, and the speed of those that come and go meanwhile.
+//! The cost of many waiting jobs: memory, and the speed of other jobs meanwhile.
 
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ use crate::{
     error::Outcome,
     jobs::{Pool, fill, first, job},
     numbers::float,
-    part::{Work, push},
+    part::{HandlerBehaviour, push},
     report::{Bound, Cost, Field, Report, Unit},
     servers::RedisServer,
 };
@@ -57,9 +57,9 @@ pub async fn queued(bench: &Bench, report: &mut Report) -> Outcome {
         sides.push((redis, client, name));
     }
     for _ in bench.rounds() {
-        let mut spent = [Spent::default(); 2];
-        // In turn, a tenth of a second each, so that the machine has the same pace for both; and often, since they differ by less
-        // than one such time from the next.
+        let mut spent = [TimeSpent::default(); 2];
+        // Alternates every tenth of a second, so that both see the machine at the same speed; and often, since the difference
+        // is smaller than the noise of one step.
         for _ in 0..bench.size(30, 2) {
             for ((_, client, _), spent) in sides.iter().zip(&mut spent) {
                 spent.add(beside(client, bench.size(10, 2)).await?);
@@ -81,15 +81,15 @@ fn words(n: usize) -> String {
     format!("{} queued", crate::report::number(float(n)))
 }
 
-/// Seconds that jobs took.
+/// Seconds spent on jobs.
 #[derive(Debug, Clone, Copy, Default)]
-struct Spent {
+struct TimeSpent {
     jobs: f64,
     enqueuing: f64,
     fetching: f64,
 }
 
-impl Spent {
+impl TimeSpent {
     fn add(&mut self, more: Self) {
         self.jobs += more.jobs;
         self.enqueuing += more.enqueuing;
@@ -98,10 +98,10 @@ impl Spent {
 }
 
 /// Enqueues and fetches a thousand jobs at a time; as many are queued afterwards as before.
-async fn beside(client: &Client, times: usize) -> Outcome<Spent> {
+async fn beside(client: &Client, times: usize) -> Outcome<TimeSpent> {
     const AT_ONCE: usize = 1_000;
     let queue: Queue = first(client)?;
-    let mut spent = Spent::default();
+    let mut spent = TimeSpent::default();
     // The first time warms both sides up.
     for time in 0..=times {
         let jobs = (0..AT_ONCE).map(|_| job(0)).collect::<Outcome<Vec<_>>>()?;
@@ -118,7 +118,7 @@ async fn beside(client: &Client, times: usize) -> Outcome<Spent> {
             taken.extend(testing::fetch(&queue, "bench", slots, 0).await?.jobs);
         }
         if time > 0 {
-            spent.add(Spent { jobs: float(AT_ONCE), enqueuing, fetching: began.elapsed().as_secs_f64() });
+            spent.add(TimeSpent { jobs: float(AT_ONCE), enqueuing, fetching: began.elapsed().as_secs_f64() });
         }
         for some in taken.chunks(250) {
             let leases: Vec<Lease> = some.iter().map(|(lease, _)| lease.clone()).collect();
@@ -146,7 +146,7 @@ pub async fn backlog(bench: &Bench, report: &mut Report) -> Outcome {
         for (redis, name) in &sides {
             fill(&pool.client(&redis.url())?, &pool, jobs).await?;
             redis.settle().await?;
-            let drained = drained(redis, &pool, Work::Nothing, 1, jobs).await?;
+            let drained = drained(redis, &pool, HandlerBehaviour::Nothing, 1, jobs).await?;
             let cost = Cost { worker: drained.worker, redis: Some(drained.redis) };
             if round > 0 {
                 report.add_with(name, Unit::PerSecond, drained.rate, cost);

@@ -8,7 +8,7 @@ use crate::{
     error::{Outcome, until},
     jobs::{Pool, fill},
     numbers::float,
-    part::{Part, Role, Work, apalis_done, push, push_apalis},
+    part::{HandlerBehaviour, Part, Role, apalis_done, push, push_apalis},
     report::{Bound, Cost, Field, Report, Unit},
     servers::RedisServer,
 };
@@ -58,7 +58,7 @@ async fn perch(redis: &RedisServer, jobs: usize, full_history: bool, report: &mu
     let (before, main_before) = (redis.cpu().await?, redis.main_thread_cpu().await?);
     fill(&pool.client(&redis.url())?, &pool, jobs).await?;
     let enqueued = (redis.cpu().await? - before) / float(jobs);
-    let drained = drained(redis, &pool, Work::Nothing, 1, jobs).await?;
+    let drained = drained(redis, &pool, HandlerBehaviour::Nothing, 1, jobs).await?;
     let name = if full_history { FULL } else { FAILURES };
     let cost = Cost { worker: drained.worker, redis: Some(enqueued + drained.redis) };
     report.add_with(name, Unit::PerSecond, drained.rate, cost);

@@ -74,7 +74,7 @@ where
     thread.await.map_err(BenchError::setup)?
 }
 
-/// What both sides take from here on.
+/// Measures the CPU of both sides from its creation on.
 struct Meter<'a> {
     redis: &'a RedisServer,
     redis_cpu: f64,

@@ -1,4 +1,4 @@
-//! Servers that are far: an enqueue into a ledger queue, a post and a drain when every question to Redis and Postgres takes so long.
+//! Distant servers: an enqueue into a ledger queue, a post and a drain when each round trip to Redis and Postgres takes long.
 
 use std::{
     sync::Arc,
@@ -30,12 +30,12 @@ use crate::{
     servers::{RedisServer, connect},
 };
 
-/// How far the servers are, in milliseconds there and back.
+/// Round-trip times to the servers, in milliseconds.
 const AWAY: [u64; 3] = [1, 5, 50];
 const ACCOUNT: &str = "main";
 
 pub async fn run(bench: &Bench, report: &mut Report) -> Outcome {
-    let scene = Scene::set(bench).await?;
+    let scene = DistantServers::set(bench).await?;
     for ms in AWAY {
         let away = Duration::from_millis(ms);
         for _ in bench.rounds() {
@@ -45,7 +45,7 @@ pub async fn run(bench: &Bench, report: &mut Report) -> Outcome {
             scene.enqueues(report, ms, bench.size(40, 5)).await?;
             scene.drain(report, ms, bench.size(20_000, 1_000)).await?;
         }
-        // Nearer than that, what the process itself does counts for as much.
+        // Below that, the work of the process itself matters as much.
         if ms < 5 {
             continue;
         }
@@ -63,8 +63,8 @@ pub async fn run(bench: &Bench, report: &mut Report) -> Outcome {
     Ok(())
 }
 
-/// Servers behind gates, and a client and a worker on the far side.
-struct Scene {
+/// Servers behind delaying proxies, and a client and a worker that reach them through those.
+struct DistantServers {
     redis: RedisServer,
     near: Client,
     far: Client,
@@ -89,7 +89,7 @@ fn by_way_of(url: &str, gate: &Gate) -> Outcome<String> {
     Ok(url.to_string())
 }
 
-impl Scene {
+impl DistantServers {
     async fn set(bench: &Bench) -> Outcome<Self> {
         let redis = RedisServer::start().await?;
         let database = Database::empty(bench.database.as_deref()).await?;
@@ -137,7 +137,7 @@ impl Scene {
         self.to_postgres.set_delay(away);
     }
 
-    /// One after the other, beside what they ask for at least.
+    /// Enqueues one after the other, compared with the fewest round trips they need.
     async fn enqueues(&self, report: &mut Report, ms: u64, n: usize) -> Outcome {
         let mut redis = connect(&by_way_of(&self.redis.url(), &self.to_redis)?).await?;
         let mut postgres = PgConnection::connect(&self.postgres_url).await?;
@@ -151,7 +151,7 @@ impl Scene {
             let of_bare = millis(began.elapsed());
             let began = Instant::now();
             self.far.enqueue(&post(&format!("{ms} ms away, enqueued only: {n}"))).await?;
-            // The drivers learn their statements first.
+            // Skips the first ones, in which the drivers prepare statements.
             if n >= 3 {
                 bare.push(of_bare);
                 whole.push(millis(began.elapsed()));
@@ -162,12 +162,12 @@ impl Scene {
         Ok(())
     }
 
-    /// One after the other, from the enqueue to the end of the job.
+    /// Posts one after the other, from the enqueue to the end of the job.
     async fn posts(&self, report: &mut Report, ms: u64, away: Duration, n: usize) -> Outcome {
         self.redis.wipe().await?;
         let runtime = bots().worker(&self.settings, &self.store, &self.far).map_err(BenchError::setup)?;
         let name = QueueName::from_static("pending_posts");
-        let working = Working::start(runtime, name.clone());
+        let working = RunningWorker::start(runtime, name.clone());
         let queue =
             self.near.queues().get(&name).cloned().ok_or_else(|| BenchError::Setup("no queue of posts".into()))?;
         let (mut times, mut before) = (Vec::new(), 0);
@@ -194,7 +194,7 @@ impl Scene {
         Ok(())
     }
 
-    /// Jobs that do nothing.
+    /// Drains jobs that do nothing.
     async fn drain(&self, report: &mut Report, ms: u64, jobs: usize) -> Outcome {
         self.redis.wipe().await?;
         let pool = Pool::default();
@@ -206,7 +206,7 @@ impl Scene {
                 .map_err(BenchError::setup)?;
         let queue = crate::jobs::first(&near)?;
         let (began, asked) = (Instant::now(), self.to_redis.trips());
-        let working = Working::start(runtime, queue.name().clone());
+        let working = RunningWorker::start(runtime, queue.name().clone());
         until("the queue to be empty", Duration::from_secs(300), Duration::from_millis(2), || async {
             let stats = queue.stats().await?;
             Ok(stats.waiting() + stats.running == 0)
@@ -234,12 +234,12 @@ fn post(text: &str) -> PublishPost {
 }
 
 /// A worker of this process.
-struct Working {
+struct RunningWorker {
     task: JoinHandle<Outcome>,
     stop: CancellationToken,
 }
 
-impl Working {
+impl RunningWorker {
     fn start(runtime: Runtime, queue: QueueName) -> Self {
         let stop = CancellationToken::new();
         let stopped = stop.clone();

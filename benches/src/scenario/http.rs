@@ -13,7 +13,7 @@ use crate::{
     http::Http,
     jobs::{Pool, fill, payload},
     numbers::{float, rate},
-    part::{Duty, Part, Role},
+    part::{DeploymentRole, Part, Role},
     report::{Bound, Cost, Report, Unit},
     servers::RedisServer,
 };
@@ -34,7 +34,7 @@ pub async fn run(bench: &Bench, report: &mut Report) -> Outcome {
     let created = database.store.api_keys().create("bench", &[Scope::Enqueue]).await?;
     let token = created.token.expose_secret().to_owned();
     let pool = Pool::default();
-    let role = Role::Deployment { duty: Duty::Api, redis: redis.url(), database: database.url.clone(), pool };
+    let role = Role::Deployment { duty: DeploymentRole::Api, redis: redis.url(), database: database.url.clone(), pool };
     let mut api = Part::begun(&role).await?;
     let address = api.line().await?;
     let client = pool.client(&redis.url())?;

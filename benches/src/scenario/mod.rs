@@ -1,4 +1,4 @@
-//! What is measured: one file for each scenario or two, with the goals that belong to it.
+//! The scenarios, one or two in a file, with their goals.
 
 mod cost;
 mod depth;
@@ -97,7 +97,7 @@ impl Scenario {
         }
     }
 
-    /// Measures it.
+    /// Runs the scenario.
     pub async fn run(self, bench: &Bench, report: &mut Report) -> Outcome {
         report.begin(self.name());
         eprintln!("{} …", self.name());
@@ -124,7 +124,7 @@ impl Scenario {
     }
 }
 
-/// How everything is measured.
+/// The options of a run.
 #[derive(Debug)]
 pub struct Bench {
     /// Small numbers.
@@ -141,7 +141,7 @@ impl Bench {
         if self.quick { quick } else { full }
     }
 
-    /// The rounds, from 1; each is told as it begins.
+    /// The rounds, from 1; each is printed as it begins.
     pub fn rounds(&self) -> impl Iterator<Item = usize> + use<> {
         let rounds = self.rounds;
         (1..=rounds).inspect(move |round| eprintln!("  round {round} of {rounds}"))

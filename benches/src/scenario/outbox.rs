@@ -8,7 +8,7 @@ use crate::{
     error::{Outcome, until},
     jobs::{Pool, first, payload},
     numbers::{millis, quantile},
-    part::{Duty, Part, Role},
+    part::{DeploymentRole, Part, Role},
     report::{Bound, Field, Report, Unit},
     servers::{RedisServer, connect},
 };
@@ -18,7 +18,7 @@ pub async fn run(bench: &Bench, report: &mut Report) -> Outcome {
     let redis = RedisServer::start().await?;
     let mut database = Database::empty(bench.database.as_deref()).await?;
     let pool = Pool::default();
-    let role = Role::Deployment { duty: Duty::Scheduler, redis: redis.url(), database: database.url.clone(), pool };
+    let role = Role::Deployment { duty: DeploymentRole::Scheduler, redis: redis.url(), database: database.url.clone(), pool };
     let _scheduler = Part::begun(&role).await?;
     let queue = first(&pool.client(&redis.url())?)?;
     let store = database.store.clone();

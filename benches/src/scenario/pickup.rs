@@ -7,7 +7,7 @@ use crate::{
     error::{BenchError, Outcome},
     jobs::{Pool, job},
     numbers::quantile,
-    part::{Part, Role, Work, hand_over},
+    part::{HandlerBehaviour, Part, Role, hand_over},
     report::{Bound, Field, Report, Unit},
     servers::RedisServer,
 };
@@ -26,7 +26,7 @@ pub async fn run(bench: &Bench, report: &mut Report) -> Outcome {
     let client = pool.client(&redis.url())?;
     let mut conn = redis.conn();
     let mut bare = Part::begun(&Role::BarePop { redis: redis.url() }).await?;
-    let mut worker = Part::begun(&Role::Worker { redis: redis.url(), pool, work: Work::Tell }).await?;
+    let mut worker = Part::begun(&Role::Worker { redis: redis.url(), pool, work: HandlerBehaviour::Tell }).await?;
     for _ in 0..20 {
         client.submit(job(0)?).await?;
         worker.line().await?;

@@ -7,7 +7,7 @@ use crate::{
     drained::drained,
     error::{Outcome, until},
     jobs::{Pool, fill, first},
-    part::{Part, Role, Work},
+    part::{HandlerBehaviour, Part, Role},
     report::{Bound, Cost, Field, Report, Unit},
     servers::RedisServer,
 };
@@ -26,7 +26,7 @@ pub async fn run(bench: &Bench, report: &mut Report) -> Outcome {
         redis.wipe().await?;
         let pool = Pool { concurrency: 500, prefetch: 100, ..Pool::default() };
         fill(&pool.client(&redis.url())?, &pool, jobs).await?;
-        let drained = drained(&redis, &pool, Work::Wait(50), 1, jobs).await?;
+        let drained = drained(&redis, &pool, HandlerBehaviour::Wait(50), 1, jobs).await?;
         let cost = Cost { worker: drained.worker, redis: Some(drained.redis) };
         report.add_with(WAITING, Unit::PerSecond, drained.rate, cost);
     }
@@ -41,7 +41,7 @@ async fn thousand(redis: &RedisServer, report: &mut Report) -> Outcome {
     let client = pool.client(&redis.url())?;
     fill(&client, &pool, 1_000).await?;
     let leases = first(&client)?.keys().leases();
-    let worker = Part::begun(&Role::Worker { redis: redis.url(), pool, work: Work::Wait(600_000) }).await?;
+    let worker = Part::begun(&Role::Worker { redis: redis.url(), pool, work: HandlerBehaviour::Wait(600_000) }).await?;
     until("a thousand running jobs", Duration::from_secs(30), Duration::from_millis(10), || async {
         let running: u64 = redis::cmd("ZCARD").arg(&leases).query_async(&mut redis.conn()).await?;
         Ok(running >= 1_000)

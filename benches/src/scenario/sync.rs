@@ -14,7 +14,7 @@ use crate::{
     error::{BenchError, Outcome, until},
     jobs::{Pool, QUEUES, fill, first, job, settings},
     numbers::{float, quantile},
-    part::{Duty, Part, Role, Work, production_schedule},
+    part::{DeploymentRole, HandlerBehaviour, Part, Role, production_schedule},
     process,
     report::{Bound, Cost, Field, Report, Unit},
     servers::RedisServer,
@@ -39,7 +39,7 @@ pub async fn rate(bench: &Bench, report: &mut Report) -> Outcome {
         redis.wipe().await?;
         database.wipe().await?;
         fill(&client, &pool, jobs).await?;
-        drained(&redis, &pool, Work::Nothing, 1, jobs).await?;
+        drained(&redis, &pool, HandlerBehaviour::Nothing, 1, jobs).await?;
         let door = client.queues().redis().clone();
         let syncer = Syncer::new(door, database.store.clone(), Environment::Staging, &client.queues().names(), batch);
         let own = process::cpu(std::process::id());
@@ -105,7 +105,7 @@ pub async fn lag(bench: &Bench, report: &mut Report) -> Outcome {
         let redis = RedisServer::start().await?;
         let mut database = Database::empty(bench.database.as_deref()).await?;
         let mut parts = Vec::new();
-        for duty in [Duty::Scheduler, Duty::Pools] {
+        for duty in [DeploymentRole::Scheduler, DeploymentRole::Pools] {
             let role = Role::Deployment { duty, redis: redis.url(), database: database.url.clone(), pool };
             parts.push(Part::begun(&role).await?);
         }

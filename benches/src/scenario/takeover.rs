@@ -6,7 +6,7 @@ use super::Bench;
 use crate::{
     error::Outcome,
     jobs::{Pool, job},
-    part::{Part, Role, Work},
+    part::{HandlerBehaviour, Part, Role},
     report::{Bound, Field, Report, Unit},
     servers::RedisServer,
 };
@@ -17,7 +17,7 @@ pub async fn run(bench: &Bench, report: &mut Report) -> Outcome {
     let pool = Pool::default();
     for _ in bench.rounds() {
         let redis = RedisServer::start().await?;
-        let role = Role::Worker { redis: redis.url(), pool, work: Work::Hold };
+        let role = Role::Worker { redis: redis.url(), pool, work: HandlerBehaviour::Hold };
         let mut doomed = Part::begun(&role).await?;
         pool.client(&redis.url())?.submit(job(0)?).await?;
         doomed.line().await?;

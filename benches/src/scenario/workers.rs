@@ -6,7 +6,7 @@ use crate::{
     error::Outcome,
     jobs::{Pool, QUEUES, fill},
     numbers::float,
-    part::Work,
+    part::HandlerBehaviour,
     report::{Bound, Cost, Field, Report, Unit},
     servers::{RedisCluster, RedisServer},
 };
@@ -20,7 +20,7 @@ pub async fn several(bench: &Bench, report: &mut Report) -> Outcome {
         for (workers, name) in [(1, "1 worker process"), (2, "2 worker processes"), (4, "4 worker processes")] {
             redis.wipe().await?;
             fill(&pool.client(&redis.url())?, &pool, jobs).await?;
-            let drained = drained(&redis, &pool, Work::Nothing, workers, jobs).await?;
+            let drained = drained(&redis, &pool, HandlerBehaviour::Nothing, workers, jobs).await?;
             let cost = Cost { worker: drained.worker, redis: Some(drained.redis) };
             report.add_with(name, Unit::PerSecond, drained.rate, cost);
         }
@@ -44,7 +44,7 @@ pub async fn cluster(bench: &Bench, report: &mut Report) -> Outcome {
     for _ in bench.rounds() {
         single.wipe().await?;
         fill(&pool.client(&single.url())?, &pool, jobs).await?;
-        let drained = drained(&single, &pool, Work::Nothing, 1, jobs).await?;
+        let drained = drained(&single, &pool, HandlerBehaviour::Nothing, 1, jobs).await?;
         let cost = Cost { worker: drained.worker, redis: Some(drained.redis) };
         report.add_with(SINGLE, Unit::PerSecond, drained.rate, cost);
 
@@ -54,7 +54,7 @@ pub async fn cluster(bench: &Bench, report: &mut Report) -> Outcome {
         let mut conn = redis::cluster::ClusterClient::new(cluster.url().split(',').collect::<Vec<_>>())?
             .get_async_connection()
             .await?;
-        let mut parts = started(&cluster.url(), &pool, Work::Nothing, 1).await?;
+        let mut parts = started(&cluster.url(), &pool, HandlerBehaviour::Nothing, 1).await?;
         let (cpu, nodes) = (cpu_of(&parts), cluster.cpu().await?);
         let began = std::time::Instant::now();
         finished(&mut parts, &client, &mut conn, jobs).await?;

@@ -1,4 +1,4 @@
-//! Enqueuing many jobs: each is accepted or refused on its own.
+//! Enqueues many jobs: each is accepted or refused on its own.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -24,9 +24,9 @@ use super::{
     request::into_job,
 };
 
-/// Jobs handed to the engine at once. When Redis goes away, no more than these wait for its answer.
+/// Jobs handed to the engine in one step. When Redis goes away, only the jobs of running steps wait for it.
 const AT_ONCE: usize = 250;
-/// So many times those are read or with Redis.
+/// How many steps run concurrently.
 const UNDER_WAY: usize = 2;
 
 /// What became of one job of a batch.
@@ -102,10 +102,10 @@ pub(super) async fn enqueue_batch(State(app): State<App>, request: Request) -> A
     Ok(answer(media, items))
 }
 
-/// A job of the batch as it was sent, by its place.
-type Sent<'a> = (usize, &'a [u8]);
+/// A job of the batch as it was sent, with its place.
+type PlacedJob<'a> = (usize, &'a [u8]);
 
-fn lines(body: &[u8]) -> Vec<Sent<'_>> {
+fn lines(body: &[u8]) -> Vec<PlacedJob<'_>> {
     let lines = body.split(|byte| *byte == b'\n').zip(1..).map(|(line, place)| (place, line.trim_ascii()));
     lines.filter(|(_, line)| !line.is_empty()).collect()
 }
@@ -118,25 +118,25 @@ fn within(jobs: usize, limit: usize) -> Answer<()> {
     Err(Problem::new(Cause::TooManyJobs, detail))
 }
 
-/// Reads and enqueues some jobs at a time; the next are read while Redis has those before.
-async fn submit(app: &App, headers: &HeaderMap, sent: Vec<Sent<'_>>) -> Answer<Vec<Item>> {
+/// Enqueues the jobs in steps; the next step is parsed while Redis works on the one before.
+async fn submit(app: &App, headers: &HeaderMap, sent: Vec<PlacedJob<'_>>) -> Answer<Vec<Item>> {
     within(sent.len(), app.settings.http.max_batch)?;
-    let turn = Turn::default();
+    let turn = SubmitOrder::default();
     let trace = trace_of(headers);
     let chunks: Vec<_> = sent.chunks(AT_ONCE).map(|chunk| submit_some(app, trace.as_deref(), chunk, &turn)).collect();
     Ok(stream::iter(chunks).buffered(UNDER_WAY).collect::<Vec<_>>().await.into_iter().flatten().collect())
 }
 
-/// Jobs come to Redis in the order in which they were sent.
+/// Lets the steps reach Redis in the order of the request.
 #[derive(Default)]
-struct Turn {
+struct SubmitOrder {
     order: Mutex<()>,
-    /// A Redis that just failed would only keep the client waiting once more for all that follow.
+    /// Set when Redis failed, so that the following steps do not make the client wait again.
     away: AtomicBool,
 }
 
-async fn submit_some(app: &App, trace: Option<&str>, sent: &[Sent<'_>], turn: &Turn) -> Vec<Item> {
-    // What those before handed over is on its way to Redis first.
+async fn submit_some(app: &App, trace: Option<&str>, sent: &[PlacedJob<'_>], turn: &SubmitOrder) -> Vec<Item> {
+    // Lets the step before send its command to Redis first.
     tokio::task::yield_now().await;
     let mut jobs = Vec::with_capacity(sent.len());
     let mut refused = Vec::with_capacity(sent.len());

@@ -14,10 +14,10 @@ use super::{
     input::{JsonBody, Params},
 };
 
-/// Characters of a reason.
+/// Most characters of a reason.
 const LONGEST: usize = 500;
 
-/// How the brake stands.
+/// The state of the brake.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct BrakeAnswer {
     /// True when nothing is published.
@@ -26,7 +26,7 @@ pub struct BrakeAnswer {
     pub by: Option<String>,
     /// Why.
     pub reason: Option<String>,
-    /// Since when it stands so.
+    /// Since when it has been in this state.
     pub since: Option<DateTime<Utc>>,
 }
 
@@ -36,15 +36,15 @@ impl From<BrakeState> for BrakeAnswer {
     }
 }
 
-/// What became of a pull or a lift.
+/// The result of pulling or lifting the brake.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct BrakeChange {
-    /// How it stands now.
+    /// Its state now.
     #[serde(flatten)]
     pub brake: BrakeAnswer,
-    /// False when it stood so before.
+    /// False when it was in this state before.
     pub changed: bool,
-    /// False when Postgres was away: the brake holds, and a Redis that is lost would forget it. Pull it again then.
+    /// False when Postgres was away: the brake holds, but would be lost with Redis. Pull it again when Postgres is back.
     pub logged: bool,
 }
 
@@ -73,7 +73,7 @@ pub(super) struct LiftParams {
     reason: String,
 }
 
-/// The reason without the space around it. `refused` says where it stands when it is no reason.
+/// The trimmed reason. `refused` is the cause and field of the problem when it is empty or too long.
 fn checked(reason: &str, refused: (Cause, &str)) -> Answer<String> {
     let reason = reason.trim();
     if reason.is_empty() || reason.chars().count() > LONGEST {
@@ -124,7 +124,7 @@ pub(super) async fn pull(
 /// Lift the brake
 ///
 /// The jobs that wait go on by themselves. It stays on when the audit log cannot be written, and when somebody pulls it at the
-/// same moment: `on` says how it stands.
+/// same moment: `on` has the state.
 #[utoipa::path(delete, path = "/brake", tag = "brake", operation_id = "lift_brake", params(LiftParams),
     responses(
         (status = 200, description = "It is off, or `on` where somebody pulled it at the same moment.", body = BrakeChange),
@@ -140,7 +140,7 @@ pub(super) async fn lift(
     Ok(Json(lifted.into()))
 }
 
-/// As the audit log holds what came over the API.
+/// The details that mark a line of the audit log as made over the API.
 fn over(caller: &Caller) -> serde_json::Value {
     json!({ "over": "api", "key": caller.key_id() })
 }

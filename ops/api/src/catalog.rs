@@ -1,4 +1,4 @@
-//! What there is besides jobs: kinds, cron entries, workers.
+//! Lists kinds, cron entries and workers.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use super::{
     input::{All, Page, Paged, Paging},
 };
 
-/// Workers that were silent for longer are not listed.
+/// Workers not seen for longer are not listed.
 const SEEN_WITHIN: Duration = Duration::from_secs(60);
 
 /// A kind of job and its rules.

@@ -1,4 +1,4 @@
-//! Looking at the dead letters: which, and why.
+//! Lists dead letters, and groups them by cause.
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
@@ -42,7 +42,7 @@ pub struct DeadFilter {
 }
 
 impl DeadFilter {
-    /// Whether a letter of the right queue is meant.
+    /// Whether the filter selects this letter; the queue is not checked.
     pub(super) fn fits(&self, letter: &DeadLetter) -> bool {
         let error_fits = || {
             let wanted = self.error.as_ref().map(|text| text.to_lowercase());
@@ -59,7 +59,7 @@ impl DeadFilter {
         self.died().fits(letter) && error_fits() && envelope_fits()
     }
 
-    /// When they died.
+    /// The range of times of death.
     pub(super) fn died(&self) -> Died {
         Died { since: self.since, until: self.until }
     }

@@ -1,4 +1,4 @@
-//! The description of the API: as an OpenAPI document, and as a page to read that is made from it.
+//! The OpenAPI document of the API, and a page generated from it.
 
 use std::{fmt::Write as _, future::ready};
 
@@ -30,7 +30,7 @@ const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;mar
     .25rem .75rem .25rem 0;border-bottom:1px solid #eee}.scope{float:right;font-size:.85em;color:#666}@media \
     (prefers-color-scheme:dark){body{color:#ddd;background:#181818}a{color:#8ab4f8}td,th{border-color:#333}}";
 
-/// What the document says before the routes are added to it.
+/// The document before routes are added.
 pub(super) fn document() -> OpenApi {
     let scheme = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
@@ -73,7 +73,7 @@ pub(super) fn routes<S: Clone + Send + Sync + 'static>(document: &OpenApi, types
     let json = Bytes::from(value.to_string());
     let page = Bytes::from(page(&value, types));
     Router::new()
-        // Whoever opens the address in a browser is shown what there is.
+        // Shows the documentation to a browser at the root path.
         .route("/", get(|| ready(Redirect::temporary("/docs"))))
         .route("/openapi.json", get(move || ready(served(json.clone(), "application/json"))))
         .route("/docs", get(move || ready(served(page.clone(), "text/html; charset=utf-8"))))
@@ -228,7 +228,7 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-/// Running text: what stands between backticks is code.
+/// Text as HTML; text between backticks becomes code.
 fn prose(text: &str) -> String {
     let parts = text.split('`').enumerate();
     let marked =

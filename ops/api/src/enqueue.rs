@@ -1,4 +1,4 @@
-//! Enqueuing one job.
+//! Enqueues one job.
 
 use axum::{
     Extension, Json,
@@ -13,15 +13,15 @@ use perch_queue::{Acceptance, Enqueued, JobRequest, NewJob};
 use super::{
     App,
     guard::Caller,
-    idempotency::{self, Once, Seen},
+    idempotency::{self, IdempotencyKey, PriorRequest},
     input::{MediaType, from_json, media_type, read_body, text, wrong_type},
     request::into_job,
 };
 
-/// Bytes around the payload of a single job.
+/// Bytes of a request beyond the payload of its job.
 const AROUND: usize = 44 * 1024;
 
-/// The status of an answer: whether something was added.
+/// The status of an answer.
 pub(super) fn status(acceptance: Acceptance) -> StatusCode {
     match acceptance {
         Acceptance::Accepted | Acceptance::Replaced => StatusCode::CREATED,
@@ -30,7 +30,7 @@ pub(super) fn status(acceptance: Acceptance) -> StatusCode {
     }
 }
 
-/// The trace that a request belongs to: its own span where traces are on, else what its caller sent.
+/// The trace of a request: its own span if traces are on, or else the one its caller sent.
 pub(super) fn trace_of(headers: &HeaderMap) -> Option<String> {
     let sent = || headers.get("traceparent")?.to_str().ok().map(str::to_owned);
     perch_base::telemetry::current_traceparent().or_else(sent)
@@ -78,8 +78,8 @@ pub(super) async fn enqueue(
         return Ok(answer(app.client.submit(job).await?, false));
     };
     let queue = queue_of(&app, &job)?;
-    let once = Once::new(&queue, &app.store, caller.key_id(), key, &body);
-    // What few requests need would be moved along with every one of them.
+    let once = IdempotencyKey::new(&queue, &app.store, caller.key_id(), key, &body);
+    // Boxed, because the large future would otherwise be moved with every request.
     Box::pin(enqueue_once(&app, job, &once)).await
 }
 
@@ -88,12 +88,12 @@ fn queue_of(app: &App, job: &NewJob) -> Answer<perch_queue::Queue> {
     name.and_then(|name| app.queues.get(name)).cloned().ok_or_else(internal)
 }
 
-async fn enqueue_once(app: &App, mut job: NewJob, once: &Once) -> Answer<Response> {
+async fn enqueue_once(app: &App, mut job: NewJob, once: &IdempotencyKey) -> Answer<Response> {
     let id = job.options.id.unwrap_or_else(|| JobId::at(app.queues.now()));
     let (id, again) = match once.claim(id).await? {
-        Seen::Never => (id, false),
-        Seen::Answered(before) => return Ok(answer(before, true)),
-        Seen::Unanswered(before) => {
+        PriorRequest::None => (id, false),
+        PriorRequest::Answered(before) => return Ok(answer(before, true)),
+        PriorRequest::Unanswered(before) => {
             if let Some(found) = accepted_before(app, before).await {
                 once.settle(&found).await;
                 return Ok(answer(found, true));
@@ -105,7 +105,7 @@ async fn enqueue_once(app: &App, mut job: NewJob, once: &Once) -> Answer<Respons
     match app.client.submit(job).await {
         Ok(mut enqueued) => {
             if again && enqueued.acceptance == Acceptance::Duplicate {
-                // The job that is there is the one of this very request.
+                // The existing job is that of this same request.
                 enqueued.acceptance = Acceptance::Accepted;
             }
             once.settle(&enqueued).await;
@@ -113,7 +113,7 @@ async fn enqueue_once(app: &App, mut job: NewJob, once: &Once) -> Answer<Respons
         }
         Err(error) => {
             let problem = Problem::from(error);
-            // When it is not known whether the job arrived, the key stays claimed, and so the id that it was given.
+            // When it is unknown whether the job arrived, the key stays claimed with the id of the job.
             if !matches!(problem.cause(), Cause::Unavailable | Cause::Internal) {
                 once.release().await;
             }
@@ -122,7 +122,7 @@ async fn enqueue_once(app: &App, mut job: NewJob, once: &Once) -> Answer<Respons
     }
 }
 
-/// The answer to a request whose first answer was lost, if its job is known: it may be done by now.
+/// The answer to a repeated request whose first answer was lost, if its job is known; it may be done by now.
 async fn accepted_before(app: &App, id: JobId) -> Option<Enqueued> {
     let queue = app.store.idempotency_keys().accepted(id).await.ok()??;
     Some(Enqueued { id, queue, acceptance: Acceptance::Accepted, replaced: None })

@@ -1,4 +1,4 @@
-//! The state of the queues as metrics, read when somebody asks for them.
+//! The state of the queues as metrics, read at a scrape.
 
 use std::time::{Duration, Instant};
 
@@ -10,9 +10,9 @@ use perch_queue::{QueueStats, Queues};
 use perch_store::{Brake, Store, Syncer};
 use tokio::sync::Mutex;
 
-/// How long what was read holds: many scrapes are one look.
+/// How long values are cached, so that many scrapes read once.
 const FRESH: Duration = Duration::from_secs(1);
-/// How long a server may take. A scrape that waits longer is given up by Prometheus.
+/// How long a server may take; Prometheus gives up longer scrapes.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Sets the gauges of all queues.
@@ -32,8 +32,8 @@ impl Gauges {
         Self { queues: queues.clone(), syncer, brake, budget, last: Mutex::new(None) }
     }
 
-    /// Reads the queues and the lag of the sync anew. A server that is away leaves its gauges as they were, and says so in
-    /// `perch_up`.
+    /// Reads the queues and the lag of the sync. When a server is away, its gauges keep their values, and
+    /// `perch_up` is 0.
     pub async fn refresh(&self) {
         if let Some(budget) = &self.budget {
             bodies(budget.held());
@@ -62,7 +62,7 @@ impl Gauges {
             Err(_) => {}
         }
         up("redis", redis_is_up);
-        // The lag is the distance between the two servers, so it says that Postgres is there only if Redis is too.
+        // The lag needs both servers, so it shows that Postgres is up only if Redis is too.
         let lag_is_known = matches!(lag, Ok(Ok(_)));
         if let Ok(Err(error)) = lag {
             tracing::warn!(%error, "the lag of the sync is not known");
@@ -100,7 +100,7 @@ fn show(stats: &QueueStats, now: DateTime<Utc>) {
     metrics::gauge!("perch_queue_events", "queue" => queue).set(stats.events as f64);
 }
 
-/// Says in the metrics what the gauges mean.
+/// Registers the descriptions of the metrics.
 pub(super) fn describe() {
     metrics::describe_gauge!("perch_up", "1 when the server answers, else 0");
     metrics::describe_gauge!("perch_queue_jobs", "Jobs of a queue by state");

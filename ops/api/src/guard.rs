@@ -1,5 +1,5 @@
-//! Who may do what. A group of routes is guarded as a whole, and its description says so in the same breath: a route cannot
-//! be served with another scope than the one it is documented with.
+//! Checks keys and scopes. One call guards a group of routes and documents their scopes, so a route cannot
+//! need another scope than the documented one.
 
 use std::sync::Arc;
 
@@ -24,41 +24,41 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::{
     App,
-    keys::{AtOnce, KeyRing, NotKnown, Pace},
-    server::{Connection, Until},
+    keys::{ConcurrencyLimit, KeyLookupUnavailable, KeyRing, RequestRate},
+    server::{BodyWithGuard, Connection},
 };
 
-/// Seconds after which a key that has too many requests under way is worth trying again.
+/// `Retry-After` in seconds for a key with too many running requests.
 const SOON: u64 = 1;
 
-/// What every request passes: who asks, how often, and how much at once.
+/// Checks every request: its key, its rate, and its number of concurrent requests.
 #[derive(Debug)]
-pub(super) struct Door {
+pub(super) struct AccessControl {
     store: Store,
     http: HttpSettings,
     keys: KeyRing,
-    pace: Pace,
-    at_once: AtOnce,
+    pace: RequestRate,
+    at_once: ConcurrencyLimit,
 }
 
-impl Door {
+impl AccessControl {
     pub fn new(store: &Store, http: &HttpSettings) -> Self {
-        let (keys, pace, at_once) = (KeyRing::new(), Pace::new(http), AtOnce::new(http));
+        let (keys, pace, at_once) = (KeyRing::new(), RequestRate::new(http), ConcurrencyLimit::new(http));
         Self { store: store.clone(), http: http.clone(), keys, pace, at_once }
     }
 
-    /// Hears which keys are revoked, until `stop`.
+    /// Listens for revoked keys until `stop`.
     pub async fn follow_keys(&self, stop: &CancellationToken) {
         self.keys.follow(&self.store, stop).await;
     }
 }
 
-/// The scopes that open a group of routes: any one of them does. Scopes are independent of one another, but who may
-/// operate may also look.
+/// The scopes of a group of routes; any one of them is enough. Scopes are independent, but `operate`
+/// includes `read`.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Needs(&'static [Scope]);
+pub(super) struct RequiredScopes(&'static [Scope]);
 
-impl Needs {
+impl RequiredScopes {
     pub const ENQUEUE: Self = Self(&[Scope::Enqueue]);
     pub const READ: Self = Self(&[Scope::Read, Scope::Operate]);
     pub const CANCEL: Self = Self(&[Scope::Enqueue, Scope::Operate]);
@@ -76,11 +76,11 @@ impl Needs {
 /// The name of the security scheme in the OpenAPI document.
 pub(super) const SCHEME: &str = "key";
 
-/// Lets only keys with one of the scopes through to these routes, and describes them so. Without an API to serve, it only
-/// describes them.
+/// Lets only keys with one of the scopes use these routes, and documents that. Without an API to serve, it only
+/// documents them.
 pub(super) fn guarded<S: Clone + Send + Sync + 'static>(
-    door: Option<&Arc<Door>>,
-    needs: Needs,
+    door: Option<&Arc<AccessControl>>,
+    needs: RequiredScopes,
     mut routes: OpenApiRouter<S>,
 ) -> OpenApiRouter<S> {
     for item in routes.get_openapi_mut().paths.paths.values_mut() {
@@ -96,9 +96,9 @@ pub(super) fn guarded<S: Clone + Send + Sync + 'static>(
     }
 }
 
-/// Says what the operation may answer that none of them says by itself: what the door says, and what reading a path, a query or
-/// a body says.
-fn describe(operation: &mut Operation, needs: Needs) {
+/// Adds the answers that no operation documents itself: those of access control, and those of reading a path, a query or
+/// a body.
+fn describe(operation: &mut Operation, needs: RequiredScopes) {
     let one = |scope: &Scope| SecurityRequirement::new(SCHEME, [scope.as_str()]);
     operation.security = Some(needs.0.iter().map(one).collect());
     let mut refusals = vec![
@@ -138,7 +138,7 @@ fn describe(operation: &mut Operation, needs: Needs) {
     }
 }
 
-/// Says that a text has no NUL character, unless more is said of it already.
+/// Documents that a text has no NUL character, unless it has a pattern already.
 fn without_nul(parameter: &mut Parameter) {
     if let Some(RefOr::T(Schema::Object(schema))) = &mut parameter.schema {
         let is_text = match &schema.schema_type {
@@ -152,14 +152,14 @@ fn without_nul(parameter: &mut Parameter) {
     }
 }
 
-async fn check(State((door, needs)): State<(Arc<Door>, Needs)>, mut request: Request, next: Next) -> Answer<Response> {
+async fn check(State((door, needs)): State<(Arc<AccessControl>, RequiredScopes)>, mut request: Request, next: Next) -> Answer<Response> {
     let Some(token) = bearer(request.headers()) else {
         return Err(unauthorized("Send a key in the header Authorization, as in \"Bearer perch_…\"."));
     };
     let key = match door.keys.find(&door.store, token).await {
         Ok(Some(key)) => key,
         Ok(None) => return Err(unauthorized("This key is not in use in this environment. Ask an operator for one.")),
-        Err(NotKnown) => return Err(postgres_is_away()),
+        Err(KeyLookupUnavailable) => return Err(postgres_is_away()),
     };
     tracing::Span::current().record("key", key.name.as_str());
     let connection = request.extensions().get::<Connection>().map(Connection::keyed);
@@ -185,7 +185,7 @@ async fn check(State((door, needs)): State<(Arc<Door>, Needs)>, mut request: Req
     };
     request.extensions_mut().insert(Caller::new(key));
     let response = next.run(request).await;
-    Ok(response.map(|body| Until::sent(body, (under_way, connection))))
+    Ok(response.map(|body| BodyWithGuard::sent(body, (under_way, connection))))
 }
 
 fn unauthorized(detail: &str) -> Problem {
@@ -198,8 +198,8 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 }
 
 impl App {
-    /// Writes what an operator did to the audit log. The deed is done by then: when Postgres is away the line goes to the
-    /// log of the process instead, because an operator must be able to act on a bad day too.
+    /// Writes an operator's action to the audit log. The action is done by then: when Postgres is away the line goes to the
+    /// log of the process instead, because an operator must be able to act during an outage.
     pub(super) async fn audit(&self, caller: &Caller, action: &str, object: &str, details: serde_json::Value) {
         caller.audit(&self.store, action, object, details).await;
     }
@@ -225,21 +225,21 @@ mod tests {
     #[test]
     fn who_may_operate_may_also_look_and_cancel_but_not_enqueue() {
         let operator = key(&[Scope::Operate]);
-        assert!(Needs::OPERATE.are_met_by(&operator) && Needs::READ.are_met_by(&operator));
-        assert!(Needs::CANCEL.are_met_by(&operator) && !Needs::ENQUEUE.are_met_by(&operator));
+        assert!(RequiredScopes::OPERATE.are_met_by(&operator) && RequiredScopes::READ.are_met_by(&operator));
+        assert!(RequiredScopes::CANCEL.are_met_by(&operator) && !RequiredScopes::ENQUEUE.are_met_by(&operator));
     }
 
     #[test]
     fn who_may_look_may_change_nothing() {
         let reader = key(&[Scope::Read]);
-        assert!(Needs::READ.are_met_by(&reader));
-        assert!(![Needs::ENQUEUE, Needs::CANCEL, Needs::OPERATE].iter().any(|needs| needs.are_met_by(&reader)));
+        assert!(RequiredScopes::READ.are_met_by(&reader));
+        assert!(![RequiredScopes::ENQUEUE, RequiredScopes::CANCEL, RequiredScopes::OPERATE].iter().any(|needs| needs.are_met_by(&reader)));
     }
 
     #[test]
     fn a_revoked_key_opens_nothing() {
         let revoked = ApiKey { revoked_at: Some(Utc::now()), ..key(&Scope::ALL) };
-        assert!(!Needs::READ.are_met_by(&revoked));
+        assert!(!RequiredScopes::READ.are_met_by(&revoked));
     }
 
     #[test]

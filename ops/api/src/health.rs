@@ -17,10 +17,10 @@ use utoipa::ToSchema;
 
 /// How long a server may take to answer before it counts as away.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long an answer holds, so that many probes ask the servers once.
+/// How long an answer is cached, so that many probes ask the servers once.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// What a process needs, and whether it has it. Cheap to clone; clones share what they know.
+/// Checks the servers that a process needs. Cheap to clone; clones share the cache.
 #[derive(Clone)]
 pub struct Health(Arc<Inner>);
 
@@ -86,7 +86,7 @@ pub struct Alive {
 }
 
 impl Health {
-    /// The health of a process that stands on these two.
+    /// The health of a process with these servers.
     pub fn new(redis: Redis, store: Store) -> Self {
         Self(Arc::new(Inner {
             redis,
@@ -97,7 +97,7 @@ impl Health {
         }))
     }
 
-    /// From now on the process is not ready: it is shutting down.
+    /// Marks the process as shutting down: it is not ready from now on.
     pub fn drain(&self) {
         self.0.draining.store(true, Ordering::Relaxed);
     }
@@ -107,7 +107,7 @@ impl Health {
         self.0.store.env()
     }
 
-    /// That the process runs; asks nobody.
+    /// Reports that the process runs, without asking a server.
     pub fn alive(&self) -> Alive {
         Alive {
             status: "ok",
@@ -117,7 +117,7 @@ impl Health {
         }
     }
 
-    /// Whether the process is ready. Takes at most a little over 2 seconds; answers of the last second are given again.
+    /// Whether the process is ready. Takes little more than 2 seconds at most; an answer is cached for a second.
     pub async fn readiness(&self) -> Readiness {
         let mut last = self.0.last.lock().await;
         let known = last.as_ref().filter(|(asked, _)| asked.elapsed() < FRESH).map(|(_, readiness)| readiness.clone());
@@ -140,7 +140,7 @@ impl Health {
     async fn ask_brake(&self) -> Option<String> {
         let brake = Brake::new(self.0.redis.clone(), self.0.store.clone());
         match tokio::time::timeout(PATIENCE, Box::pin(brake.state())).await {
-            // Whoever asks has shown no key, so it is not said who pulled it and why.
+            // The probe needs no key, so it does not say who pulled the brake and why.
             Ok(Ok(state)) => state.on.then(|| "on, so nothing is published".to_owned()),
             _ => Some("not known, so nothing is published: Redis and Postgres do not both answer".to_owned()),
         }
@@ -164,7 +164,7 @@ impl Health {
         }
         match answer {
             Ok(Ok(())) => (Check::good(), Check::good()),
-            // These name versions and commands, no servers.
+            // These errors name versions and commands, but no servers.
             Ok(Err(
                 error @ (StoreError::SchemaMissing { .. }
                 | StoreError::SchemaBehind { .. }

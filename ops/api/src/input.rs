@@ -1,4 +1,4 @@
-//! Reading requests: what `perch_bot::http` reads, and what paths and queries of the engine name.
+//! Reads job ids and queue names from paths and queries.
 
 pub(super) use perch_bot::http::{
     All, BULK, JsonBody, MediaType, Page, Paged, Paging, Params, Path, from_json, media_type, parsed, read_body, text,

@@ -1,4 +1,4 @@
-//! A job as the API shows it, whether Redis or Postgres knows it.
+//! The JSON of a job, from Redis or Postgres.
 
 use chrono::{DateTime, Utc};
 use perch_core::job_list::JobSummary;

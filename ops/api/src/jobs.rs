@@ -1,4 +1,4 @@
-//! Looking at jobs, cancelling them, and starting them early.
+//! Shows, lists and cancels jobs, and runs delayed ones early.
 
 use axum::{
     Extension, Json,
@@ -26,7 +26,7 @@ use perch_core::{
     look_up::{self, JobStanding, LookUp, LookUpError},
 };
 
-/// A job that has not finished, in whatever queue it is.
+/// Finds an unfinished job in any queue.
 async fn find(app: &App, id: JobId) -> Answer<Option<(Queue, JobView)>> {
     let looked = try_join_all(
         app.queues
@@ -57,27 +57,27 @@ fn unknown(id: JobId) -> Problem {
 )]
 pub(super) async fn job(State(app): State<App>, Path(id): Path<String>) -> Answer<Json<JobAnswer>> {
     let id = job_id(&id)?;
-    // Redis first: a job that ends after that has told of it when its events and Postgres are read.
+    // Redis is read first: if the job ends after that, its events are there when the stream and Postgres are read.
     let live = find(&app, id).await?.map(|(_, view)| view);
     let Some(view) = live else { return Ok(Json(gone(&app, id).await?)) };
     let answer = match of_history(&app, id).await {
         Ok((record, attempts, children)) => of_view(&view, record.as_ref(), attempts, &children, History::Recorded),
-        Err(Away::Postgres(error)) => {
+        Err(SourceUnavailable::Postgres(error)) => {
             tracing::warn!(%error, job = %id, "the history of a job cannot be read");
             of_view(&view, None, Vec::new(), &[], History::Unavailable)
         }
-        Err(Away::Redis(error)) => return Err(error.into()),
+        Err(SourceUnavailable::Redis(error)) => return Err(error.into()),
     };
     Ok(Json(answer))
 }
 
-/// What is not there.
-enum Away {
+/// The server that is away.
+enum SourceUnavailable {
     Postgres(StoreError),
     Redis(QueueError),
 }
 
-impl From<LookUpError> for Away {
+impl From<LookUpError> for SourceUnavailable {
     fn from(error: LookUpError) -> Self {
         match error {
             LookUpError::Store(error) => Self::Postgres(error),
@@ -86,29 +86,29 @@ impl From<LookUpError> for Away {
     }
 }
 
-impl From<StoreError> for Away {
+impl From<StoreError> for SourceUnavailable {
     fn from(error: StoreError) -> Self {
         Self::Postgres(error)
     }
 }
 
-impl From<Away> for Problem {
-    fn from(away: Away) -> Self {
+impl From<SourceUnavailable> for Problem {
+    fn from(away: SourceUnavailable) -> Self {
         match away {
-            Away::Postgres(error) => error.into(),
-            Away::Redis(error) => error.into(),
+            SourceUnavailable::Postgres(error) => error.into(),
+            SourceUnavailable::Redis(error) => error.into(),
         }
     }
 }
 
-async fn of_history(app: &App, id: JobId) -> Result<(Option<JobRecord>, Vec<AttemptRecord>, Vec<JobStanding>), Away> {
+async fn of_history(app: &App, id: JobId) -> Result<(Option<JobRecord>, Vec<AttemptRecord>, Vec<JobStanding>), SourceUnavailable> {
     let history = app.store.history();
     let record = history.job(id).await?;
     let (attempts, children) = attempts_and_children(app, id).await?;
     Ok((record, attempts, children))
 }
 
-async fn attempts_and_children(app: &App, id: JobId) -> Result<(Vec<AttemptRecord>, Vec<JobStanding>), Away> {
+async fn attempts_and_children(app: &App, id: JobId) -> Result<(Vec<AttemptRecord>, Vec<JobStanding>), SourceUnavailable> {
     let history = app.store.history();
     let (attempts, children) = (history.attempts(id).await?, history.children(id).await?);
     Ok((attempts, look_up(app).standing(children).await?))
@@ -118,7 +118,7 @@ fn look_up(app: &App) -> LookUp {
     LookUp::new(&app.queues, &app.store, &app.settings)
 }
 
-/// A job that Redis does not have.
+/// A job that is not in Redis.
 async fn gone(app: &App, id: JobId) -> Answer<JobAnswer> {
     let Some((standing, told)) = look_up(app).gone(id).await? else { return Err(unknown(id)) };
     let (recorded, children) = attempts_and_children(app, id).await?;
@@ -243,7 +243,7 @@ pub(super) async fn cancel(
             let detail = format!("Job {id} is in the dead letters. Discard it there with POST /api/v1/dead/discard.");
             return Err(Problem::new(Cause::Conflict, detail).because_of(id));
         }
-        // It finished between the two commands.
+        // The job finished between the two commands.
         Cancellation::Unknown => return Err(finished_or_unknown(&app, id).await?),
     };
     app.audit(&caller, "job.cancel", &id.to_string(), json!({ "outcome": outcome, "reason": reason })).await;

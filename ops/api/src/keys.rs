@@ -1,4 +1,4 @@
-//! API keys: who asks, remembered for a while, how often each may ask, and how much at once.
+//! API keys: a cache of keys, and the limits of each key on rate and concurrent requests.
 
 use std::{
     collections::HashMap,
@@ -15,61 +15,61 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-/// How long an answer of Postgres about a key holds, unless the news comes sooner that the key was revoked.
+/// How long a key read from Postgres is cached, unless a notification says that it was revoked.
 const FRESH: Duration = KEY_HOLDS;
-/// While Postgres is away, a key that worked goes on working and is asked about again after this time.
+/// While Postgres is away, a known key goes on working and is looked up again after this time.
 const AWAY: Duration = Duration::from_secs(5);
-/// How long a look-up may take, waiting for its turn included.
+/// How long a look-up may take, including the wait for its turn.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Look-ups at once: a flood of unknown keys must not take every connection to Postgres.
+/// Concurrent look-ups: a flood of unknown keys must not take every connection to Postgres.
 const AT_ONCE: usize = 4;
-/// Answers remembered. Unknown keys are forgotten first.
+/// Most cached answers. Unknown keys are dropped first.
 const MOST: usize = 10_000;
-/// No token is longer.
+/// The longest token.
 const LONGEST: usize = 128;
-/// How long it is listened for revoked keys without a break.
+/// How long one subscription to revoked keys lasts.
 const LISTEN: Duration = Duration::from_secs(60);
 
 type Hash = [u8; 32];
 
 #[derive(Debug, Clone)]
-struct Known {
+struct CachedKey {
     key: Option<Arc<ApiKey>>,
     asked: Instant,
 }
 
 #[derive(Debug, Default)]
-struct Memory {
-    known: HashMap<Hash, Known>,
-    /// How often something here was doubted.
+struct KeyCache {
+    known: HashMap<Hash, CachedKey>,
+    /// How often cached answers were invalidated.
     doubts: u64,
 }
 
-/// A look-up as it begins. What it finds is not remembered when a key was revoked meanwhile: it may have been read before.
+/// The start of a look-up. Its result is not cached when a key was revoked meanwhile, because it may have been read before that.
 #[derive(Debug, Clone, Copy)]
 struct LookUp {
     asked: Instant,
     doubts: u64,
 }
 
-/// The keys that were seen lately, by the hash of their token. Tokens are never kept.
+/// A cache of keys by the hash of their token. Tokens are never kept.
 #[derive(Debug)]
 pub(super) struct KeyRing {
-    memory: Mutex<Memory>,
+    memory: Mutex<KeyCache>,
     turns: Semaphore,
 }
 
-/// Nobody can say at the moment whether the key is good.
+/// Postgres does not answer, and the key is not cached.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct NotKnown;
+pub(super) struct KeyLookupUnavailable;
 
 impl KeyRing {
     pub fn new() -> Self {
         Self { memory: Mutex::default(), turns: Semaphore::new(AT_ONCE) }
     }
 
-    /// The key that belongs to `token`, if it is in use.
-    pub async fn find(&self, store: &Store, token: &str) -> Result<Option<Arc<ApiKey>>, NotKnown> {
+    /// The key with this token, if it is in use.
+    pub async fn find(&self, store: &Store, token: &str) -> Result<Option<Arc<ApiKey>>, KeyLookupUnavailable> {
         if token.len() > LONGEST || !token.starts_with("perch_") || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Ok(None);
         }
@@ -82,7 +82,7 @@ impl KeyRing {
         let mut began = self.begin();
         let mut asked = tokio::time::timeout(PATIENCE, self.ask(store, token)).await;
         if asked.is_ok() && self.memory().doubts != began.doubts {
-            // Something was heard of keys meanwhile, so that what was read may be old.
+            // A key was revoked meanwhile, so what was read may be outdated.
             began = self.begin();
             asked = tokio::time::timeout(PATIENCE, self.ask(store, token)).await;
         }
@@ -104,21 +104,21 @@ impl KeyRing {
     }
 
     async fn ask(&self, store: &Store, token: &str) -> Result<Option<ApiKey>, StoreError> {
-        // The semaphore is never closed, and a look-up without a turn would do no harm.
+        // The semaphore is never closed, and a look-up without a permit would do no harm.
         let _turn = self.turns.acquire().await;
         store.api_keys().verify(&SecretString::from(token)).await
     }
 
-    /// What holds while Postgres is away: a key that worked goes on working, unless it was revoked since.
-    fn make_do(&self, hash: &Hash) -> Result<Option<Arc<ApiKey>>, NotKnown> {
+    /// The answer while Postgres is away: a cached key goes on working, unless it was revoked since.
+    fn make_do(&self, hash: &Hash) -> Result<Option<Arc<ApiKey>>, KeyLookupUnavailable> {
         let mut memory = self.memory();
-        let known = memory.known.get_mut(hash).ok_or(NotKnown)?;
-        let key = known.key.clone().ok_or(NotKnown)?;
+        let known = memory.known.get_mut(hash).ok_or(KeyLookupUnavailable)?;
+        let key = known.key.clone().ok_or(KeyLookupUnavailable)?;
         known.asked = Instant::now().checked_sub(FRESH.saturating_sub(AWAY)).unwrap_or_else(Instant::now);
         Ok(Some(key))
     }
 
-    /// Hears which keys are revoked, until `stop`.
+    /// Listens for revoked keys until `stop`.
     pub async fn follow(&self, store: &Store, stop: &CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => {}
@@ -138,30 +138,30 @@ impl KeyRing {
         }
     }
 
-    /// Forgets a key: Postgres is asked about it anew, and while Postgres is away it opens nothing.
+    /// Drops a key from the cache: it is looked up again, and does not work while Postgres is away.
     fn forget(&self, id: &str) {
         let mut memory = self.memory();
         memory.doubts += 1;
         memory.known.retain(|_, entry| entry.key.as_ref().is_none_or(|key| key.id != id));
     }
 
-    /// Asks Postgres anew about every key that comes. While it is away, those that worked go on working.
+    /// Marks all keys as outdated: each is looked up again, and goes on working while Postgres is away.
     fn doubt_all(&self) {
         let long_ago = Instant::now().checked_sub(FRESH);
         let mut memory = self.memory();
         memory.doubts += 1;
         match long_ago {
             Some(long_ago) => memory.known.values_mut().for_each(|entry| entry.asked = entry.asked.min(long_ago)),
-            // The machine has not run for so long.
+            // The machine has not been up for that long.
             None => memory.known.clear(),
         }
     }
 
-    fn recall(&self, hash: &Hash) -> Option<Known> {
+    fn recall(&self, hash: &Hash) -> Option<CachedKey> {
         self.memory().known.get(hash).cloned()
     }
 
-    fn memory(&self) -> MutexGuard<'_, Memory> {
+    fn memory(&self) -> MutexGuard<'_, KeyCache> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -179,24 +179,24 @@ impl KeyRing {
             known.retain(|_, entry| entry.key.is_some() && entry.asked.elapsed() < FRESH);
         }
         if known.len() < MOST {
-            known.insert(hash, Known { key, asked: began.asked });
+            known.insert(hash, CachedKey { key, asked: began.asked });
         }
     }
 }
 
-/// How many requests of each key are under way.
+/// Limits the concurrent requests of each key.
 #[derive(Debug)]
-pub(super) struct AtOnce {
+pub(super) struct ConcurrencyLimit {
     most: usize,
     under_way: Mutex<HashMap<String, Arc<Semaphore>>>,
 }
 
-impl AtOnce {
+impl ConcurrencyLimit {
     pub fn new(settings: &HttpSettings) -> Self {
         Self { most: settings.requests_per_key, under_way: Mutex::default() }
     }
 
-    /// Room for a request of `key` until what this answers is dropped; none when it has as many under way as it may.
+    /// A permit for a request of `key`; none when it has as many running requests as it may.
     pub fn take(&self, key: &str) -> Option<OwnedSemaphorePermit> {
         let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
         let of_key = match under_way.get(key) {
@@ -208,18 +208,18 @@ impl AtOnce {
     }
 }
 
-/// How often each key may ask.
+/// Limits the request rate of each key.
 #[derive(Debug)]
-pub(super) struct Pace(DefaultKeyedRateLimiter<String>);
+pub(super) struct RequestRate(DefaultKeyedRateLimiter<String>);
 
-impl Pace {
+impl RequestRate {
     pub fn new(settings: &HttpSettings) -> Self {
         let at_least_one = |n: u32| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
         let quota = Quota::per_second(at_least_one(settings.rate_per_second));
         Self(RateLimiter::keyed(quota.allow_burst(at_least_one(settings.rate_burst))))
     }
 
-    /// Counts a request of `key`; an error says how long to wait.
+    /// Counts a request of `key`. The error says how long to wait.
     pub fn take(&self, key: &str) -> Result<(), Duration> {
         self.0.check_key(&key.to_owned()).map_err(|early| early.wait_time_from(self.0.clock().now()))
     }
@@ -264,7 +264,7 @@ mod tests {
         ring.remember(Sha256::digest(b"perch_stg_known").into(), Some(key()), long_ago);
         let found = ring.find(&store, "perch_stg_known").await.expect("it is remembered");
         assert_eq!(found.expect("it worked before").name, "one");
-        assert_eq!(ring.find(&store, "perch_stg_new").await, Err(NotKnown));
+        assert_eq!(ring.find(&store, "perch_stg_new").await, Err(KeyLookupUnavailable));
     }
 
     #[tokio::test]
@@ -307,7 +307,7 @@ mod tests {
 
     #[test]
     fn a_key_has_only_so_many_requests_under_way_and_takes_none_from_another() {
-        let at_once = AtOnce::new(&settings());
+        let at_once = ConcurrencyLimit::new(&settings());
         let first = at_once.take("a").expect("room");
         let second = at_once.take("a").expect("room");
         assert!(at_once.take("a").is_none() && at_once.take("b").is_some());
@@ -325,7 +325,7 @@ mod tests {
         ring.doubt_all();
         assert!(ring.find(&store, "perch_stg_one").await.is_ok_and(|key| key.is_some()));
         ring.forget("key_1");
-        assert_eq!(ring.find(&store, "perch_stg_one").await, Err(NotKnown));
+        assert_eq!(ring.find(&store, "perch_stg_one").await, Err(KeyLookupUnavailable));
     }
 
     #[tokio::test]
@@ -336,7 +336,7 @@ mod tests {
             let began = ring.begin();
             doubt(&ring);
             ring.remember(hash, Some(key()), began);
-            assert_eq!(ring.find(&store, "perch_stg_one").await, Err(NotKnown));
+            assert_eq!(ring.find(&store, "perch_stg_one").await, Err(KeyLookupUnavailable));
         }
     }
 
@@ -348,12 +348,12 @@ mod tests {
         ring.remember(hash, Some(key()), long_ago);
         assert!(ring.make_do(&hash).is_ok_and(|key| key.is_some()));
         ring.forget("key_1");
-        assert_eq!(ring.make_do(&hash), Err(NotKnown));
+        assert_eq!(ring.make_do(&hash), Err(KeyLookupUnavailable));
     }
 
     #[test]
     fn a_key_may_burst_and_then_has_to_wait() {
-        let pace = Pace::new(&settings());
+        let pace = RequestRate::new(&settings());
         assert_eq!((pace.take("a"), pace.take("a")), (Ok(()), Ok(())));
         assert!(pace.take("a").expect_err("the burst is spent") <= Duration::from_secs(1));
         assert_eq!(pace.take("b"), Ok(()));

@@ -1,8 +1,8 @@
-//! The HTTP API: enqueue, look up, operate; and what platforms ask every process.
+//! The HTTP API: enqueue, look up, operate; and the probes of every process.
 //!
 //! Every path under `/api/v1` needs a key with the scope that the OpenAPI document names for it (`guard`). Every refusal is a
 //! problem document (`problem`). A job is accepted only once Redis has it, or Postgres if its queue is a ledger queue: when
-//! neither may take it the answer is 503.
+//! neither can take it the answer is 503.
 
 mod batch;
 mod brake;
@@ -53,11 +53,11 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 pub use health::{Alive, Check, Health, Readiness};
 
 use gauges::Gauges;
-use guard::{Door, Needs, guarded};
-use probes::Measured;
+use guard::{AccessControl, RequiredScopes, guarded};
+use probes::MetricsSource;
 use server::Bounds;
 
-/// What the API stands on.
+/// What the API needs.
 #[derive(Clone)]
 pub struct ApiState {
     /// The queues.
@@ -70,21 +70,21 @@ pub struct ApiState {
     pub settings: Arc<Settings>,
     /// The metrics of this process.
     pub metrics: PrometheusHandle,
-    /// What `/ready` tells.
+    /// The answer of `/ready`.
     pub health: Health,
     /// The bots of the deployment, whose routes it serves.
     pub bots: Bots,
-    /// What their routes stand on.
+    /// What their routes use.
     pub platform: Arc<Platform>,
 }
 
-/// What the handlers share.
+/// The state that handlers share.
 #[derive(Clone)]
 struct App(Arc<Inner>);
 
 struct Inner {
     state: ApiState,
-    door: Arc<Door>,
+    door: Arc<AccessControl>,
     budget: Budget,
     cron: Vec<CronEntry>,
 }
@@ -108,7 +108,7 @@ impl Deref for Inner {
 impl App {
     fn new(state: ApiState) -> Self {
         let http = &state.settings.http;
-        let (door, budget) = (Arc::new(Door::new(&state.store, http)), Budget::new(http.bytes_under_way));
+        let (door, budget) = (Arc::new(AccessControl::new(&state.store, http)), Budget::new(http.bytes_under_way));
         let cron = state.settings.cron.iter().filter_map(|(name, entry)| {
             CronEntry::new(name, entry, &state.client)
                 .inspect_err(|error| tracing::error!(entry = name, %error, "a cron entry cannot be shown"))
@@ -142,11 +142,11 @@ fn router_of(app: &App) -> Router {
     covered(router.with_state(app.clone()))
 }
 
-/// The metrics of a process that shows the queues.
-fn measured(state: &ApiState, budget: Option<Budget>) -> Measured {
+/// The metrics of a process that includes the queues.
+fn measured(state: &ApiState, budget: Option<Budget>) -> MetricsSource {
     gauges::describe();
     let gauges = Gauges::new(&state.queues, &state.store, &state.settings, budget);
-    Measured { metrics: state.metrics.clone(), gauges: Some(Arc::new(gauges)) }
+    MetricsSource { metrics: state.metrics.clone(), gauges: Some(Arc::new(gauges)) }
 }
 
 /// The description of the API, as `/openapi.json` serves it.
@@ -154,7 +154,7 @@ pub fn openapi(bots: &Bots) -> OpenApi {
     described(bots, None).into_openapi()
 }
 
-/// Without an app to serve, it is only described.
+/// The routes and their description; without an app they are only described.
 fn described(bots: &Bots, app: Option<&App>) -> OpenApiRouter<App> {
     let mut document = docs::document();
     document.merge(probes::document());
@@ -162,7 +162,7 @@ fn described(bots: &Bots, app: Option<&App>) -> OpenApiRouter<App> {
     let all = bots.iter().fold(version_1(door), |all, bot| {
         let Parts { tags, read, operate } = bot.routes().into_parts();
         document.tags.get_or_insert_default().extend(tags);
-        let routes = guarded(door, Needs::READ, read).merge(guarded(door, Needs::OPERATE, operate));
+        let routes = guarded(door, RequiredScopes::READ, read).merge(guarded(door, RequiredScopes::OPERATE, operate));
         all.merge(match app {
             Some(app) => routes.with_state(BotState::new(app.platform.clone(), app.budget.clone())),
             None => OpenApiRouter::with_openapi(routes.into_openapi()),
@@ -171,8 +171,8 @@ fn described(bots: &Bots, app: Option<&App>) -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(document).nest("/api/v1", all)
 }
 
-/// The routes by the scope they need.
-fn version_1(door: Option<&Arc<Door>>) -> OpenApiRouter<App> {
+/// The routes, by the scope that they need.
+fn version_1(door: Option<&Arc<AccessControl>>) -> OpenApiRouter<App> {
     let enqueue = OpenApiRouter::new().routes(routes!(enqueue::enqueue)).routes(routes!(batch::enqueue_batch));
     let cancel = OpenApiRouter::new().routes(routes!(jobs::cancel));
     let read = OpenApiRouter::new()
@@ -196,13 +196,13 @@ fn version_1(door: Option<&Arc<Door>>) -> OpenApiRouter<App> {
         .routes(routes!(replay::discard))
         .routes(routes!(brake::pull))
         .routes(routes!(brake::lift));
-    guarded(door, Needs::ENQUEUE, enqueue)
-        .merge(guarded(door, Needs::CANCEL, cancel))
-        .merge(guarded(door, Needs::READ, read))
-        .merge(guarded(door, Needs::OPERATE, operate))
+    guarded(door, RequiredScopes::ENQUEUE, enqueue)
+        .merge(guarded(door, RequiredScopes::CANCEL, cancel))
+        .merge(guarded(door, RequiredScopes::READ, read))
+        .merge(guarded(door, RequiredScopes::OPERATE, operate))
 }
 
-/// What holds for every route: problems for what is not there, for panics too, and one look at each request.
+/// Adds what every route shares: problems for unknown paths and panics, and logs, traces and metrics.
 fn covered(router: Router) -> Router {
     router
         .fallback(no_such_path)
@@ -230,7 +230,7 @@ fn panicked(panic: Box<dyn Any + Send>) -> Response {
     internal().into_response()
 }
 
-/// Serves the API until `shutdown`; then takes no more requests and gives those under way `engine.shutdown_grace` to end.
+/// Serves the API until `shutdown`; then takes no more requests and gives running ones `engine.shutdown_grace` to end.
 pub async fn serve(listener: TcpListener, state: ApiState, shutdown: CancellationToken) {
     let (grace, bounds) = (state.settings.engine.shutdown_grace, Bounds::of(&state.settings.http));
     let app = App::new(state);
@@ -240,16 +240,16 @@ pub async fn serve(listener: TcpListener, state: ApiState, shutdown: Cancellatio
 
 /// Serves `/health`, `/ready` and `/metrics` alone, for a process without the API, until `shutdown`.
 pub async fn serve_probes(listener: TcpListener, state: ApiState, shutdown: CancellationToken) {
-    let (door, bounds) = (Arc::new(Door::new(&state.store, &state.settings.http)), Bounds::of(&state.settings.http));
-    let measured = Measured { metrics: state.metrics.clone(), gauges: None };
+    let (door, bounds) = (Arc::new(AccessControl::new(&state.store, &state.settings.http)), Bounds::of(&state.settings.http));
+    let measured = MetricsSource { metrics: state.metrics.clone(), gauges: None };
     let router = covered(probes::routes(&door, state.health.clone(), measured));
     serve_router(listener, router, bounds, &state.health, Duration::ZERO, &shutdown).await;
 }
 
-/// Serves `/metrics` to everybody who reaches the listener, which belongs on a private network, until `shutdown`. With
-/// `queues`, it shows the queues too.
+/// Serves `/metrics` without a key until `shutdown`; the listener belongs on a private network. With
+/// `queues`, it includes the queues.
 pub async fn serve_metrics(listener: TcpListener, state: ApiState, queues: bool, shutdown: CancellationToken) {
-    let alone = || Measured { metrics: state.metrics.clone(), gauges: None };
+    let alone = || MetricsSource { metrics: state.metrics.clone(), gauges: None };
     let measured = if queues { measured(&state, None) } else { alone() };
     let (router, bounds) = (covered(probes::metrics_routes(measured)), Bounds::of(&state.settings.http));
     serve_router(listener, router, bounds, &state.health, Duration::ZERO, &shutdown).await;
@@ -269,7 +269,7 @@ async fn serve_router(
         tokio::time::sleep(grace).await;
     };
     tokio::select! {
-        // First, so that the process says that it ends before its last connection does.
+        // First, so that the process reports its end before its last connection closes.
         biased;
         () = out_of_patience => {}
         () = server::serve(listener, router, bounds, shutdown.clone()) => {}

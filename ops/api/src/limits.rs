@@ -1,4 +1,4 @@
-//! The limits of all three levels.
+//! Shows the limits of outside services, accounts and pools.
 
 use axum::{Json, extract::State};
 use perch_bot::http::{Answer, Cause, Document, Problem};

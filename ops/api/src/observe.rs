@@ -1,5 +1,5 @@
-//! What is seen of each request: a span in its caller's trace, a line in the log, two metrics, and an id that ties them
-//! together.
+//! Observes each request: a span in its caller's trace, a log line, two metrics, and an id that connects
+//! them.
 
 use std::time::Instant;
 
@@ -14,7 +14,7 @@ use tracing::{Instrument as _, Span, field::Empty};
 
 const REQUEST_ID: &str = "x-request-id";
 
-/// Wraps a request.
+/// The middleware.
 pub(super) async fn observe(request: Request, next: Next) -> Response {
     let began = Instant::now();
     let method = request.method().clone();
@@ -25,7 +25,7 @@ pub(super) async fn observe(request: Request, next: Next) -> Response {
     let status = response.status();
     let took = began.elapsed();
     span.record("http.response.status_code", i64::from(status.as_u16()));
-    // Methods may be anything a client thinks of; a label must not.
+    // A client may send any method; labels must be few.
     let label = match method.as_str() {
         known @ ("GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS") => known.to_owned(),
         _ => "other".to_owned(),
@@ -47,7 +47,7 @@ pub(super) async fn observe(request: Request, next: Next) -> Response {
 }
 
 fn span(headers: &HeaderMap, method: &str, route: &str, id: &str) -> Span {
-    // Platforms probe every few seconds; a trace of each would drown the others.
+    // Platforms probe every few seconds; their traces would hide the others.
     if matches!(route, "/health" | "/ready" | "/metrics") {
         return Span::none();
     }

@@ -1,6 +1,6 @@
-//! What platforms ask every process: is it alive, is it ready, what does it measure. The first two need no key and tell
-//! nothing of what the process does. The metrics name accounts and costs: they need a key, unless they are asked for at an
-//! address of their own, which lies on a private network (`http.metrics_bind`).
+//! The probes of every process: alive, ready, metrics. The first two need no key and reveal
+//! nothing about its work. The metrics name accounts and costs: they need a key, except at their own
+//! address on a private network (`http.metrics_bind`).
 
 use std::sync::Arc;
 
@@ -16,46 +16,46 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     gauges::Gauges,
-    guard::{Door, Needs, guarded},
+    guard::{AccessControl, RequiredScopes, guarded},
     health::{Alive, Health, Readiness},
 };
 
-/// What a process measures. `gauges` are there where the queues are shown too: reading them costs Redis commands, and one
-/// process that does it, the API, is enough.
+/// The metrics of a process. `gauges` are set where the queues are included: reading them costs Redis commands, so only
+/// the API includes them.
 #[derive(Clone)]
-pub(super) struct Measured {
+pub(super) struct MetricsSource {
     pub metrics: PrometheusHandle,
     pub gauges: Option<Arc<Gauges>>,
 }
 
-/// The probes without what they stand on.
+/// The routes of the probes that need no key.
 fn open() -> OpenApiRouter<Health> {
     OpenApiRouter::new().routes(routes!(health_probe)).routes(routes!(ready_probe))
 }
 
-fn measured() -> OpenApiRouter<Measured> {
+fn measured() -> OpenApiRouter<MetricsSource> {
     OpenApiRouter::new().routes(routes!(metrics_probe))
 }
 
-/// The description of the probes.
+/// The OpenAPI document of the probes.
 pub(super) fn document() -> OpenApi {
     let mut document = open().into_openapi();
-    document.merge(guarded(None, Needs::READ, measured()).into_openapi());
+    document.merge(guarded(None, RequiredScopes::READ, measured()).into_openapi());
     document
 }
 
-/// `/health`, `/ready`, and `/metrics` for keys that `door` lets through.
+/// `/health` and `/ready`, and `/metrics` for keys that `door` accepts.
 pub(super) fn routes<S: Clone + Send + Sync + 'static>(
-    door: &Arc<Door>,
+    door: &Arc<AccessControl>,
     health: Health,
-    metrics: Measured,
+    metrics: MetricsSource,
 ) -> Router<S> {
-    let guarded = guarded(Some(door), Needs::READ, measured()).with_state(metrics);
+    let guarded = guarded(Some(door), RequiredScopes::READ, measured()).with_state(metrics);
     Router::from(open().with_state(health)).merge(Router::from(guarded))
 }
 
-/// `/metrics` for everybody who reaches it.
-pub(super) fn metrics_routes(metrics: Measured) -> Router {
+/// `/metrics` without a key.
+pub(super) fn metrics_routes(metrics: MetricsSource) -> Router {
     measured().with_state(metrics).into()
 }
 
@@ -89,7 +89,7 @@ async fn ready_probe(State(health): State<Health>) -> (StatusCode, Json<Readines
 /// `http.metrics_bind`, where that is set, they need no key.
 #[utoipa::path(get, path = "/metrics", tag = "probes", operation_id = "metrics",
     responses((status = 200, description = "The metrics.", body = String, content_type = "text/plain")))]
-async fn metrics_probe(State(measured): State<Measured>) -> Response {
+async fn metrics_probe(State(measured): State<MetricsSource>) -> Response {
     if let Some(gauges) = &measured.gauges {
         gauges.refresh().await;
     }

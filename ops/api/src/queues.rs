@@ -1,4 +1,4 @@
-//! Looking at queues, pausing and resuming them.
+//! Shows, pauses and resumes queues.
 
 use axum::{Extension, Json, extract::State};
 use perch_bot::http::{Answer, Document};
@@ -25,7 +25,7 @@ pub(super) async fn queues(State(app): State<App>, Paged(All {}, paging): Paged<
     Ok(Json(queue_list::queues(&all, &paging, unreadable).await?))
 }
 
-/// Why a queue cannot be read. What a server said stays in the log: it may name hosts.
+/// Why a queue cannot be read. The error of the server goes to the log only, since it may name hosts.
 fn unreadable(queue: &Queue, error: &QueueError) -> String {
     let reason = if error.is_unavailable() {
         tracing::warn!(queue = %queue.name(), %error, "a queue was not read");

@@ -1,4 +1,4 @@
-//! Bringing dead letters back, or removing them for good.
+//! Replays or discards dead letters.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -21,9 +21,9 @@ use super::{
 
 /// Most letters of one request.
 const MOST: usize = 10_000;
-/// Letters of one request when it does not say.
+/// Default limit of letters of one request.
 const USUAL: usize = 1_000;
-/// Letters looked up by id and dealt with together, and how many of them at once.
+/// Letters looked up by id and handled in one step, and concurrent look-ups.
 const IDS_AT_ONCE: usize = 100;
 const LOOKED_UP_AT_ONCE: usize = 32;
 
@@ -95,7 +95,7 @@ pub struct DeadResult {
 /// What became of the letters.
 #[derive(Debug, Default, Serialize, ToSchema)]
 #[schema(as = DeadActionAnswer)]
-pub struct DeadActed {
+pub struct DeadActionAnswer {
     /// How many letters had each outcome.
     #[schema(value_type = BTreeMap<String, u64>)]
     pub counts: BTreeMap<DeadOutcome, u64>,
@@ -103,7 +103,7 @@ pub struct DeadActed {
     pub results: Vec<DeadResult>,
 }
 
-impl DeadActed {
+impl DeadActionAnswer {
     fn add(&mut self, results: Vec<DeadResult>) {
         for result in &results {
             *self.counts.entry(result.outcome).or_default() += 1;
@@ -112,9 +112,9 @@ impl DeadActed {
     }
 }
 
-/// What is done to letters.
+/// An action on letters.
 #[derive(Debug, Clone, Copy)]
-enum Deed<'a> {
+enum DeadAction<'a> {
     Replay { by: &'a str },
     Discard { by: &'a str },
     SayReplay,
@@ -127,17 +127,17 @@ enum Deed<'a> {
 /// repeated.
 #[utoipa::path(post, path = "/dead/replay", tag = "dead letters", operation_id = "replay", request_body = DeadRequest,
     responses(
-        (status = 200, description = "What became of each letter.", body = DeadActed),
+        (status = 200, description = "What became of each letter.", body = DeadActionAnswer),
         (status = 422, description = "The request has the wrong form.", body = Document, content_type = "application/problem+json"),
     ))]
 pub(super) async fn replay(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     JsonBody(request): JsonBody<DeadRequest, BULK>,
-) -> Answer<Json<DeadActed>> {
+) -> Answer<Json<DeadActionAnswer>> {
     let by = caller.actor();
-    let deed = if request.dry_run { Deed::SayReplay } else { Deed::Replay { by: &by } };
-    carry_out(&app, &caller, "dead.replay", deed, &request).await
+    let action = if request.dry_run { DeadAction::SayReplay } else { DeadAction::Replay { by: &by } };
+    carry_out(&app, &caller, "dead.replay", action, &request).await
 }
 
 /// Discard dead letters
@@ -145,37 +145,37 @@ pub(super) async fn replay(
 /// They are removed for good; the history keeps what happened to them.
 #[utoipa::path(post, path = "/dead/discard", tag = "dead letters", operation_id = "discard", request_body = DeadRequest,
     responses(
-        (status = 200, description = "What became of each letter.", body = DeadActed),
+        (status = 200, description = "What became of each letter.", body = DeadActionAnswer),
         (status = 422, description = "The request has the wrong form.", body = Document, content_type = "application/problem+json"),
     ))]
 pub(super) async fn discard(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     JsonBody(request): JsonBody<DeadRequest, BULK>,
-) -> Answer<Json<DeadActed>> {
+) -> Answer<Json<DeadActionAnswer>> {
     let by = caller.actor();
-    let deed = if request.dry_run { Deed::SayDiscard } else { Deed::Discard { by: &by } };
-    carry_out(&app, &caller, "dead.discard", deed, &request).await
+    let action = if request.dry_run { DeadAction::SayDiscard } else { DeadAction::Discard { by: &by } };
+    carry_out(&app, &caller, "dead.discard", action, &request).await
 }
 
 async fn carry_out(
     app: &App,
     caller: &Caller,
-    action: &str,
-    deed: Deed<'_>,
+    audit_action: &str,
+    action: DeadAction<'_>,
     request: &DeadRequest,
-) -> Answer<Json<DeadActed>> {
-    let mut acted = DeadActed::default();
+) -> Answer<Json<DeadActionAnswer>> {
+    let mut acted = DeadActionAnswer::default();
     let ended = match checked(request)? {
-        Selection::Ids(ids) => by_id(app, ids, deed, &mut acted).await,
-        Selection::Filter(filter, limit) => by_filter(app, filter, limit, deed, &mut acted).await,
+        Selection::Ids(ids) => by_id(app, ids, action, &mut acted).await,
+        Selection::Filter(filter, limit) => by_filter(app, filter, limit, action, &mut acted).await,
     };
-    // Also when Redis went away half-way: what was done until then is in the audit log.
+    // Also when Redis went away half-way, so that the audit log has what was done until then.
     if !request.dry_run && !acted.results.is_empty() {
         let object = request.filter.as_ref().and_then(|filter| filter.queue.as_deref()).unwrap_or("all queues");
         let ids: Vec<JobId> = acted.results.iter().map(|result| result.id).take(100).collect();
         let details = json!({ "counts": acted.counts, "filter": request.filter, "ids": ids });
-        app.audit(caller, action, object, details).await;
+        app.audit(caller, audit_action, object, details).await;
     }
     ended.map(|()| Json(acted))
 }
@@ -202,7 +202,7 @@ fn checked(request: &DeadRequest) -> Answer<Selection<'_>> {
     }
 }
 
-async fn by_id(app: &App, ids: &[JobId], deed: Deed<'_>, acted: &mut DeadActed) -> Answer<()> {
+async fn by_id(app: &App, ids: &[JobId], action: DeadAction<'_>, acted: &mut DeadActionAnswer) -> Answer<()> {
     let queues = queues(app, [])?;
     for chunk in ids.chunks(IDS_AT_ONCE) {
         let looked_up: Vec<_> = chunk.iter().map(|id| find(&queues, *id)).collect();
@@ -216,7 +216,7 @@ async fn by_id(app: &App, ids: &[JobId], deed: Deed<'_>, acted: &mut DeadActed) 
             }
         }
         for (queue, letters) in queues.iter().zip(letters) {
-            acted.add(act(queue, letters, deed).await?);
+            acted.add(act(queue, letters, action).await?);
         }
     }
     Ok(())
@@ -231,7 +231,7 @@ async fn find(queues: &[Queue], id: JobId) -> Answer<Option<(usize, DeadLetter)>
     Ok(None)
 }
 
-async fn by_filter(app: &App, filter: &DeadFilter, limit: usize, deed: Deed<'_>, acted: &mut DeadActed) -> Answer<()> {
+async fn by_filter(app: &App, filter: &DeadFilter, limit: usize, action: DeadAction<'_>, acted: &mut DeadActionAnswer) -> Answer<()> {
     let queues = queues(app, filter.queue.as_deref()).map_err(|problem| problem.in_body("queue", "$.filter.queue"))?;
     for queue in queues {
         let mut pages = DeadPages::of(&queue, filter.died(), None);
@@ -240,32 +240,32 @@ async fn by_filter(app: &App, filter: &DeadFilter, limit: usize, deed: Deed<'_>,
         {
             let left = limit - acted.results.len();
             let meant = page.into_iter().filter(|letter| filter.fits(letter)).take(left).collect();
-            let results = act(&queue, meant, deed).await?;
+            let results = act(&queue, meant, action).await?;
             acted.add(results);
         }
     }
     Ok(())
 }
 
-async fn act(queue: &Queue, letters: Vec<DeadLetter>, deed: Deed<'_>) -> Answer<Vec<DeadResult>> {
+async fn act(queue: &Queue, letters: Vec<DeadLetter>, action: DeadAction<'_>) -> Answer<Vec<DeadResult>> {
     if letters.is_empty() {
         return Ok(Vec::new());
     }
     let ids: Vec<JobId> = letters.iter().map(|letter| letter.id).collect();
     let all = |outcome: DeadOutcome| ids.iter().map(|id| (*id, outcome)).collect();
-    let outcomes: Vec<(JobId, DeadOutcome)> = match deed {
-        Deed::SayReplay => letters
+    let outcomes: Vec<(JobId, DeadOutcome)> = match action {
+        DeadAction::SayReplay => letters
             .iter()
             .map(|letter| {
                 (letter.id, if letter.needs_repair() { DeadOutcome::Unreadable } else { DeadOutcome::WouldReplay })
             })
             .collect(),
-        Deed::SayDiscard => all(DeadOutcome::WouldDiscard),
-        Deed::Discard { by } => {
+        DeadAction::SayDiscard => all(DeadOutcome::WouldDiscard),
+        DeadAction::Discard { by } => {
             queue.discard(&ids, by).await?;
             all(DeadOutcome::Discarded)
         }
-        Deed::Replay { by } => {
+        DeadAction::Replay { by } => {
             let replays: Vec<Replay> = letters.into_iter().map(|letter| Replay { letter, payload: None }).collect();
             let done = queue.replay(&replays, Duration::ZERO, by).await?;
             done.into_iter().map(|(id, replayed)| (id, replayed.into())).collect()

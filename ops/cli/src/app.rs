@@ -1,4 +1,4 @@
-//! What every command starts from.
+//! Settings, clients and other things that every command needs.
 
 use std::{
     env,
@@ -21,10 +21,10 @@ use crate::{
     process::use_named,
 };
 
-/// A process is of one deployment.
+/// The bots of this process, set once.
 static BOTS: OnceLock<Bots> = OnceLock::new();
 
-/// Says of which; the first time counts.
+/// Sets the bots of this process. Only the first call has an effect.
 pub fn deploy(bots: Bots) {
     let _ = BOTS.set(bots);
 }
@@ -34,10 +34,10 @@ pub fn bots() -> &'static Bots {
     BOTS.get_or_init(perch_workers::bots)
 }
 
-/// What bots bring to the sandbox of this deployment.
+/// The actors of this process, set once.
 static ACTORS: OnceLock<Vec<Arc<dyn Actor>>> = OnceLock::new();
 
-/// Says what bots bring to the sandbox; the first time counts.
+/// Sets the actors of the sandbox. Only the first call has an effect.
 pub fn cast(actors: Vec<Arc<dyn Actor>>) {
     let _ = ACTORS.set(actors);
 }
@@ -47,22 +47,22 @@ pub fn actors() -> Vec<Arc<dyn Actor>> {
     ACTORS.get_or_init(perch_actors::actors).clone()
 }
 
-/// What they stand on.
+/// The platform that bots use.
 pub fn platform(settings: &Settings, client: &Client, store: &Store) -> Result<Platform, CommandError> {
     bots().platform(settings, store, client).map_err(|error| CommandError::Part { part: "bots", reason: chain(&error) })
 }
 
-/// The options that hold for every command, and the way to what the commands need.
+/// The options of every command, and constructors of what commands need.
 #[derive(Debug)]
 pub struct App {
     env: Option<Environment>,
     config_dir: PathBuf,
-    /// Where answers go.
+    /// Where output goes.
     pub out: Output,
 }
 
 impl App {
-    /// Reads nothing and connects to nothing yet.
+    /// Does not read settings or connect yet.
     pub fn new(global: &Global) -> Self {
         Self {
             env: global.env.map(Environment::from),
@@ -71,7 +71,7 @@ impl App {
         }
     }
 
-    /// The settings of the environment; where they name a sandbox, it plays what has no credentials.
+    /// The settings of the environment. If they name a sandbox, it replaces services without credentials.
     pub fn settings(&self) -> Result<Settings, CommandError> {
         let mut settings = self.settings_without_sandbox()?;
         use_named(&mut settings);
@@ -86,7 +86,7 @@ impl App {
         }
     }
 
-    /// Those of staging, for what has to work where no environment is chosen.
+    /// The settings of staging, for commands that must work without a chosen environment.
     pub fn settings_of_staging(&self) -> Result<Settings, CommandError> {
         self.settings_of(Environment::Staging)
     }
@@ -106,7 +106,7 @@ impl App {
         Ok((settings, queues))
     }
 
-    /// A client that enqueues. Jobs of ledger queues are written into Postgres, where there is one.
+    /// A client that enqueues. It writes jobs of ledger queues into Postgres, if there is one.
     pub fn client(&self) -> Result<(Settings, Client), CommandError> {
         let (settings, queues) = self.queues()?;
         let queues = match settings.secrets.database_url {
@@ -130,7 +130,7 @@ pub fn queues(settings: &Settings) -> Result<Queues, CommandError> {
     Ok(Queues::new(redis, settings, bots().job_types()))
 }
 
-/// The time by the clock of Redis, which is that of all times of queues. This machine's may be another.
+/// The time by the clock of Redis, which all times of queues follow. The clock of this machine may differ.
 pub async fn now(redis: &Redis) -> Result<DateTime<Utc>, CommandError> {
     let (seconds, micros): (i64, i64) = redis.cmd("read the time", &redis::cmd("TIME")).await?;
     Ok(DateTime::from_timestamp_micros(seconds * 1_000_000 + micros).unwrap_or_else(Utc::now))
@@ -141,7 +141,7 @@ pub fn store(settings: &Settings) -> Result<Store, CommandError> {
     Ok(bots().store(Store::of(settings)?))
 }
 
-/// The queue of that name, or the error that lists those there are.
+/// The queue of that name, or an error that lists the configured queues.
 pub fn named<'a>(queues: &'a Queues, name: &QueueName) -> Result<&'a Queue, CommandError> {
     queues.get(name).ok_or_else(|| {
         let known: Vec<String> = queues.names().iter().map(ToString::to_string).collect();
@@ -149,7 +149,7 @@ pub fn named<'a>(queues: &'a Queues, name: &QueueName) -> Result<&'a Queue, Comm
     })
 }
 
-/// The queues of these names, all of them when none is named.
+/// The queues of these names, or all queues when none is named.
 pub fn chosen(queues: &Queues, names: &[QueueName]) -> Result<Vec<Queue>, CommandError> {
     if names.is_empty() {
         return Ok(queues.iter().cloned().collect());
@@ -157,8 +157,8 @@ pub fn chosen(queues: &Queues, names: &[QueueName]) -> Result<Vec<Queue>, Comman
     names.iter().map(|name| named(queues, name).cloned()).collect()
 }
 
-/// Refuses a kind by which nothing was found, if no job type has it either: it is misspelt. One that this release does not know
-/// may well be that of jobs that are there.
+/// Refuses a kind as misspelt when nothing was found by it and no job type has it. Jobs of a kind that this release does not know
+/// may still exist.
 pub fn known_kind(queues: &Queues, kind: Option<&JobKind>, found: u64) -> Result<(), CommandError> {
     let Some(kind) = kind.filter(|kind| found == 0 && queues.types().get(kind.as_str()).is_none()) else {
         return Ok(());
@@ -167,7 +167,7 @@ pub fn known_kind(queues: &Queues, kind: Option<&JobKind>, found: u64) -> Result
     Err(CommandError::Refused(format!("there is no kind {kind}; known are {}", known.join(", "))))
 }
 
-/// Who operates, for the history of jobs and the audit log: `PERCH_OPERATOR`, else the user of the system.
+/// The operator named in the history of jobs and the audit log: `PERCH_OPERATOR`, or else the system user.
 pub fn operator() -> String {
     ["PERCH_OPERATOR", "SUDO_USER", "USER", "LOGNAME"]
         .iter()

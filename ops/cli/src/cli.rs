@@ -1,4 +1,4 @@
-//! What the command line may say.
+//! The arguments of the command line.
 
 #[cfg(test)]
 mod documented;
@@ -21,37 +21,37 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// What the arguments of a process ask for.
+/// The parsed arguments of a process.
 #[derive(Debug)]
-pub struct Asked {
+pub struct Invocation {
     pub global: Global,
-    pub what: What,
+    pub source: CommandSource,
 }
 
-/// Who carries it out.
+/// The command to run, and who provides it.
 #[derive(Debug)]
-pub enum What {
-    /// Perch.
+pub enum CommandSource {
+    /// A command of Perch.
     Perch(Command),
-    /// A bot of the deployment.
+    /// A command of a bot of this deployment.
     Bot(Arc<dyn Bot>, ArgMatches),
 }
 
-impl Asked {
+impl Invocation {
     /// Reads the arguments of this process.
     pub fn parse() -> Result<Self, clap::Error> {
         let matches = command().try_get_matches()?;
         let global = Global::from_arg_matches(&matches)?;
         let of_bot = matches.subcommand_name().and_then(|name| bots().iter().find(|bot| is_of(bot, name)));
         let what = match of_bot {
-            Some(bot) => What::Bot(bot.clone(), matches),
-            None => What::Perch(Cli::from_arg_matches(&matches)?.command),
+            Some(bot) => CommandSource::Bot(bot.clone(), matches),
+            None => CommandSource::Perch(Cli::from_arg_matches(&matches)?.command),
         };
         Ok(Self { global, what })
     }
 }
 
-/// The subcommands that a bot brings.
+/// The subcommands of a bot.
 fn commands_of(bot: &Arc<dyn Bot>) -> clap::Command {
     bot.commands(clap::Command::new("perch"))
 }
@@ -60,7 +60,7 @@ fn is_of(bot: &Arc<dyn Bot>, name: &str) -> bool {
     commands_of(bot).find_subcommand(name).is_some()
 }
 
-/// What is wrong with a command of a bot: its name is that of one of Perch, or of another bot.
+/// An error text when a command of a bot has the name of a command of Perch or of another bot.
 pub fn wrong_command(bots: &Bots) -> Option<String> {
     let names = |command: &clap::Command| -> Vec<String> {
         [command.get_name()].into_iter().chain(command.get_all_aliases()).map(str::to_owned).collect()
@@ -83,7 +83,7 @@ pub fn wrong_command(bots: &Bots) -> Option<String> {
 
 /// The command line of this deployment: the commands of Perch, and those of its bots.
 pub fn command() -> clap::Command {
-    // Only the subcommands: what else a bot says of `perch`, such as what it is for, is not for it to say.
+    // Only the subcommands: a bot must not change anything else of `perch`, such as its description.
     let of_bots = bots().iter().flat_map(|bot| commands_of(bot).get_subcommands().cloned().collect::<Vec<_>>());
     Cli::command().subcommands(of_bots)
 }
@@ -110,7 +110,7 @@ pub struct Global {
 }
 
 impl Global {
-    /// How answers look.
+    /// How output looks.
     pub fn looks(&self) -> Looks {
         let colour = match self.color {
             Colour::Always => Some(true),
@@ -169,7 +169,7 @@ mod tests {
         );
     }
 
-    /// What `GET path` takes in its query, by the description of the API: names, and whether one may be given several times.
+    /// The query parameters of `GET path` by the OpenAPI document: names, and whether one may be repeated.
     fn query_of(path: &str) -> BTreeMap<String, bool> {
         let document = serde_json::to_value(perch_api::openapi(bots())).expect("it is JSON");
         let parameters = document["paths"][path]["get"]["parameters"].as_array().cloned().unwrap_or_default();
@@ -181,7 +181,7 @@ mod tests {
         named.collect()
     }
 
-    /// The flags of its own that a command has.
+    /// The flags that belong to a command alone.
     fn flags_of(command: &clap::Command) -> BTreeMap<String, bool> {
         let own = command.get_arguments().filter(|arg| !arg.is_global_set() && arg.get_long().is_some());
         let is_list = |arg: &clap::Arg| matches!(arg.get_action(), clap::ArgAction::Append);

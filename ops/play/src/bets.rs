@@ -1,4 +1,4 @@
-//! Bets on the games of the day: how they are written, what a reader finds in them, how they end.
+//! Bets on the games of the day: their text, what a reader finds in it, and their results.
 
 use perch_jobs::{Answer, Parlay, ParlayTag, Pick, PickKind, Side};
 use perch_sandbox::{
@@ -42,7 +42,7 @@ pub(crate) struct Ticket {
 
 /// How a game ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Played {
+pub(crate) struct GameScore {
     /// The points of the first team and of the second.
     pub scores: [u32; 2],
     /// What the athlete has of the statistic.
@@ -51,13 +51,13 @@ pub(crate) struct Played {
 
 /// How a bet ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ending {
+pub(crate) enum BetResult {
     Won,
     Lost,
     Push,
 }
 
-impl Ending {
+impl BetResult {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Won => "won",
@@ -68,7 +68,7 @@ impl Ending {
 }
 
 /// How every game of the day ends.
-pub(crate) fn played(draw: &mut Draw) -> Vec<Played> {
+pub(crate) fn played(draw: &mut Draw) -> Vec<GameScore> {
     let mut points = |from: u64, to: u64| u32::try_from(from + draw.below(to - from + 1)).unwrap_or(0);
     let of = |game: &Game| match game.league {
         "nba" => [points(96, 128), points(96, 128)],
@@ -78,7 +78,7 @@ pub(crate) fn played(draw: &mut Draw) -> Vec<Played> {
     };
     // None of these games ends level.
     let scores: Vec<[u32; 2]> = GAMES.iter().map(of).map(|[a, b]| if a == b { [a + 1, b] } else { [a, b] }).collect();
-    GAMES.iter().zip(scores).map(|(game, scores)| Played { scores, counted: counted(game, draw) }).collect()
+    GAMES.iter().zip(scores).map(|(game, scores)| GameScore { scores, counted: counted(game, draw) }).collect()
 }
 
 /// Over the line of the athlete or under it, each half of the time.
@@ -126,8 +126,8 @@ impl Bet {
     }
 
     /// How it ended.
-    pub fn ending(&self, games: &[Played]) -> Ending {
-        let Played { scores, counted } = games[self.game];
+    pub fn ending(&self, games: &[GameScore]) -> BetResult {
+        let GameScore { scores, counted } = games[self.game];
         let [a, b] = scores.map(f64::from);
         let margin = match self.market {
             Market::Moneyline { first: true } => a - b,
@@ -140,9 +140,9 @@ impl Bet {
             Market::Prop { over: false } => self.game().stat_line - f64::from(counted),
         };
         match margin {
-            margin if margin > 0.0 => Ending::Won,
-            margin if margin < 0.0 => Ending::Lost,
-            _ => Ending::Push,
+            margin if margin > 0.0 => BetResult::Won,
+            margin if margin < 0.0 => BetResult::Lost,
+            _ => BetResult::Push,
         }
     }
 
@@ -298,14 +298,14 @@ mod tests {
 
     #[test]
     fn bets_end_as_their_games_do() {
-        let mut games = vec![Played { scores: [1, 0], counted: 0 }; GAMES.len()];
-        games[0] = Played { scores: [112, 108], counted: 26 };
+        let mut games = vec![GameScore { scores: [1, 0], counted: 0 }; GAMES.len()];
+        games[0] = GameScore { scores: [112, 108], counted: 26 };
         let ends = |market| Bet { game: 0, market }.ending(&games);
-        assert_eq!(ends(Market::Moneyline { first: true }), Ending::Won);
-        assert_eq!(ends(Market::Spread { first: true, line: -4.0 }), Ending::Push);
-        assert_eq!(ends(Market::Spread { first: false, line: 3.5 }), Ending::Lost);
-        assert_eq!(ends(Market::Total { over: false }), Ending::Won);
-        assert_eq!(ends(Market::Prop { over: true }), Ending::Won);
-        assert_eq!(ends(Market::Prop { over: false }), Ending::Lost);
+        assert_eq!(ends(Market::Moneyline { first: true }), BetResult::Won);
+        assert_eq!(ends(Market::Spread { first: true, line: -4.0 }), BetResult::Push);
+        assert_eq!(ends(Market::Spread { first: false, line: 3.5 }), BetResult::Lost);
+        assert_eq!(ends(Market::Total { over: false }), BetResult::Won);
+        assert_eq!(ends(Market::Prop { over: true }), BetResult::Won);
+        assert_eq!(ends(Market::Prop { over: false }), BetResult::Lost);
     }
 }

@@ -1,4 +1,4 @@
-//! What the accounts post through the day.
+//! Writes the posts of the accounts.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use perch_sandbox::{AccountStanding, Draw, slate::GAMES};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Draft, Refers, Sheet, What,
+    ActKind, Draft, PostReference, Sheet,
     bets::{Bet, Ticket, on_games, parlay, post},
 };
 
@@ -21,7 +21,7 @@ pub enum Noise {
     Repost,
     /// It is from the day before, and pinned.
     TooOld,
-    /// It tells how bets went.
+    /// It reports how bets ended.
     Recap,
     /// It recommends nothing.
     Chatter,
@@ -40,7 +40,7 @@ pub enum Noise {
 }
 
 impl Noise {
-    /// As expectations name it.
+    /// Its name in expectations.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Reply => "reply",
@@ -129,7 +129,7 @@ pub(crate) fn write(sheet: &mut Sheet, accounts: &[String], draw: &mut Draw) -> 
         .iter()
         .zip([(AccountStanding::Suspended, Noise::Suspended), (AccountStanding::Protected, Noise::Protected)])
     {
-        day.sheet.add(Duration::from_secs(1), What::Stand { account: account.clone(), standing });
+        day.sheet.add(Duration::from_secs(1), ActKind::Stand { account: account.clone(), standing });
         let text = day.ticket();
         day.noise(Duration::from_secs(FIRST), account, noise, Draft { text, ..Draft::default() });
     }
@@ -151,7 +151,7 @@ impl Day<'_> {
         key
     }
 
-    /// The text of a pick that nobody is meant to take.
+    /// The text of a pick in a post that is noise.
     fn ticket(&mut self) -> String {
         let bet = Bet::drawn(self.draw);
         post(&[Ticket::drawn(bet, self.draw)], self.draw).0
@@ -164,7 +164,7 @@ impl Day<'_> {
         }
     }
 
-    /// What an account does when it is its turn.
+    /// Writes the next post of an account.
     fn turn(&mut self, at: Duration, account: &str) {
         match self.draw.below(100) {
             0..=41 => self.single(at, account),
@@ -238,7 +238,7 @@ impl Day<'_> {
     fn taken_back(&mut self, at: Duration, account: &str) {
         let text = (*self.draw.pick(&CHATTER)).to_owned();
         let key = self.noise(at, account, Noise::Deleted, Draft { text, ..Draft::default() });
-        self.sheet.add(at, What::Withdraw { key });
+        self.sheet.add(at, ActKind::Withdraw { key });
     }
 
     /// A reply, a repost or a quote of a post of the day.
@@ -254,15 +254,15 @@ impl Day<'_> {
             // A reply may well be a pick; it is left out all the same.
             (84..=89, Some((key, _)), _) => {
                 let text = self.ticket();
-                let draft = Draft { text, refers: Refers::Reply(*key), ..Draft::default() };
+                let draft = Draft { text, refers: PostReference::Reply(*key), ..Draft::default() };
                 self.noise(at, account, Noise::Reply, draft);
             }
             (90..=95, _, false) => {
-                let refers = Refers::Retweet(self.draw.pick(&others).0);
+                let refers = PostReference::Retweet(self.draw.pick(&others).0);
                 self.noise(at, account, Noise::Repost, Draft { refers, ..Draft::default() });
             }
             (_, _, false) => {
-                let refers = Refers::Quote(self.draw.pick(&others).0);
+                let refers = PostReference::Quote(self.draw.pick(&others).0);
                 let text = (*self.draw.pick(&REMARKS)).to_owned();
                 self.noise(at, account, Noise::Quote, Draft { text, refers, ..Draft::default() });
             }
@@ -309,7 +309,7 @@ mod tests {
         assert!(pictured > 2, "{pictured} pictures");
         for plan in plans.iter().filter(|plan| matches!(plan.meaning, Meaning::Noise(Noise::Recap))) {
             let draft = sheet.acts.iter().find_map(|act| match &act.what {
-                What::Publish { key, draft, .. } if *key == plan.key => Some(draft),
+                ActKind::Publish { key, draft, .. } if *key == plan.key => Some(draft),
                 _ => None,
             });
             let text = &draft.expect("it is on the sheet").text;

@@ -1,4 +1,4 @@
-//! What people write to the bot through the day.
+//! Writes the mentions of the bot.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -7,17 +7,17 @@ use perch_sandbox::Draw;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    DayOptions, Draft, Refers, Sheet,
+    DayOptions, Draft, PostReference, Sheet,
     cappers::{Meaning, PostPlan},
 };
 
-/// What a mention deserves.
+/// How the bot should handle a mention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Deserves {
+pub enum ExpectedReply {
     /// A reply, as far as the limits per conversation and per user allow.
     Reply,
-    /// A person. Never a reply that no person has seen.
+    /// Review by a person; never a reply that no person has seen.
     Person,
     /// A reply or none: either is right.
     Either,
@@ -25,8 +25,8 @@ pub enum Deserves {
     Nothing,
 }
 
-impl Deserves {
-    /// As expectations name it.
+impl ExpectedReply {
+    /// Its name in expectations.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Reply => "reply",
@@ -44,7 +44,7 @@ pub(crate) struct MentionPlan {
     pub author: String,
     /// `None` for the bot's own post and for reposts.
     pub kind: Option<MentionKind>,
-    pub deserves: Deserves,
+    pub deserves: ExpectedReply,
     /// The post that its conversation began with.
     pub root: usize,
 }
@@ -116,13 +116,13 @@ impl Crowd<'_> {
         name
     }
 
-    fn put(&mut self, at: Duration, author: String, kind: MentionKind, refers: Refers, root: Option<usize>) -> usize {
+    fn put(&mut self, at: Duration, author: String, kind: MentionKind, refers: PostReference, root: Option<usize>) -> usize {
         let text = text(kind, self.bot, self.draw);
         let key = self.sheet.publish(at, &author, Draft { text, refers, ..Draft::default() });
         let deserves = match kind {
-            MentionKind::SelfHarm => Deserves::Person,
-            MentionKind::Abuse | MentionKind::Spam | MentionKind::Bare | MentionKind::Injection => Deserves::Either,
-            _ => Deserves::Reply,
+            MentionKind::SelfHarm => ExpectedReply::Person,
+            MentionKind::Abuse | MentionKind::Spam | MentionKind::Bare | MentionKind::Injection => ExpectedReply::Either,
+            _ => ExpectedReply::Reply,
         };
         self.plans.push(MentionPlan { key, author, kind: Some(kind), deserves, root: root.unwrap_or(key) });
         key
@@ -133,17 +133,17 @@ impl Crowd<'_> {
         let text = format!("New here? Mention @{} with a game and you get an opinion", self.bot);
         let key = self.sheet.publish(Duration::from_secs(FIRST), self.bot, Draft { text, ..Draft::default() });
         let author = self.bot.to_owned();
-        self.plans.push(MentionPlan { key, author, kind: None, deserves: Deserves::Nothing, root: key });
+        self.plans.push(MentionPlan { key, author, kind: None, deserves: ExpectedReply::Nothing, root: key });
     }
 
     /// Somebody repeats a post that names the bot.
     fn repeated(&mut self) {
         let at = self.time();
         let author = self.newcomer();
-        let named = self.put(at, author, MentionKind::Thanks, Refers::ToNothing, None);
+        let named = self.put(at, author, MentionKind::Thanks, PostReference::ToNothing, None);
         let author = self.newcomer();
-        let key = self.sheet.publish(at, &author, Draft { refers: Refers::Retweet(named), ..Draft::default() });
-        self.plans.push(MentionPlan { key, author, kind: None, deserves: Deserves::Nothing, root: key });
+        let key = self.sheet.publish(at, &author, Draft { refers: PostReference::Retweet(named), ..Draft::default() });
+        self.plans.push(MentionPlan { key, author, kind: None, deserves: ExpectedReply::Nothing, root: key });
     }
 
     /// One person who writes more than a bot answers.
@@ -153,7 +153,7 @@ impl Crowd<'_> {
         for _ in 0..INSISTENT {
             let at = self.time();
             let kind = *self.draw.pick(&[MentionKind::Question, MentionKind::Joke, MentionKind::Request]);
-            self.put(at, author.clone(), kind, Refers::ToNothing, None);
+            self.put(at, author.clone(), kind, PostReference::ToNothing, None);
         }
     }
 
@@ -161,13 +161,13 @@ impl Crowd<'_> {
     fn busy(&mut self) {
         let mut at = Duration::from_secs(FIRST + self.draw.below(3600));
         let author = self.newcomer();
-        let root = self.put(at, author, MentionKind::Question, Refers::ToNothing, None);
+        let root = self.put(at, author, MentionKind::Question, PostReference::ToNothing, None);
         let mut last = root;
         for _ in 1..INSISTENT {
             at += Duration::from_secs(60 + self.draw.below(3000));
             let author = self.newcomer();
             let kind = *self.draw.pick(&[MentionKind::Question, MentionKind::Joke, MentionKind::Thanks]);
-            last = self.put(at, author, kind, Refers::Reply(last), Some(root));
+            last = self.put(at, author, kind, PostReference::Reply(last), Some(root));
         }
     }
 
@@ -181,10 +181,10 @@ impl Crowd<'_> {
                 // At most one mention under a post: the limit per conversation is what busy conversations are for.
                 earlier.retain(|key| self.plans.iter().all(|plan| plan.root != *key));
                 if earlier.is_empty() {
-                    self.put(at, author, kind, Refers::ToNothing, None);
+                    self.put(at, author, kind, PostReference::ToNothing, None);
                 } else {
                     let under = *self.draw.pick(&earlier);
-                    self.put(at, author, kind, Refers::Reply(under), Some(under));
+                    self.put(at, author, kind, PostReference::Reply(under), Some(under));
                 }
             }
             3 => {
@@ -192,10 +192,10 @@ impl Crowd<'_> {
                 let asker = self.newcomer();
                 let text = "Anybody got an opinion on tonight? I cannot decide".to_owned();
                 let root = self.sheet.publish(at, &asker, Draft { text, ..Draft::default() });
-                self.put(at, author, kind, Refers::Reply(root), Some(root));
+                self.put(at, author, kind, PostReference::Reply(root), Some(root));
             }
             _ => {
-                self.put(at, author, kind, Refers::ToNothing, None);
+                self.put(at, author, kind, PostReference::ToNothing, None);
             }
         }
     }
@@ -223,7 +223,7 @@ mod tests {
         for kind in MentionKind::ALL {
             assert!(plans.iter().any(|plan| plan.kind == Some(kind)), "{kind:?}");
         }
-        for deserves in [Deserves::Reply, Deserves::Person, Deserves::Either, Deserves::Nothing] {
+        for deserves in [ExpectedReply::Reply, ExpectedReply::Person, ExpectedReply::Either, ExpectedReply::Nothing] {
             assert!(plans.iter().any(|plan| plan.deserves == deserves), "{deserves:?}");
         }
     }

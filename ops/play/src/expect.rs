@@ -7,8 +7,8 @@ use perch_jobs::Answer;
 use serde::Serialize;
 
 use crate::{
-    Deserves, Noise, Player, Script,
-    bets::{Bet, Ending},
+    ExpectedReply, Noise, Player, Script,
+    bets::{Bet, BetResult},
     cappers::Meaning,
 };
 
@@ -72,13 +72,13 @@ pub struct ExpectedMention {
     pub author: String,
     /// What it is; null for the bot's own post and for a repost.
     pub kind: Option<MentionKind>,
-    /// What it deserves.
-    pub deserves: Deserves,
+    /// How the bot should handle it.
+    pub deserves: ExpectedReply,
     /// The post that its conversation began with.
     pub conversation_id: String,
-    /// The how manieth of its author it is, from 1.
+    /// Its number among the mentions of its author, from 1.
     pub nth_of_author: usize,
-    /// The how manieth of its conversation it is, from 1.
+    /// Its number among the mentions of its conversation, from 1.
     pub nth_of_conversation: usize,
 }
 
@@ -138,10 +138,10 @@ impl Player<'_> {
     }
 
     /// One lost leg loses a parlay, and a pushed one is as if it were not there.
-    fn ending(&self, legs: &[Bet]) -> Ending {
-        let endings: Vec<Ending> = legs.iter().map(|leg| leg.ending(&self.script.games)).collect();
-        let first = [Ending::Lost, Ending::Won].into_iter().find(|ending| endings.contains(ending));
-        first.unwrap_or(Ending::Push)
+    fn ending(&self, legs: &[Bet]) -> BetResult {
+        let endings: Vec<BetResult> = legs.iter().map(|leg| leg.ending(&self.script.games)).collect();
+        let first = [BetResult::Lost, BetResult::Won].into_iter().find(|ending| endings.contains(ending));
+        first.unwrap_or(BetResult::Push)
     }
 
     /// In the order in which they were published.

@@ -15,10 +15,10 @@ use std::{collections::BTreeSet, time::Duration};
 use perch_sandbox::{AccountStanding, Draw, is_username};
 
 pub use cappers::Noise;
-pub use crowd::Deserves;
+pub use crowd::ExpectedReply;
 pub use expect::{Expectation, ExpectedMention, ExpectedPick, ExpectedPost};
 pub use perch_actor_mentions::MentionKind;
-pub use player::{Order, Player};
+pub use player::{Player, SandboxAction};
 
 /// The day of a script.
 pub const DAY: Duration = Duration::from_hours(24);
@@ -74,18 +74,18 @@ pub struct Script {
     pub(crate) acts: Vec<Act>,
     pub(crate) posts: Vec<cappers::PostPlan>,
     pub(crate) mentions: Vec<crowd::MentionPlan>,
-    pub(crate) games: Vec<bets::Played>,
+    pub(crate) games: Vec<bets::GameScore>,
 }
 
 /// Something that happens at a time of the day. Posts are known by their keys until they have ids.
 #[derive(Debug, Clone)]
 pub(crate) struct Act {
     pub at: Duration,
-    pub what: What,
+    pub what: ActKind,
 }
 
 #[derive(Debug, Clone)]
-pub(crate) enum What {
+pub(crate) enum ActKind {
     Publish { key: usize, account: String, draft: Draft },
     Withdraw { key: usize },
     Stand { account: String, standing: AccountStanding },
@@ -98,12 +98,12 @@ pub(crate) struct Draft {
     pub text: String,
     /// How long ago it was written.
     pub age: Option<Duration>,
-    pub refers: Refers,
+    pub refers: PostReference,
     pub picture: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) enum Refers {
+pub(crate) enum PostReference {
     #[default]
     ToNothing,
     Reply(usize),
@@ -122,11 +122,11 @@ impl Sheet {
     pub fn publish(&mut self, at: Duration, account: &str, draft: Draft) -> usize {
         let key = self.keys;
         self.keys += 1;
-        self.acts.push(Act { at, what: What::Publish { key, account: account.to_owned(), draft } });
+        self.acts.push(Act { at, what: ActKind::Publish { key, account: account.to_owned(), draft } });
         key
     }
 
-    pub fn add(&mut self, at: Duration, what: What) {
+    pub fn add(&mut self, at: Duration, what: ActKind) {
         self.acts.push(Act { at, what });
     }
 }
@@ -143,12 +143,12 @@ impl Script {
         let accounts = cast(options)?;
         let mut sheet = Sheet::default();
         for account in &accounts {
-            sheet.add(Duration::ZERO, What::Stand { account: account.clone(), standing: AccountStanding::Open });
+            sheet.add(Duration::ZERO, ActKind::Stand { account: account.clone(), standing: AccountStanding::Open });
         }
         let games = bets::played(&mut Draw::of(options.seed, "games", 0));
         let posts = cappers::write(&mut sheet, &accounts, &mut Draw::of(options.seed, "cappers", 0));
         let mentions = crowd::write(&mut sheet, &posts, options, &mut Draw::of(options.seed, "crowd", 0));
-        sheet.add(RESULTS, What::Results);
+        sheet.add(RESULTS, ActKind::Results);
         // A stable order: what answers a post was written onto the sheet after it and never has an earlier time.
         sheet.acts.sort_by_key(|act| act.at);
         Ok(Self { options: options.clone(), accounts, acts: sheet.acts, posts, mentions, games })

@@ -7,13 +7,13 @@ use perch_sandbox::{
 };
 
 use crate::{
-    Draft, Refers, Script, What,
-    bets::{Played, event},
+    ActKind, Draft, PostReference, Script,
+    bets::{GameScore, event},
 };
 
-/// Something to be done now, in the words of the sandbox.
+/// The next action to carry out in a sandbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Order {
+pub enum SandboxAction {
     /// Somebody writes a post; its id belongs to [`Player::done`].
     Publish {
         /// The handle.
@@ -33,7 +33,7 @@ pub enum Order {
         /// What it is from now on.
         standing: AccountStanding,
     },
-    /// The games have ended so.
+    /// The results of the games.
     Results(Vec<GameResult>),
 }
 
@@ -54,27 +54,27 @@ impl<'s> Player<'s> {
         Self { script, ids: BTreeMap::new(), next: 0 }
     }
 
-    /// When the next act has its place, from the beginning of the day. `None` when the day is over.
+    /// When the next act is due, counted from the start of the day. `None` when the day is over.
     pub fn due(&self) -> Option<Duration> {
         self.script.acts.get(self.next).map(|act| act.at)
     }
 
     /// What is to be done next, at the time `now`. `None` when the day is over.
-    pub fn order(&self, now: DateTime<Utc>) -> Option<Order> {
+    pub fn order(&self, now: DateTime<Utc>) -> Option<SandboxAction> {
         let act = self.script.acts.get(self.next)?;
         Some(match &act.what {
-            What::Publish { account, draft, .. } => {
-                Order::Publish { account: account.clone(), post: self.post(draft, now) }
+            ActKind::Publish { account, draft, .. } => {
+                SandboxAction::Publish { account: account.clone(), post: self.post(draft, now) }
             }
-            What::Withdraw { key } => Order::Withdraw { id: self.id(*key) },
-            What::Stand { account, standing } => Order::Stand { account: account.clone(), standing: *standing },
-            What::Results => Order::Results(self.results(now)),
+            ActKind::Withdraw { key } => SandboxAction::Withdraw { id: self.id(*key) },
+            ActKind::Stand { account, standing } => SandboxAction::Stand { account: account.clone(), standing: *standing },
+            ActKind::Results => SandboxAction::Results(self.results(now)),
         })
     }
 
-    /// The order was carried out; of a post, with this id.
+    /// Marks the action as carried out; for a post, with this id.
     pub fn done(&mut self, id: Option<String>) {
-        if let (Some(What::Publish { key, .. }), Some(id)) = (self.script.acts.get(self.next).map(|act| &act.what), id)
+        if let (Some(ActKind::Publish { key, .. }), Some(id)) = (self.script.acts.get(self.next).map(|act| &act.what), id)
         {
             self.ids.insert(*key, id);
         }
@@ -109,15 +109,15 @@ impl<'s> Player<'s> {
             ..NewPost::default()
         };
         match draft.refers {
-            Refers::ToNothing => post,
-            Refers::Reply(key) => NewPost { reply_to: Some(self.id(key)), ..post },
-            Refers::Quote(key) => NewPost { quote_of: Some(self.id(key)), ..post },
-            Refers::Retweet(key) => NewPost { retweet_of: Some(self.id(key)), ..post },
+            PostReference::ToNothing => post,
+            PostReference::Reply(key) => NewPost { reply_to: Some(self.id(key)), ..post },
+            PostReference::Quote(key) => NewPost { quote_of: Some(self.id(key)), ..post },
+            PostReference::Retweet(key) => NewPost { retweet_of: Some(self.id(key)), ..post },
         }
     }
 
     fn results(&self, now: DateTime<Utc>) -> Vec<GameResult> {
-        let result = |(game, played): (&Game, &Played)| GameResult {
+        let result = |(game, played): (&Game, &GameScore)| GameResult {
             event: event(game),
             sport: game.league.to_owned(),
             first: game.first.name.to_owned(),
@@ -130,14 +130,14 @@ impl<'s> Player<'s> {
     }
 }
 
-fn carry_out(state: &SandboxState, order: Order) -> Option<String> {
+fn carry_out(state: &SandboxState, order: SandboxAction) -> Option<String> {
     match order {
-        Order::Publish { account, post } => return Some(state.publish(&account, post)),
-        Order::Withdraw { id } => {
+        SandboxAction::Publish { account, post } => return Some(state.publish(&account, post)),
+        SandboxAction::Withdraw { id } => {
             state.delete(&id);
         }
-        Order::Stand { account, standing } => state.set_standing(&account, standing),
-        Order::Results(results) => state.set_results(results),
+        SandboxAction::Stand { account, standing } => state.set_standing(&account, standing),
+        SandboxAction::Results(results) => state.set_results(results),
     }
     None
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use perch_bot_picks::rules::read;
 use perch_jobs::Answer;
-use perch_play::{DayOptions, Deserves, Noise, Player, Script, ScriptError};
+use perch_play::{DayOptions, ExpectedReply, Noise, Player, Script, ScriptError};
 use perch_sandbox::{Sandbox, SandboxOptions, SandboxState};
 use serde_json::Value;
 
@@ -107,7 +107,7 @@ async fn the_mentions_of_a_day_are_in_the_timeline_of_the_bot_with_their_convers
     }
     for mention in &expected {
         let found = seen.remove(&mention.id);
-        if mention.deserves == Deserves::Nothing {
+        if mention.deserves == ExpectedReply::Nothing {
             assert_eq!(found, None, "{mention:?}");
         } else {
             assert_eq!(found, Some(Value::from(mention.conversation_id.as_str())), "{mention:?}");

@@ -1,4 +1,4 @@
-//! A job that behaves as it is told to.
+//! A job whose payload says how its attempts end.
 
 use std::time::Duration;
 
@@ -10,28 +10,28 @@ use perch_queue::{
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Deserialize, Serialize};
 
-/// What the attempts of a job come to. `times` counts attempts from the first; attempts whose worker was lost count too.
+/// How the attempts of a job end. The number counts attempts from the first; attempts whose worker was lost count too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Behaviour {
-    /// All is well.
+    /// Succeeds at once.
     Succeed,
-    /// It takes so many milliseconds, and all is well.
+    /// Succeeds after this many milliseconds.
     Take(u64),
     /// The first attempts fail.
     Fail(u32),
-    /// The first attempts take too long.
+    /// The first attempts run into the timeout.
     Hang(u32),
     /// The first attempts panic.
     Panic(u32),
-    /// The first attempts take the whole process with them.
+    /// The first attempts abort the whole process.
     Abort(u32),
 }
 
-/// Every attempt.
+/// Stands for every attempt.
 pub const ALWAYS: u32 = u32::MAX;
 
-/// A job that behaves as it is told to.
+/// A job whose payload says how its attempts end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Chaos {

@@ -1,13 +1,13 @@
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 
-/// Where every decision of a run comes from: the same seed decides the same.
+/// The random numbers of a run: the same seed gives the same run.
 #[derive(Debug)]
 pub struct Dice(StdRng);
 
 impl Dice {
-    /// The dice of one part of a run.
+    /// The generator of one part of a run.
     pub fn new(seed: u64, part: &str) -> Self {
-        // FNV-1a over the name of the part, so that one part does not depend on how often another throws.
+        // FNV-1a over the name of the part, so that one part does not depend on how many numbers another draws.
         let part =
             part.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
         Self(StdRng::seed_from_u64(seed ^ part))
@@ -18,12 +18,12 @@ impl Dice {
         self.0.random_range(from..=to)
     }
 
-    /// True so often, out of one.
+    /// True with this probability.
     pub fn chance(&mut self, share: f64) -> bool {
         self.0.random_bool(share)
     }
 
-    /// A share of one.
+    /// A number from 0.0 to 1.0.
     pub fn share(&mut self) -> f64 {
         self.0.random()
     }

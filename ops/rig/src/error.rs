@@ -3,7 +3,7 @@ use std::{io, path::PathBuf};
 use perch_queue::QueueError;
 use perch_store::StoreError;
 
-/// Why a run cannot be carried out. A run that was carried out and found something wrong is no error of this kind.
+/// Why a run could not be carried out. A run that found something wrong is not an error of this kind.
 #[derive(Debug, thiserror::Error)]
 pub enum RigError {
     /// A program could not be started.
@@ -41,16 +41,16 @@ pub enum RigError {
     /// The sandbox, the settings or a client could not be set up.
     #[error("{0}")]
     Setup(String),
-    /// Redis, when its books were to be read.
+    /// Redis, while its queues were read.
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// Redis, when its keys were to be read.
+    /// Redis, while its keys were read.
     #[error("the keys of Redis cannot be read: {0}")]
     Redis(#[from] redis::RedisError),
-    /// Postgres, when it was to be synced.
+    /// Postgres, during a sync.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Postgres, when its books were to be read.
+    /// Postgres, while its tables were read.
     #[error("the tables of Postgres cannot be read: {0}")]
     Postgres(#[from] sqlx::Error),
 }

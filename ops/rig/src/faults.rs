@@ -1,4 +1,4 @@
-//! What is broken, when, and for how long: decided by the dice of the run.
+//! Which faults happen, when, and for how long: decided by the seed of the run.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,41 +12,41 @@ use crate::{
     incident::{Incident, schedule},
     journal::{Journal, Server, now_ms},
     operator::Operator,
-    proxy::{Lines, Proxy, Ways, Weather},
+    proxy::{Direction, LinkState, Proxy, ServerLinks},
     servers::{PostgresPair, RedisPair, Signal},
 };
 
-/// What can be broken.
+/// Injects the faults of a run.
 #[derive(Debug)]
 pub struct Breaker {
-    /// The dice of this part.
+    /// The random numbers of this part.
     pub dice: Dice,
     /// The processes.
     pub fleet: Fleet,
-    /// The ways of this process.
-    pub direct: Arc<Lines>,
+    /// The links of this process.
+    pub direct: Arc<ServerLinks>,
     /// The outside world.
     pub sandbox: SandboxState,
     /// Redis.
     pub redis: RedisPair,
     /// Postgres.
     pub postgres: PostgresPair,
-    /// Where everything is noted.
+    /// The journal of the run.
     pub journal: Arc<Journal>,
     /// How long a lease lasts.
     pub lease: Duration,
-    /// How long it goes on.
+    /// How long faults go on.
     pub time: Duration,
     /// The time between two faults, on average.
     pub pace: Duration,
-    /// Who sees to what was lost.
+    /// Recovers lost data.
     pub operator: Operator,
-    /// What befalls the run as a whole.
+    /// The incidents that this run may play.
     pub incidents: Vec<Incident>,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Kind {
+enum FaultClass {
     KillWorker,
     TerminateWorker,
     FreezeWorker,
@@ -60,21 +60,21 @@ enum Kind {
     Sandbox,
 }
 
-const KINDS: [(u64, Kind); 11] = [
-    (16, Kind::KillWorker),
-    (8, Kind::TerminateWorker),
-    (8, Kind::FreezeWorker),
-    (3, Kind::KillOther),
-    (1, Kind::TerminateOther),
-    (2, Kind::KillRedis),
-    (2, Kind::RestartRedis),
-    (2, Kind::StopPostgres),
-    (1, Kind::RestartPostgres),
-    (16, Kind::Network),
-    (24, Kind::Sandbox),
+const KINDS: [(u64, FaultClass); 11] = [
+    (16, FaultClass::KillWorker),
+    (8, FaultClass::TerminateWorker),
+    (8, FaultClass::FreezeWorker),
+    (3, FaultClass::KillOther),
+    (1, FaultClass::TerminateOther),
+    (2, FaultClass::KillRedis),
+    (2, FaultClass::RestartRedis),
+    (2, FaultClass::StopPostgres),
+    (1, FaultClass::RestartPostgres),
+    (16, FaultClass::Network),
+    (24, FaultClass::Sandbox),
 ];
 
-/// An append-only file that is written every second may be two seconds behind, says its documentation.
+/// The documentation of Redis says that an append-only file written every second may be two seconds behind.
 const BEHIND_MS: i64 = 2_000;
 
 const WORKERS: [Role; 2] = [Role::Worker, Role::PerchWorker];
@@ -83,7 +83,7 @@ const WRITES: [Endpoint; 2] = [Endpoint::CreatePost, Endpoint::Retweet];
 const READS: [Endpoint; 5] = [Endpoint::Me, Endpoint::UserPosts, Endpoint::Posts, Endpoint::Chat, Endpoint::User];
 
 impl Breaker {
-    /// Breaks things, then lets what heals by itself heal. Servers are up when this returns.
+    /// Injects faults, then waits until all of them are undone. All servers are up when this returns.
     pub async fn run(&mut self) -> Result<(), RigError> {
         let mut healing = JoinSet::new();
         let (start, end) = (Instant::now(), Instant::now() + self.time);
@@ -92,7 +92,7 @@ impl Breaker {
             if let Some((_, incident)) = incidents.next_if(|(share, _)| start.elapsed() > self.time.mul_f64(*share)) {
                 self.suffer(incident, &mut healing).await?;
             }
-            // The times between independent events: exponential, cut so that no pause is long.
+            // Times between independent events are exponential, capped so that no pause is long.
             let wait = self.pace.mul_f64((-(1.0 - self.dice.share()).ln()).min(4.0));
             tokio::time::sleep(wait).await;
             let kind = self.dice.weighed(&KINDS);
@@ -103,14 +103,14 @@ impl Breaker {
         Ok(())
     }
 
-    async fn inflict(&mut self, kind: Kind, healing: &mut JoinSet<()>) -> Result<(), RigError> {
+    async fn inflict(&mut self, kind: FaultClass, healing: &mut JoinSet<()>) -> Result<(), RigError> {
         match kind {
-            Kind::KillWorker => self.kill_a_worker(),
-            Kind::TerminateWorker => self.hit(&WORKERS, "SIGTERM of a worker", |slot, _| slot.terminate()),
-            Kind::FreezeWorker => self.freeze(healing),
-            Kind::KillOther => self.hit(&OTHERS, "SIGKILL of API or scheduler", Slot::kill),
-            Kind::TerminateOther => self.hit(&OTHERS, "SIGTERM of API or scheduler", |slot, _| slot.terminate()),
-            Kind::KillRedis => {
+            FaultClass::KillWorker => self.kill_a_worker(),
+            FaultClass::TerminateWorker => self.hit(&WORKERS, "SIGTERM of a worker", |slot, _| slot.terminate()),
+            FaultClass::FreezeWorker => self.freeze(healing),
+            FaultClass::KillOther => self.hit(&OTHERS, "SIGKILL of API or scheduler", Slot::kill),
+            FaultClass::TerminateOther => self.hit(&OTHERS, "SIGTERM of API or scheduler", |slot, _| slot.terminate()),
+            FaultClass::KillRedis => {
                 let from = now_ms() - BEHIND_MS;
                 let unseen = self.look_away();
                 self.redis.kill();
@@ -120,7 +120,7 @@ impl Breaker {
                 self.redis.bring_up().await?;
                 self.look_again(unseen).await?;
             }
-            Kind::RestartRedis => {
+            FaultClass::RestartRedis => {
                 let unseen = self.look_away();
                 self.redis.shut_down().await;
                 self.journal.fault("restart of Redis");
@@ -128,25 +128,25 @@ impl Breaker {
                 self.redis.bring_up().await?;
                 self.look_again(unseen).await?;
             }
-            Kind::StopPostgres => {
+            FaultClass::StopPostgres => {
                 self.postgres.stop(Signal::Quit).await;
                 self.journal.fault("immediate stop of Postgres");
                 self.pause(100, 3_000).await;
                 self.postgres.bring_up().await?;
             }
-            Kind::RestartPostgres => {
+            FaultClass::RestartPostgres => {
                 self.postgres.stop(Signal::Interrupt).await;
                 self.journal.fault("restart of Postgres");
                 self.pause(100, 3_000).await;
                 self.postgres.bring_up().await?;
             }
-            Kind::Network => self.network(healing),
-            Kind::Sandbox => self.sandbox(),
+            FaultClass::Network => self.network(healing),
+            FaultClass::Sandbox => self.sandbox(),
         }
         Ok(())
     }
 
-    /// Before Redis is another, or was started again: where that is to go unnoticed, the scheduler must not notice it first.
+    /// Before a failover or restart of Redis that must go unnoticed: the scheduler must not see it first.
     pub(crate) fn look_away(&mut self) -> Option<usize> {
         if !self.operator.hides_losses_of_redis() {
             return None;
@@ -156,7 +156,7 @@ impl Breaker {
         Some(scheduler)
     }
 
-    /// And after it.
+    /// Undoes `look_away`.
     pub(crate) async fn look_again(&self, unseen: Option<usize>) -> Result<(), RigError> {
         let Some(scheduler) = unseen else { return Ok(()) };
         self.operator.hide_loss_of_redis().await?;
@@ -179,7 +179,7 @@ impl Breaker {
         self.hit(&WORKERS, "SIGKILL of a worker", Slot::kill);
     }
 
-    /// Beyond its lease: whoever wakes finds that its jobs are another's.
+    /// Freezes a worker for longer than its lease: when it wakes, its jobs belong to another.
     fn freeze(&mut self, healing: &mut JoinSet<()>) {
         let at = self.one(&WORKERS);
         let time = self.lease + Duration::from_millis(self.dice.between(0, 4_000));
@@ -193,7 +193,7 @@ impl Breaker {
         }
     }
 
-    /// The place of one process with one of these roles.
+    /// The index of a random process with one of these roles.
     pub(crate) fn one(&mut self, roles: &[Role]) -> usize {
         let places: Vec<usize> =
             (0..self.fleet.slots().len()).filter(|at| roles.contains(&self.fleet.slots()[*at].role)).collect();
@@ -204,25 +204,25 @@ impl Breaker {
         let at = *self.dice.one_of(&(0..self.fleet.slots().len()).collect::<Vec<_>>());
         let way: fn(&Slot) -> &Proxy =
             if self.dice.chance(0.6) { |slot| &slot.lines.redis } else { |slot| &slot.lines.postgres };
-        let slow = Weather::Slow(Duration::from_millis(self.dice.between(20, 700)));
-        let weather = self.dice.weighed(&[
+        let slow = LinkState::Slow(Duration::from_millis(self.dice.between(20, 700)));
+        let state = self.dice.weighed(&[
             (3, None),
             (2, Some((slow, "network: delay"))),
-            (2, Some((Weather::Held, "network: nothing passes"))),
-            (2, Some((Weather::Swallowed(Ways::Both), "network: half-open"))),
+            (2, Some((LinkState::Held, "network: nothing passes"))),
+            (2, Some((LinkState::Swallowed(Direction::Both), "network: half-open"))),
         ]);
         let time = Duration::from_millis(self.dice.between(300, 7_000));
-        let Some((weather, name)) = weather else {
+        let Some((state, name)) = state else {
             way(&self.fleet.slots()[at]).reset();
             self.journal.fault("network: reset");
             return;
         };
-        way(&self.fleet.slots()[at]).set(weather);
+        way(&self.fleet.slots()[at]).set(state);
         self.journal.fault(name);
         let fleet = self.fleet.clone();
         healing.spawn(async move {
             tokio::time::sleep(time).await;
-            way(&fleet.slots()[at]).set(Weather::Fair);
+            way(&fleet.slots()[at]).set(LinkState::Normal);
         });
     }
 
@@ -234,8 +234,8 @@ impl Breaker {
             (3, (FaultKind::DropBefore, "X: dropped before it acted", (0, 0))),
             (6, (FaultKind::DropAfter, "X: dropped after it acted", (0, 0))),
             (2, (FaultKind::Malformed, "X: acted, answer broken", (0, 0))),
-            // Not longer than X may take to show what was done (x.settle): a request that is read later than that is
-            // nobody's to stop.
+            // Not longer than X may take to show a post (x.settle): nothing can stop a request that is read later than
+            // that.
             (3, (FaultKind::Slow, "X: slow", (100, 1_800))),
         ]);
         let endpoint = *if self.dice.chance(0.7) { self.dice.one_of(&WRITES) } else { self.dice.one_of(&READS) };

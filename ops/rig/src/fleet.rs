@@ -17,7 +17,7 @@ use perch_testkit::Machine;
 use crate::{
     error::RigError,
     journal::Journal,
-    proxy::{Lines, Weather},
+    proxy::{LinkState, ServerLinks},
     servers::{Signal, free_port, log_file, signal},
 };
 
@@ -47,27 +47,27 @@ pub struct Programs {
     pub logs: PathBuf,
 }
 
-/// What is meant to happen to a process at this moment.
+/// What the rig wants a process to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum ProcessState {
     Runs,
     Frozen,
-    /// It was told to end.
+    /// It was told to stop.
     Ending,
-    /// It is not to be started again.
+    /// It must not be started again.
     Retired,
 }
 
-/// One place for a process.
+/// A process that is started again whenever it ends.
 #[derive(Debug)]
 pub struct Slot {
     /// Its name, for its log.
     pub name: String,
     /// What it does.
     pub role: Role,
-    /// Its ways to Redis and Postgres.
-    pub lines: Lines,
-    /// What it believes to run on.
+    /// Its links to Redis and Postgres.
+    pub lines: ServerLinks,
+    /// The machine that it sees: clock and disk.
     pub machine: Machine,
     /// Where it serves HTTP.
     pub http_port: u16,
@@ -77,7 +77,7 @@ pub struct Slot {
 #[derive(Debug)]
 struct Inner {
     child: Option<Child>,
-    state: State,
+    state: ProcessState,
 }
 
 impl Slot {
@@ -112,14 +112,14 @@ impl Slot {
         let child = command.spawn().map_err(|source| RigError::Program { program, source })?;
         let mut inner = self.lock();
         inner.child = Some(child);
-        inner.state = State::Runs;
+        inner.state = ProcessState::Runs;
         Ok(())
     }
 
     /// Sends a signal, if the process runs as it should; answers its id.
-    fn strike(&self, with: Signal, then: State) -> Option<u32> {
+    fn strike(&self, with: Signal, then: ProcessState) -> Option<u32> {
         let mut inner = self.lock();
-        if inner.state != State::Runs {
+        if inner.state != ProcessState::Runs {
             return None;
         }
         let pid = inner.child.as_ref()?.id();
@@ -130,7 +130,7 @@ impl Slot {
 
     /// Kills it; it is started again.
     pub fn kill(&self, journal: &Journal) -> bool {
-        let pid = self.strike(Signal::Kill, State::Ending);
+        let pid = self.strike(Signal::Kill, ProcessState::Ending);
         if let Some(pid) = pid {
             journal.hit(pid);
         }
@@ -139,31 +139,31 @@ impl Slot {
 
     /// Asks it to end; it is started again.
     pub fn terminate(&self) -> bool {
-        self.strike(Signal::Term, State::Ending).is_some()
+        self.strike(Signal::Term, ProcessState::Ending).is_some()
     }
 
-    /// Stops it in its tracks.
+    /// Freezes it with SIGSTOP.
     pub fn freeze(&self, journal: &Journal) -> bool {
-        let pid = self.strike(Signal::Stop, State::Frozen);
+        let pid = self.strike(Signal::Stop, ProcessState::Frozen);
         if let Some(pid) = pid {
             journal.hit(pid);
         }
         pid.is_some()
     }
 
-    /// Lets it go on.
+    /// Thaws it with SIGCONT.
     pub fn thaw(&self) {
         let mut inner = self.lock();
-        if inner.state == State::Frozen
+        if inner.state == ProcessState::Frozen
             && let Some(child) = &inner.child
         {
             signal(child.id(), Signal::Continue);
-            inner.state = State::Runs;
+            inner.state = ProcessState::Runs;
         }
     }
 
     /// How it ended, if it has; and whether it had been told to.
-    fn ended(&self) -> Option<(u32, ExitStatus, State)> {
+    fn ended(&self) -> Option<(u32, ExitStatus, ProcessState)> {
         let mut inner = self.lock();
         let child = inner.child.as_mut()?;
         let pid = child.id();
@@ -178,7 +178,7 @@ impl Slot {
 pub struct Fleet {
     slots: Arc<Vec<Slot>>,
     programs: Arc<Programs>,
-    /// Nothing is started.
+    /// While true, no process is started.
     held: Arc<AtomicBool>,
 }
 
@@ -204,10 +204,10 @@ impl Fleet {
             let slot = Slot {
                 name,
                 role,
-                lines: Lines::start(redis, postgres).await?,
+                lines: ServerLinks::start(redis, postgres).await?,
                 machine: Machine::new(),
                 http_port: free_port()?,
-                inner: Mutex::new(Inner { child: None, state: State::Ending }),
+                inner: Mutex::new(Inner { child: None, state: ProcessState::Ending }),
             };
             slot.start(&programs)?;
             slots.push(slot);
@@ -215,12 +215,12 @@ impl Fleet {
         Ok(Self { slots: Arc::new(slots), programs: Arc::new(programs), held: Arc::default() })
     }
 
-    /// Every place.
+    /// All slots.
     pub fn slots(&self) -> &[Slot] {
         &self.slots
     }
 
-    /// The places with these roles.
+    /// The slots with these roles.
     pub fn of(&self, roles: &[Role]) -> Vec<&Slot> {
         self.slots.iter().filter(|slot| roles.contains(&slot.role)).collect()
     }
@@ -231,15 +231,15 @@ impl Fleet {
         format!("http://127.0.0.1:{port}")
     }
 
-    /// Starts again what ended, for as long as it is polled. What ended without being told to is trouble, unless it is
-    /// a worker that a job took with it.
+    /// Restarts processes that ended, for as long as it is polled. An unexpected end is reported as trouble, unless it is
+    /// a worker that a job aborted.
     pub async fn supervise(self, journal: Arc<Journal>) {
         let mut pace = tokio::time::interval(Duration::from_millis(50));
         loop {
             pace.tick().await;
             for slot in self.slots.iter() {
                 let Some((pid, status, state)) = slot.ended() else { continue };
-                if state == State::Retired {
+                if state == ProcessState::Retired {
                     if !status.success() {
                         journal.trouble(format!("{} ended with {status} after SIGTERM", slot.name));
                     }
@@ -248,7 +248,7 @@ impl Fleet {
                 if slot.role == Role::Worker && status.signal() == Some(SIGABRT) {
                     journal.fault("worker aborted by a job");
                     journal.hit(pid);
-                } else if state == State::Runs || state == State::Frozen {
+                } else if state == ProcessState::Runs || state == ProcessState::Frozen {
                     journal.trouble(format!("{} (process {pid}) ended by itself: {status}", slot.name));
                 }
                 self.wait_while_held().await;
@@ -259,10 +259,10 @@ impl Fleet {
         }
     }
 
-    /// Kills what is left when the answer is dropped, however the run ends.
+    /// Returns a guard that kills all remaining processes when it is dropped.
     #[must_use]
-    pub fn ends_with_this(&self) -> impl Drop + use<> {
-        EndsWithThis(self.clone())
+    pub fn kill_on_drop(&self) -> impl Drop + use<> {
+        KillOnDrop(self.clone())
     }
 
     async fn wait_while_held(&self) {
@@ -275,7 +275,7 @@ impl Fleet {
     pub fn hold(&self) {
         self.held.store(true, Ordering::Release);
         for slot in self.slots.iter() {
-            slot.strike(Signal::Stop, State::Frozen);
+            slot.strike(Signal::Stop, ProcessState::Frozen);
         }
     }
 
@@ -287,21 +287,21 @@ impl Fleet {
         self.held.store(false, Ordering::Release);
     }
 
-    /// Makes everything well: thaws what is frozen, and the weather is fair everywhere.
+    /// Undoes all faults: thaws frozen processes and sets every link to normal.
     pub fn heal(&self) {
         for slot in self.slots.iter() {
-            slot.lines.redis.set(Weather::Fair);
-            slot.lines.postgres.set(Weather::Fair);
+            slot.lines.redis.set(LinkState::Normal);
+            slot.lines.postgres.set(LinkState::Normal);
             slot.thaw();
         }
     }
 
-    /// Ends processes for good, as a deploy does; answers what did not end well.
+    /// Stops processes for good, as a deploy does. Returns one text for each that did not stop as it should.
     pub async fn retire(&self, roles: &[Role]) -> Vec<String> {
         let mut troubles = Vec::new();
         for slot in self.of(roles) {
             let mut inner = slot.lock();
-            inner.state = State::Retired;
+            inner.state = ProcessState::Retired;
             if let Some(child) = &inner.child {
                 signal(child.id(), Signal::Term);
             }
@@ -327,9 +327,9 @@ impl Fleet {
     }
 }
 
-struct EndsWithThis(Fleet);
+struct KillOnDrop(Fleet);
 
-impl Drop for EndsWithThis {
+impl Drop for KillOnDrop {
     fn drop(&mut self) {
         self.0.held.store(true, Ordering::Release);
         for slot in self.0.slots.iter() {

@@ -1,21 +1,21 @@
-//! What may befall a run, and when.
+//! The incidents of a run, and when they happen.
 
 use std::time::Duration;
 
 use crate::dice::Dice;
 
-/// What befalls a run.
+/// An incident of a server, a clock or the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Incident {
     /// Redis loses everything, and somebody runs `perch recover`
     LossOfRedis,
-    /// A replica of Redis that lags takes the place of the main one, which dies
+    /// A replica of Redis that lags is promoted, and the primary dies
     FailoverOfRedis,
-    /// The same, and the former main one may only be read by those who stay connected to it
+    /// The same, and the former primary goes on as a replica, read-only for clients that stay connected to it
     SwitchoverOfRedis,
-    /// A standby of Postgres that lags takes the place of the main one, and somebody runs `perch recover`
+    /// A standby of Postgres that lags is promoted, and somebody runs `perch recover`
     FailoverOfPostgres,
-    /// An older copy of Postgres takes the place of the newest, and somebody runs `perch recover`
+    /// Postgres is restored from an older copy, and somebody runs `perch recover`
     RestoreOfPostgres,
     /// The clock of Redis is an hour ahead for a while
     RedisAhead,
@@ -33,16 +33,16 @@ pub enum Incident {
     FrozenRedis,
     /// Postgres accepts connections and answers nothing for a while
     FrozenPostgres,
-    /// What one process sends to a server does not arrive, or what the server answers does not, for up to a minute
+    /// Requests of one process to a server are lost, or the answers are, for up to a minute
     OneWayPartition,
-    /// Postgres takes no writes for a while, and sessions that began then never do
+    /// Postgres is read-only for a while, and sessions that began then stay read-only
     ReadOnlySessions,
 }
 
-/// What is played once; everything else is played once in five minutes.
+/// Incidents that are played once in a run; the others are played once every five minutes.
 const ONCE: [Incident; 2] = [Incident::LossOfRedis, Incident::RestoreOfPostgres];
 
-/// What is preloaded into processes for these works on Linux alone.
+/// Incidents that preload a library into processes, which works on Linux alone.
 const ON_LINUX: [Incident; 6] = [
     Incident::RedisAhead,
     Incident::RedisBehind,
@@ -52,7 +52,7 @@ const ON_LINUX: [Incident; 6] = [
     Incident::FullPostgres,
 ];
 
-/// The incidents of a run and their times, as shares of its length, in their order.
+/// The incidents of a run in order, with their times as shares of its length.
 pub fn schedule(dice: &mut Dice, time: Duration, among: &[Incident]) -> Vec<(f64, Incident)> {
     let rounds = (time.as_secs() / 300).max(1);
     let playable = |incident: &&Incident| cfg!(target_os = "linux") || !ON_LINUX.contains(incident);

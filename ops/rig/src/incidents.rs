@@ -1,4 +1,4 @@
-//! What befalls servers, clocks and networks as a whole. Every run plays all of it, in an order that its dice decide.
+//! Incidents of servers, clocks and networks. Every run plays all of them, in a random order that its seed decides.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use crate::{
     fleet::{Role, Slot},
     incident::Incident,
     journal::{Server, now_ms},
-    proxy::{Ways, Weather},
+    proxy::{Direction, LinkState},
 };
 
 impl Breaker {
-    /// Lets it happen, and lets what was hit come back.
+    /// Plays an incident, and lets the affected server recover.
     pub async fn suffer(&mut self, incident: Incident, healing: &mut JoinSet<()>) -> Result<(), RigError> {
         use clap::ValueEnum as _;
         println!("  {}", incident.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned()));
@@ -44,7 +44,7 @@ impl Breaker {
     }
 
     async fn lose_redis(&mut self, healing: &mut JoinSet<()>) -> Result<(), RigError> {
-        // What is frozen must not be thawed in the middle of it.
+        // Frozen processes must not be thawed in the middle of it.
         std::mem::take(healing).join_all().await;
         let _still = self.operator.hold_still(&self.fleet).await;
         self.operator.empty_redis(&self.journal).await?;
@@ -63,7 +63,7 @@ impl Breaker {
         self.look_again(unseen).await?;
         self.journal.loss(Server::Redis, from);
         self.journal.fault(if dies { "failover to a Redis that lagged" } else { "switchover to a Redis that lagged" });
-        // Whoever is still connected to the former one is told that it may only be read.
+        // Clients that are still connected to the former primary get READONLY errors.
         self.pause(500, 3_000).await;
         Ok(())
     }
@@ -99,7 +99,7 @@ impl Breaker {
         self.redis.machine().set_clock(TimeDelta::hours(hours));
         self.journal.fault("clock of Redis steps by an hour and back");
         self.pause(1_000, 4_000).await;
-        // Whoever dies now leaves leases behind that end by this clock.
+        // A worker that dies now leaves leases that end by the stepped clock.
         self.kill_a_worker();
         self.pause(1_000, 4_000).await;
         self.redis.machine().set_clock(TimeDelta::zero());
@@ -153,14 +153,14 @@ impl Breaker {
         let at = *self.dice.one_of(&(0..self.fleet.slots().len()).collect::<Vec<_>>());
         let way: fn(&Slot) -> &crate::proxy::Proxy =
             if self.dice.chance(0.6) { |slot| &slot.lines.redis } else { |slot| &slot.lines.postgres };
-        let ways = if self.dice.chance(0.5) { Ways::ToServer } else { Ways::ToClient };
+        let ways = if self.dice.chance(0.5) { Direction::ToServer } else { Direction::ToClient };
         let time = Duration::from_secs(60).min(self.time.mul_f64(0.1));
-        way(&self.fleet.slots()[at]).set(Weather::Swallowed(ways));
+        way(&self.fleet.slots()[at]).set(LinkState::Swallowed(ways));
         self.journal.fault("network: one way only");
         let fleet = self.fleet.clone();
         healing.spawn(async move {
             tokio::time::sleep(time).await;
-            way(&fleet.slots()[at]).set(Weather::Fair);
+            way(&fleet.slots()[at]).set(LinkState::Normal);
         });
     }
 
@@ -171,7 +171,7 @@ impl Breaker {
         self.postgres.read_only(false).await
     }
 
-    /// Every way leads to the servers that are the main ones now.
+    /// Points every link to the current primary servers.
     fn aim(&self) {
         let slots = self.fleet.slots().iter().map(|slot| &slot.lines);
         for lines in slots.chain([&*self.direct]) {
@@ -181,5 +181,5 @@ impl Breaker {
     }
 }
 
-/// What a client has sent may have been answered so much later.
+/// How long a request of a client may be in flight.
 const IN_FLIGHT_MS: i64 = 500;

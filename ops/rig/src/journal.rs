@@ -1,4 +1,4 @@
-//! What a run notes down while it goes on: what was accepted, what was broken, what went wrong by itself.
+//! The journal of a run: accepted jobs, injected faults, and failures that were not injected.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -21,15 +21,15 @@ pub struct Accepted {
     pub effect: Option<String>,
     /// It survives even the loss of Redis, where the ledger mode is on.
     pub ledger: bool,
-    /// When it was accepted nobody but Postgres had been told of it.
+    /// Only Postgres knew of it when it was accepted.
     pub only_in_postgres: bool,
-    /// When it was asked for the last time, in milliseconds since 1970. A server was told of it between then and its answer.
+    /// When it was last sent, in milliseconds since 1970. A server stored it between then and `answered_ms`.
     pub asked_ms: i64,
     /// When its answer came, in milliseconds since 1970.
     pub answered_ms: i64,
 }
 
-/// When a process was hit, so that it stopped working.
+/// A fault that stopped a process.
 #[derive(Debug, Clone, Copy)]
 pub struct Hit {
     /// The process.
@@ -38,7 +38,7 @@ pub struct Hit {
     pub at_ms: i64,
 }
 
-/// A server that may lose what it was told last.
+/// A server that may lose its latest writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Server {
     /// Redis.
@@ -47,7 +47,7 @@ pub enum Server {
     Postgres,
 }
 
-/// What a server was told within this time may be lost, as promised. Milliseconds since 1970.
+/// A time window whose writes a server may have lost, within what is promised. Milliseconds since 1970.
 #[derive(Debug, Clone, Copy)]
 pub struct Loss {
     /// Which.
@@ -58,12 +58,12 @@ pub struct Loss {
     pub to_ms: i64,
 }
 
-/// All of it.
+/// The contents of the journal.
 #[derive(Debug, Default)]
 pub struct Notes {
-    /// By id. A job that another one stands for, because it holds the unique key, is not among them.
+    /// By id, without jobs that were dropped because another job held their unique key.
     pub accepted: HashMap<JobId, Accepted>,
-    /// Jobs that another one stood for.
+    /// Jobs dropped because another one held their unique key.
     pub kept: u64,
     /// Jobs that were removed for a newer one with the same unique key.
     pub replaced: u64,
@@ -75,34 +75,34 @@ pub struct Notes {
     pub faults: BTreeMap<&'static str, u64>,
     /// Processes that were hit.
     pub hits: Vec<Hit>,
-    /// What servers may have lost.
+    /// The windows of writes that servers may have lost.
     pub losses: Vec<Loss>,
-    /// Clocks were set an hour ahead or back.
+    /// True once a clock was set an hour ahead or back.
     pub clocks_stepped: bool,
-    /// Jobs that the wipe of Redis took, as promised: those of queues without a ledger.
+    /// Jobs lost when Redis was wiped. Only queues without a ledger may lose jobs this way.
     pub wiped: Vec<JobId>,
     /// What should not have happened.
     pub troubles: Vec<String>,
 }
 
 impl Notes {
-    /// Whether a server may have lost what it was told at this time.
+    /// Whether a server may have lost what was written at this time.
     pub fn may_have_lost(&self, server: Server, at_ms: i64) -> bool {
         self.may_have_lost_within(server, at_ms, at_ms)
     }
 
-    /// Whether a server may have lost what it was told at some time from `from_ms` to `to_ms`.
+    /// Whether a server may have lost something written from `from_ms` to `to_ms`.
     pub fn may_have_lost_within(&self, server: Server, from_ms: i64, to_ms: i64) -> bool {
         self.losses.iter().any(|loss| loss.server == server && loss.from_ms <= to_ms && from_ms <= loss.to_ms)
     }
 }
 
-/// The notes, for all tasks.
+/// The notes, shared by all tasks.
 #[derive(Debug, Default)]
 pub struct Journal(Mutex<Notes>);
 
 impl Journal {
-    /// The notes themselves. Not to be held across an await.
+    /// Locks the notes. Do not hold the guard across an await.
     pub fn notes(&self) -> MutexGuard<'_, Notes> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -122,13 +122,13 @@ impl Journal {
         self.notes().hits.push(Hit { pid, at_ms: now_ms() });
     }
 
-    /// What a server was told from `from_ms` until now may be lost.
+    /// Notes that writes of a server from `from_ms` until now may be lost.
     pub fn loss(&self, server: Server, from_ms: i64) {
-        // What was on its way when it happened is told of a moment later.
+        // Writes in flight at that moment are recorded a little later.
         self.notes().losses.push(Loss { server, from_ms, to_ms: now_ms() + 200 });
     }
 
-    /// Something that must not happen.
+    /// Notes something that must not happen.
     pub fn trouble(&self, what: impl Into<String>) {
         self.notes().troubles.push(what.into());
     }

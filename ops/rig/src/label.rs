@@ -1,13 +1,13 @@
-//! What jobs are called in the plan and in the books, and how each has to end.
+//! The classes of jobs in the plan and the report, and how each must end.
 
-/// What kind of trouble a job is.
+/// The class of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Label {
     /// A post.
     Post,
     /// A reply.
     Reply,
-    /// A post whose effect another job has had or is about to have.
+    /// A post whose effect belongs to another job, done or still to come.
     Repeat,
     /// A retweet.
     Retweet,
@@ -17,31 +17,31 @@ pub enum Label {
     Collect,
     /// Succeeds at once.
     Plain,
-    /// Succeeds at once, and goes before others.
+    /// Succeeds at once, with high priority.
     High,
-    /// Succeeds at once, and goes after others.
+    /// Succeeds at once, with low priority.
     Low,
     /// Takes a while.
     Slow,
-    /// Not before its time.
+    /// Runs at a later time.
     Scheduled,
-    /// One of several with the same key.
+    /// One of several with the same unique key.
     Unique,
     /// Fails a few times.
     Fails,
-    /// Fails for ever.
+    /// Fails every time.
     FailsAlways,
-    /// Takes too long a few times.
+    /// Times out a few times.
     Hangs,
-    /// Takes too long for ever.
+    /// Times out every time.
     HangsAlways,
     /// Panics a few times.
     Panics,
-    /// Panics for ever.
+    /// Panics every time.
     PanicsAlways,
-    /// Takes its worker with it a few times.
+    /// Aborts its worker a few times.
     Poison,
-    /// Takes every worker with it.
+    /// Aborts its worker every time.
     PoisonAlways,
 }
 
@@ -73,15 +73,15 @@ impl Label {
     }
 }
 
-/// How a job has to end.
+/// How a job must end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expect {
     /// Done.
     Done,
     /// In the dead letters.
     Dead,
-    /// Either: it may be out of luck too often.
+    /// Done or dead: faults may use up its attempts.
     Ended,
-    /// Done, or cancelled because another has the same key.
+    /// Done, or cancelled because another job has the same unique key.
     DoneOrReplaced,
 }

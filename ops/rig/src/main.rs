@@ -1,11 +1,10 @@
-//! `rig`: breaks everything that can break under a live load, and counts what came out.
+//! `rig`: injects faults into a live system under load, and checks what became of every job.
 
 #![allow(clippy::doc_markdown, reason = "doc comments of arguments are the text of --help")]
 
 mod books;
 mod chaos;
 mod dice;
-mod doors;
 mod error;
 mod faults;
 mod fleet;
@@ -15,6 +14,7 @@ mod journal;
 mod label;
 mod operator;
 mod plan;
+mod producers;
 mod proxy;
 mod publisher;
 mod quiet;
@@ -31,13 +31,13 @@ use clap::Parser;
 
 use crate::error::RigError;
 
-/// Breaks everything that can break under a live load, and counts what came out
+/// Injects faults into a live system under load, and checks what became of every job
 #[derive(Debug, Parser)]
 #[command(name = "rig")]
 enum Cli {
-    /// A whole run: servers, processes, load, faults, books
+    /// A whole run: servers, processes, load, faults, checks
     Torture(torture::Args),
-    /// A worker process of a run; started by it
+    /// A worker process of a run, started by it
     Worker,
 }
 
@@ -68,5 +68,5 @@ fn main() -> ExitCode {
     }
 }
 
-/// What a run comes to: whether the books are in order.
+/// The result of a run: true when all checks pass.
 type Outcome = Result<bool, RigError>;

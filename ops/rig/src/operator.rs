@@ -1,4 +1,4 @@
-//! What an operator does when a server has lost something: holds everything still, and runs `perch recover`.
+//! Plays the operator after a server lost data: freezes all processes, and runs `perch recover`.
 
 use std::{collections::BTreeMap, path::PathBuf, process::Stdio, sync::Arc, time::Duration};
 
@@ -12,33 +12,33 @@ use tokio::{
 
 use crate::{error::RigError, fleet::Fleet, journal::Journal, sabotage::Sabotage, servers::until};
 
-/// What an operator has at hand.
+/// The tools of the operator.
 #[derive(Debug)]
 pub struct Operator {
     /// The `perch` binary.
     pub perch: PathBuf,
-    /// Its environment, with ways to Redis and Postgres on which nothing goes wrong.
+    /// Its environment, with direct connections to Redis and Postgres.
     pub env: BTreeMap<String, String>,
-    /// The queues, by such ways.
+    /// The queues, over a direct connection.
     pub queues: Queues,
     /// Moves the events of the jobs into Postgres.
     pub syncer: Syncer,
-    /// Whoever enqueues from this process holds it for reading.
+    /// Held for reading by every producer of this process.
     pub gate: Arc<RwLock<()>>,
-    /// What is switched off.
+    /// The safeguard that is off.
     pub without: Option<Sabotage>,
 }
 
-/// What a frozen process has sent is on its way for so long at most: a slow proxy, and the server.
+/// The longest time that a request of a frozen process is in flight: a slow proxy, and the server.
 const ON_ITS_WAY: Duration = Duration::from_millis(1_500);
 
-/// Nothing moves until this is dropped.
-pub struct Still<'a> {
+/// Keeps all processes frozen until it is dropped.
+pub struct FrozenFleet<'a> {
     fleet: &'a Fleet,
     _nobody_enqueues: OwnedRwLockWriteGuard<()>,
 }
 
-impl Drop for Still<'_> {
+impl Drop for FrozenFleet<'_> {
     fn drop(&mut self) {
         self.fleet.let_go();
     }
@@ -46,18 +46,18 @@ impl Drop for Still<'_> {
 
 impl Operator {
     /// Freezes every process, and keeps new jobs out.
-    pub async fn hold_still<'a>(&self, fleet: &'a Fleet) -> Still<'a> {
+    pub async fn hold_still<'a>(&self, fleet: &'a Fleet) -> FrozenFleet<'a> {
         let nobody_enqueues = self.gate.clone().write_owned().await;
         fleet.hold();
-        let still = Still { fleet, _nobody_enqueues: nobody_enqueues };
+        let still = FrozenFleet { fleet, _nobody_enqueues: nobody_enqueues };
         tokio::time::sleep(ON_ITS_WAY).await;
         still
     }
 
     /// Empties Redis and recovers.
     ///
-    /// The events of the jobs are synced first, so that what was done before is known to be done. What queues without a
-    /// ledger hold at that moment may be lost, and is noted as such.
+    /// Job events are synced first, so that Postgres knows which jobs are done. Jobs that queues without a
+    /// ledger hold at that moment may be lost, and are noted as such.
     pub async fn empty_redis(&self, journal: &Journal) -> Result<(), RigError> {
         while !self.syncer.run_once().await?.complete {}
         for queue in self.queues.iter().filter(|queue| !queue.settings().ledger) {
@@ -69,7 +69,7 @@ impl Operator {
         self.recover().await
     }
 
-    /// Brings Redis and Postgres to what both know.
+    /// Runs `perch recover`.
     pub async fn recover(&self) -> Result<(), RigError> {
         let mut recover = Command::new(&self.perch);
         recover.args(["recover", "--yes"]).env_clear().envs(&self.env).stdin(Stdio::null());
@@ -82,12 +82,12 @@ impl Operator {
         Err(RigError::Ended { program: "perch recover".into(), said })
     }
 
-    /// Whether what Redis loses is to go unnoticed.
+    /// Whether losses of Redis must go unnoticed in this run.
     pub fn hides_losses_of_redis(&self) -> bool {
         self.without == Some(Sabotage::Failover)
     }
 
-    /// Tells Perch that the Redis that took over, or was started again, is the one it knows.
+    /// Makes Perch believe that the promoted or restarted Redis is the one it knows.
     pub async fn hide_loss_of_redis(&self) -> Result<(), RigError> {
         for queue in self.queues.iter() {
             let known = || async {

@@ -1,4 +1,4 @@
-//! What a run offers: every job, its door and its time, decided before anything starts.
+//! The load of a run: every job, the path by which it is enqueued and its time, decided before anything starts.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use crate::{
     targets::Targets,
 };
 
-/// How jobs come in.
+/// By which path a job is enqueued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Door {
-    /// The client, in process.
+pub enum EnqueuePath {
+    /// The Rust client, in this process.
     Client,
     /// `POST /api/v1/jobs`, or `/api/v1/jobs/batch` with one job a line when there are several.
     Api,
@@ -25,12 +25,12 @@ pub enum Door {
     Sql,
 }
 
-/// A job to offer.
+/// A job to enqueue.
 #[derive(Debug, Clone)]
 pub struct Planned {
-    /// What kind of trouble it is.
+    /// Its class.
     pub label: Label,
-    /// How it has to end.
+    /// How it must end.
     pub expect: Expect,
     /// The text of the post that it makes, or the id of the post that it repeats.
     pub effect: Option<String>,
@@ -44,13 +44,13 @@ pub struct Planned {
     unique: Option<(Unique, OnConflict)>,
 }
 
-/// Jobs to offer together.
+/// Jobs to enqueue together.
 #[derive(Debug, Clone)]
 pub struct Offer {
-    /// When, from the start.
+    /// When, counted from the start of the run.
     pub at: Duration,
-    /// How.
-    pub door: Door,
+    /// By which path.
+    pub path: EnqueuePath,
     /// Which.
     pub jobs: Vec<Planned>,
 }
@@ -58,9 +58,9 @@ pub struct Offer {
 /// The accounts that posts are made as.
 pub const ACCOUNTS: [&str; 4] = ["main", "second", "third", "fourth"];
 
-/// Attempts enough for the worst of luck, and delays short enough for a run of minutes.
+/// Enough attempts for any series of faults, and delays short enough for a run of minutes.
 const PATIENT: RetryPolicy = RetryPolicy { max_attempts: 80, base_ms: 200, cap_ms: 3_000 };
-/// For jobs that are meant to die.
+/// For jobs that must end in the dead letters.
 const SHORT: RetryPolicy = RetryPolicy { max_attempts: 3, base_ms: 100, cap_ms: 800 };
 
 const WEIGHTS: [(u64, Label); 20] = [
@@ -105,23 +105,23 @@ pub fn plan(seed: u64, jobs: usize, time: Duration, targets: Targets, types: &Jo
         let at = time.mul_f64(planner.dice.share());
         let (chaos, perch): (Vec<Planned>, Vec<Planned>) =
             now.iter().map(|label| planner.job(*label)).partition(|job| job.kind == Chaos::KIND);
-        // The other doors know the kinds of Perch alone. Behind the one of SQL nobody hears that a key is taken.
+        // The other paths know only the kinds of Perch. A producer in SQL never learns that a unique key is taken.
         let may_be_sql = perch.iter().all(|job| job.label != Label::Repeat);
-        let door = match planner.dice.weighed(&[(6, Door::Api), (3, Door::Client), (2, Door::Sql)]) {
-            Door::Sql if !may_be_sql => Door::Client,
-            door => door,
+        let path = match planner.dice.weighed(&[(6, EnqueuePath::Api), (3, EnqueuePath::Client), (2, EnqueuePath::Sql)]) {
+            EnqueuePath::Sql if !may_be_sql => EnqueuePath::Client,
+            path => path,
         };
         offers.extend(
-            [(Door::Client, chaos), (door, perch)]
+            [(EnqueuePath::Client, chaos), (path, perch)]
                 .into_iter()
                 .filter(|(_, jobs)| !jobs.is_empty())
-                .map(|(door, jobs)| Offer { at, door, jobs }),
+                .map(|(path, jobs)| Offer { at, path, jobs }),
         );
     }
     let repeats = std::mem::take(&mut planner.repeats);
     offers.extend(repeats.into_iter().map(|job| Offer {
         at: time.mul_f64(0.3 + 0.7 * planner.dice.share()),
-        door: Door::Client,
+        path: EnqueuePath::Client,
         jobs: vec![job],
     }));
     offers.sort_by_key(|offer| offer.at);
@@ -196,7 +196,7 @@ impl Planner {
         }
     }
 
-    /// Every text is one of its kind.
+    /// Every text is unique.
     fn post(&mut self, label: Label, reply_to: Option<String>) -> Planned {
         self.texts += 1;
         let (seed, n) = (self.seed, self.texts);
@@ -206,7 +206,7 @@ impl Planner {
         if let Some(to) = reply_to {
             payload["reply_to"] = to.into();
         }
-        // A repetition needs a key; without one, the id of the job is the key.
+        // A repetition needs a key; without one, the id of the job is its key.
         if label == Label::Repeat || self.dice.chance(0.5) {
             payload["effect_key"] = format!("rig:{seed}:{n}").into();
         }
@@ -241,7 +241,7 @@ impl Planner {
         job
     }
 
-    /// Each key is asked for about four times.
+    /// Each key is used about four times.
     fn unique(&mut self) -> (Unique, OnConflict) {
         self.keys += 1;
         let key = format!("rig:{}", self.dice.between(self.keys / 4, self.keys / 4 + 3));
@@ -253,12 +253,12 @@ impl Planner {
 }
 
 impl Planned {
-    /// The queue of its kind keeps a ledger.
+    /// Whether its queue is a ledger queue.
     pub fn has_ledger(&self) -> bool {
         self.kind == PublishPost::KIND || self.kind == "retweet_post"
     }
 
-    /// Its id, if it is first offered at this time.
+    /// The id that it gets when it is first offered at `now`.
     pub fn id_at(&self, now: DateTime<Utc>) -> JobId {
         JobId::from_parts(now, self.id_bits)
     }
@@ -267,7 +267,7 @@ impl Planned {
         self.delay.and_then(|delay| now.checked_add_signed(TimeDelta::from_std(delay).ok()?))
     }
 
-    /// For the client. `now` is when it was first offered, also when it is offered again.
+    /// The job for the Rust client. `now` is when it was first offered, also when it is offered again.
     pub fn for_client(&self, now: DateTime<Utc>) -> NewJob {
         let (unique, on_conflict) = self.unique.clone().map_or((None, OnConflict::Keep), |(u, c)| (Some(u), c));
         let options = EnqueueOptions {

@@ -1,4 +1,4 @@
-//! A TCP proxy that goes wrong on request.
+//! A TCP proxy that delays, holds or drops bytes on request.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -21,33 +21,33 @@ use tokio::{
 
 use crate::error::RigError;
 
-/// What the proxy does with what it is given.
+/// How a proxy treats the bytes that it carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Weather {
-    /// Passes it on.
-    Fair,
-    /// Passes it on so much later.
+pub enum LinkState {
+    /// Forwards them at once.
+    Normal,
+    /// Forwards them after this delay.
     Slow(Duration),
-    /// Keeps it until the weather changes, as a network does that lost its way for a while.
+    /// Holds them until the state changes, like a network that stalls for a while.
     Held,
-    /// Swallows what goes these ways: the connection looks open and is dead. It is reset when the weather changes.
-    Swallowed(Ways),
+    /// Drops bytes in this direction: the connection looks open and is dead. It is reset when the state changes.
+    Swallowed(Direction),
 }
 
-/// Ways through a proxy.
+/// Directions through a proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ways {
+pub enum Direction {
     /// Both.
     Both,
-    /// What is asked does not arrive.
+    /// Requests do not arrive.
     ToServer,
-    /// What is asked arrives, and the answers do not.
+    /// Requests arrive, and the answers do not.
     ToClient,
 }
 
-impl Ways {
-    fn include(self, way: Self) -> bool {
-        self == Self::Both || self == way
+impl Direction {
+    fn include(self, other: Self) -> bool {
+        self == Self::Both || self == other
     }
 }
 
@@ -55,7 +55,7 @@ impl Ways {
 #[derive(Debug)]
 pub struct Proxy {
     port: u16,
-    weather: watch::Sender<Weather>,
+    state: watch::Sender<LinkState>,
     resets: watch::Sender<u64>,
     target: Arc<AtomicU16>,
     listening: JoinHandle<()>,
@@ -66,11 +66,11 @@ impl Proxy {
     pub async fn start(target: u16) -> Result<Self, RigError> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(RigError::io("open a proxy"))?;
         let port = listener.local_addr().map_err(RigError::io("open a proxy"))?.port();
-        let (weather, _) = watch::channel(Weather::Fair);
+        let (state, _) = watch::channel(LinkState::Normal);
         let (resets, _) = watch::channel(0);
         let target = Arc::new(AtomicU16::new(target));
-        let listening = tokio::spawn(listen(listener, target.clone(), weather.clone(), resets.clone()));
-        Ok(Self { port, weather, resets, target, listening })
+        let listening = tokio::spawn(listen(listener, target.clone(), state.clone(), resets.clone()));
+        Ok(Self { port, state, resets, target, listening })
     }
 
     /// Where it listens on the loopback interface.
@@ -78,14 +78,14 @@ impl Proxy {
         self.port
     }
 
-    /// New connections lead to another port of this machine.
+    /// Sends new connections to another port of this machine.
     pub fn aim(&self, target: u16) {
         self.target.store(target, Ordering::Release);
     }
 
-    /// Changes the weather for all connections.
-    pub fn set(&self, weather: Weather) {
-        self.weather.send_replace(weather);
+    /// Sets the state of all connections.
+    pub fn set(&self, state: LinkState) {
+        self.state.send_replace(state);
     }
 
     /// Resets every connection.
@@ -94,27 +94,27 @@ impl Proxy {
     }
 }
 
-/// The ways of a process to its servers.
+/// The links of a process to its servers.
 #[derive(Debug)]
-pub struct Lines {
+pub struct ServerLinks {
     /// To Redis.
     pub redis: Proxy,
     /// To Postgres.
     pub postgres: Proxy,
 }
 
-impl Lines {
-    /// To these ports.
+impl ServerLinks {
+    /// Opens links to servers on these ports.
     pub async fn start(redis: u16, postgres: u16) -> Result<Self, RigError> {
         Ok(Self { redis: Proxy::start(redis).await?, postgres: Proxy::start(postgres).await? })
     }
 
-    /// Where Redis is for whoever uses them.
+    /// The URL of Redis through its proxy.
     pub fn redis_url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.redis.port())
     }
 
-    /// Where Postgres is for whoever uses them.
+    /// The URL of Postgres through its proxy.
     pub fn database_url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/perch", self.postgres.port())
     }
@@ -129,26 +129,26 @@ impl Drop for Proxy {
 async fn listen(
     listener: TcpListener,
     target: Arc<AtomicU16>,
-    weather: watch::Sender<Weather>,
+    state: watch::Sender<LinkState>,
     resets: watch::Sender<u64>,
 ) {
     while let Ok((client, _)) = listener.accept().await {
         let target = SocketAddr::from((Ipv4Addr::LOCALHOST, target.load(Ordering::Acquire)));
-        tokio::spawn(carry(client, target, weather.subscribe(), resets.subscribe()));
+        tokio::spawn(carry(client, target, state.subscribe(), resets.subscribe()));
     }
 }
 
 async fn carry(
     client: TcpStream,
     target: SocketAddr,
-    weather: watch::Receiver<Weather>,
+    state: watch::Receiver<LinkState>,
     mut resets: watch::Receiver<u64>,
 ) {
     let Ok(server) = TcpStream::connect(target).await else {
         let _ = client.set_zero_linger();
         return;
     };
-    // A reset, not a good-bye: whoever was cut off must not take it for an orderly end.
+    // A reset, not an orderly close: the other end must notice that the connection was cut.
     for end in [&client, &server] {
         let _ = end.set_nodelay(true);
         let _ = end.set_zero_linger();
@@ -156,41 +156,41 @@ async fn carry(
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     tokio::select! {
-        () = pump(Ways::ToServer, from_client, to_server, weather.clone()) => {}
-        () = pump(Ways::ToClient, from_server, to_client, weather) => {}
+        () = pump(Direction::ToServer, from_client, to_server, state.clone()) => {}
+        () = pump(Direction::ToClient, from_server, to_client, state) => {}
         _ = resets.changed() => {}
     }
 }
 
-/// Carries bytes one way until either end is gone, or bytes were swallowed and the weather is fair again.
-async fn pump(way: Ways, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut weather: watch::Receiver<Weather>) {
-    let swallows = |weather: Weather| matches!(weather, Weather::Swallowed(ways) if ways.include(way));
+/// Carries bytes in one direction until either end is gone, or the state is normal again after bytes were dropped.
+async fn pump(direction: Direction, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut state: watch::Receiver<LinkState>) {
+    let swallows = |state: LinkState| matches!(state, LinkState::Swallowed(dropped) if dropped.include(direction));
     let mut bytes = vec![0; 16 * 1024];
     let mut swallowed = false;
     loop {
         let read = tokio::select! {
             read = from.read(&mut bytes) => read,
-            changed = weather.changed() => {
-                if changed.is_err() || (swallowed && !swallows(*weather.borrow())) {
+            changed = state.changed() => {
+                if changed.is_err() || (swallowed && !swallows(*state.borrow())) {
                     return;
                 }
                 continue;
             }
         };
         let Ok(n @ 1..) = read else { return };
-        let now = *weather.borrow_and_update();
+        let now = *state.borrow_and_update();
         match now {
-            Weather::Slow(by) => tokio::time::sleep(by).await,
-            Weather::Held => {
-                if weather.wait_for(|w| *w != Weather::Held).await.is_err() {
+            LinkState::Slow(by) => tokio::time::sleep(by).await,
+            LinkState::Held => {
+                if state.wait_for(|w| *w != LinkState::Held).await.is_err() {
                     return;
                 }
             }
-            Weather::Swallowed(_) if swallows(now) => {
+            LinkState::Swallowed(_) if swallows(now) => {
                 swallowed = true;
                 continue;
             }
-            Weather::Fair | Weather::Swallowed(_) => {}
+            LinkState::Normal | LinkState::Swallowed(_) => {}
         }
         if swallowed || to.write_all(&bytes[..n]).await.is_err() {
             return;
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn in_fair_weather_everything_comes_through_and_a_reset_ends_it() {
+    async fn a_normal_link_carries_everything_until_a_reset() {
         let proxy = Proxy::start(echo().await).await.expect("it listens");
         let mut stream = TcpStream::connect(("127.0.0.1", proxy.port())).await.expect("it accepts");
         assert_eq!(&said_back(&mut stream).await.expect("an answer"), b"ping");
@@ -233,35 +233,35 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_held_arrives_when_the_weather_is_fair_again() {
+    async fn held_bytes_arrive_when_the_link_is_normal_again() {
         let proxy = Proxy::start(echo().await).await.expect("it listens");
         let mut stream = TcpStream::connect(("127.0.0.1", proxy.port())).await.expect("it accepts");
-        proxy.set(Weather::Held);
+        proxy.set(LinkState::Held);
         stream.write_all(b"late").await.expect("it is taken");
         let mut answer = [0; 4];
         let early = tokio::time::timeout(Duration::from_millis(100), stream.read_exact(&mut answer)).await;
         assert!(early.is_err());
-        proxy.set(Weather::Fair);
+        proxy.set(LinkState::Normal);
         stream.read_exact(&mut answer).await.expect("an answer");
         assert_eq!(&answer, b"late");
     }
 
     #[tokio::test]
-    async fn a_connection_that_lost_bytes_is_reset_when_the_weather_is_fair_again() {
-        for ways in [Ways::Both, Ways::ToServer, Ways::ToClient] {
-            loses_bytes(ways).await;
+    async fn a_connection_that_lost_bytes_is_reset_when_the_link_is_normal_again() {
+        for direction in [Direction::Both, Direction::ToServer, Direction::ToClient] {
+            loses_bytes(direction).await;
         }
     }
 
-    async fn loses_bytes(ways: Ways) {
+    async fn loses_bytes(direction: Direction) {
         let proxy = Proxy::start(echo().await).await.expect("it listens");
         let mut stream = TcpStream::connect(("127.0.0.1", proxy.port())).await.expect("it accepts");
         assert_eq!(&said_back(&mut stream).await.expect("an answer"), b"ping");
-        proxy.set(Weather::Swallowed(ways));
+        proxy.set(LinkState::Swallowed(direction));
         stream.write_all(b"gone").await.expect("it is taken");
         let early = tokio::time::timeout(Duration::from_millis(100), stream.read_exact(&mut [0; 1])).await;
         assert!(early.is_err());
-        proxy.set(Weather::Fair);
+        proxy.set(LinkState::Normal);
         assert!(stream.read_exact(&mut [0; 1]).await.is_err());
     }
 }

@@ -1,8 +1,8 @@
-//! A publisher of posts of which a part can be switched off.
+//! A publisher of posts with one safeguard switched off.
 //!
-//! It follows the same protocol as the handler of Perch, with two differences that make damage visible. Between the
-//! claim and the call it often lingers, so that a worker is frozen or killed just there. And it gets every repetition
-//! past the duplicate check of X, which refuses what is a mistake of ours for a while and then no more.
+//! It follows the protocol of the handler of Perch, with two differences that make faults visible. Between the
+//! claim and the call it often waits, so that a worker is frozen or killed just there. And it gets every repetition
+//! past the duplicate check of X, which would hide a duplicate for a while.
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,7 +28,7 @@ use crate::{
     sabotage::{MARK, Sabotage},
 };
 
-/// What the publisher works with.
+/// The publisher of a sabotaged worker.
 pub struct Publisher {
     x: XClient,
     hot: HotStore,
@@ -39,7 +39,7 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// A publisher without a part of its protection.
+    /// A publisher without one of its safeguards.
     pub fn new(settings: &Settings, redis: Redis, store: Store, without: Sabotage) -> Result<Self, RigError> {
         let limits = Arc::new(perch_clients::LocalLimits::new());
         Ok(Self {
@@ -53,7 +53,7 @@ impl Publisher {
     }
 }
 
-/// A permit that holds as long as it should, or for ever.
+/// A permit that expires as it should, or never.
 struct Pass {
     key: String,
     term: Option<(PermitDeadline, JobContext)>,
@@ -82,7 +82,7 @@ struct Publishing<'a> {
     key: String,
 }
 
-/// Permits of one effect that a Postgres can have lost.
+/// The most permits of one effect that Postgres can have lost.
 const MOST_LOST: i64 = 6;
 
 impl Publishing<'_> {
@@ -104,7 +104,7 @@ impl Publishing<'_> {
         }
     }
 
-    /// Whether it may have been done though the ledger knows nothing of it.
+    /// Whether the effect may have happened without a row in the ledger.
     fn in_doubt(&self, lost_at: Option<DateTime<Utc>>) -> bool {
         let is_lost = self.cx.recovered_at().is_some() || lost_at.is_some();
         is_lost && self.with.without != Sabotage::Asking
@@ -128,7 +128,7 @@ impl Publishing<'_> {
         }
     }
 
-    /// Acts first and writes it down afterwards.
+    /// Acts first and records it afterwards.
     async fn unclaimed(&self) -> HandlerResult {
         self.linger().await;
         let pass = Pass { key: self.key.clone(), term: None };
@@ -163,7 +163,7 @@ impl Publishing<'_> {
         }
     }
 
-    /// Every third job takes its time; which one depends on its id alone.
+    /// Every third job waits here; which one depends on its id alone.
     async fn linger(&self) {
         let id = self.cx.id().to_string();
         let lot: u32 = id.bytes().skip(10).map(u32::from).sum();
@@ -198,7 +198,7 @@ impl Publishing<'_> {
             let effect = self.ledger().resolve_confirmed(takeover, &evidence, Some(id.as_str()), &response).await?;
             return self.record(&effect).await;
         }
-        // Without the fence nobody waits for a permit to run out either: it never does.
+        // Without the fence nothing waits for a permit to expire: it never does.
         let wait = needed.saturating_sub(takeover.quiet());
         if !wait.is_zero() && self.with.without != Sabotage::Fence {
             self.ledger().resolve_later(takeover, &evidence).await?;
@@ -208,11 +208,11 @@ impl Publishing<'_> {
         self.act(permit).await
     }
 
-    /// Looks for the text as any of the permits so far would have sent it.
+    /// Looks for the text as each permit so far would have sent it.
     async fn look(&self, effect: &StoredEffect, doubted: Option<DateTime<Utc>>) -> Result<Search, XError> {
         let user = self.with.x.me(&self.job.account).await?;
         let since = doubted.unwrap_or(effect.created_at);
-        // How many permits there were is lost, too.
+        // The number of permits is lost, too.
         let most = if doubted.is_some() { effect.fence + MOST_LOST } else { effect.fence };
         let mut marks = 0;
         loop {

@@ -5,12 +5,12 @@ use std::time::Duration;
 use perch_queue::{QueueError, Queues};
 use tokio::time::Instant;
 
-/// What the queues hold at one moment.
+/// The number of jobs in all queues at one moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Load {
     /// Ready or parked.
     pub waiting: u64,
-    /// Scheduled, or between two attempts.
+    /// Delayed: scheduled, or between two attempts.
     pub delayed: u64,
     /// With a worker.
     pub running: u64,
@@ -18,7 +18,7 @@ pub struct Load {
     pub dead: u64,
     /// Done since Redis began to hold the queues.
     pub succeeded: u64,
-    /// What `sync_to_store` holds of all that: the scheduler fills it again and again.
+    /// Those of `sync_to_store` among them: the scheduler adds jobs to it all the time.
     pub of_sync: u64,
 }
 
@@ -29,7 +29,7 @@ impl Load {
     }
 }
 
-/// Looks at all queues.
+/// Reads the numbers of all queues.
 pub async fn load(queues: &Queues) -> Result<Load, QueueError> {
     let mut load = Load::default();
     for queue in queues.iter() {
@@ -46,12 +46,12 @@ pub async fn load(queues: &Queues) -> Result<Load, QueueError> {
     Ok(load)
 }
 
-/// Times in a row that nothing is found to do.
+/// How many times in a row nothing must be left before the queues count as quiet.
 const CALM: u32 = 4;
 const EVERY: Duration = Duration::from_millis(400);
 
-/// Waits until nothing is left, apart from what cron adds when `with_cron`; false when `deadline` came first. Says
-/// how it goes every few seconds.
+/// Waits until no job is left, apart from those of cron when `with_cron`; false when `deadline` came first. Reports
+/// progress every few seconds.
 pub async fn wait(queues: &Queues, with_cron: bool, deadline: Instant, say: impl Fn(&Load)) -> bool {
     let mut calm = 0;
     let mut said = Instant::now();

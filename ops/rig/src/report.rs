@@ -1,4 +1,4 @@
-//! The table at the end.
+//! The report at the end of a run.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use crate::{
     journal::Notes,
 };
 
-/// Ids of a breach that are printed; the rest is counted.
+/// Ids printed of each breach; the rest are counted.
 const SHOWN: usize = 20;
 
 fn table(head: &[&str]) -> Table {
@@ -22,7 +22,7 @@ fn number(n: impl std::fmt::Display) -> Cell {
     Cell::new(n).set_alignment(CellAlignment::Right)
 }
 
-/// Everything that a run came to, for a person.
+/// The results of a run as text.
 pub fn told(books: &Books, notes: &Notes) -> String {
     let mut faults = table(&["fault", "times"]);
     for (name, times) in &notes.faults {

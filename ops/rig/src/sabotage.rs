@@ -1,4 +1,4 @@
-//! Parts of the protection switched off, to show that the books notice.
+//! Switches off one safeguard at a time, to show that the checks notice.
 
 use clap::ValueEnum;
 
@@ -9,29 +9,29 @@ use crate::{error::RigError, incident::Incident};
 pub enum Sabotage {
     /// Effects happen without a claim in the ledger
     Claim,
-    /// A worker that was taken for dead acts all the same
+    /// A worker whose jobs were taken over goes on acting
     Fence,
     /// An effect of unknown outcome is repeated without asking whether it happened
     Reconciliation,
     /// Jobs of lost workers are not given to others
     Reaper,
-    /// That another Redis took over, or that it was started again, goes unnoticed
+    /// A failover or restart of Redis goes unnoticed
     Failover,
-    /// A job that was put back after a server had lost something is done without asking whether it was done before
+    /// A recovered job runs without asking whether its effect happened before
     Asking,
-    /// What another clock has set far ahead is waited for
+    /// Times that a wrong clock set far ahead are waited for
     Clocks,
-    /// Nothing, with the same publisher as the others: the run has to pass
+    /// Nothing, with the same publisher as the others: the run must pass
     Nothing,
 }
 
 impl Sabotage {
-    /// What the environment of a worker says.
+    /// Reads it from the environment of this process.
     pub fn of_this_process() -> Option<Self> {
         std::env::var(VARIABLE).ok().and_then(|part| Self::from_str(&part, true).ok())
     }
 
-    /// Switches off in this process what the code of Perch has a fail point for.
+    /// Enables the fail point of this safeguard in this process, where the code of Perch has one.
     pub fn switch_off(self) -> Result<(), RigError> {
         match self {
             Self::Clocks => fail::cfg("queue.clocks", "return").map_err(RigError::Setup),
@@ -39,7 +39,7 @@ impl Sabotage {
         }
     }
 
-    /// The minutes after which its absence shows, and what has to befall the run for that; everything where the list is empty.
+    /// How many minutes a run needs to fail without this safeguard, and which incidents it needs; an empty list means all.
     pub const fn shown_by(self) -> (f64, &'static [Incident]) {
         use Incident::{FailoverOfPostgres, FailoverOfRedis, RedisAhead, RedisBehind, RestoreOfPostgres};
         match self {
@@ -52,7 +52,7 @@ impl Sabotage {
         }
     }
 
-    /// As it is handed to the workers.
+    /// The value of [`VARIABLE`].
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Claim => "claim",
@@ -67,9 +67,9 @@ impl Sabotage {
     }
 }
 
-/// The variable that tells a worker of the rig.
+/// The environment variable that tells a worker of the rig which safeguard is off.
 pub const VARIABLE: &str = "PERCH_SABOTAGE";
 
-/// What a sabotaged worker adds to a text that it sends again, because X refuses the same text twice in a row and
-/// would hide the damage. The books take it away again.
+/// What a sabotaged worker adds to a text that it sends again, because X refuses the same text twice in a row, which
+/// would hide the fault. The checks remove it again.
 pub const MARK: char = '\u{2060}';

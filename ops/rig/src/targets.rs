@@ -1,10 +1,10 @@
-//! What the jobs of a run are about: posts that the sandbox holds before it begins.
+//! The posts that the sandbox holds before a run begins, for its jobs to reply to, retweet and read.
 
 use perch_sandbox::{NewPost, SandboxState};
 
 use crate::dice::Dice;
 
-/// Posts of the sandbox that jobs are about.
+/// Posts of the sandbox that jobs refer to.
 #[derive(Debug, Clone)]
 pub struct Targets {
     /// To reply to, and to read metrics of.
@@ -15,11 +15,11 @@ pub struct Targets {
     pub picks: Vec<(String, String, String)>,
 }
 
-/// Writes the posts that a run of so many jobs may ask for.
+/// Writes the posts that a run of `jobs` jobs may refer to.
 pub fn targets(seed: u64, jobs: usize, sandbox: &SandboxState) -> Targets {
     let author = "line_hunter";
     let mut dice = Dice::new(seed, "targets");
-    // A tenth of the jobs are extractions, fewer are retweets; luck may ask for more.
+    // A tenth of the jobs are extractions and fewer are retweets; chance may need more.
     let most = jobs / 5 + 20;
     let written = |text: String| sandbox.publish(author, NewPost { text, ..NewPost::default() });
     Targets {
@@ -53,7 +53,7 @@ const TEAMS: [&str; 20] = [
 ];
 const LINES: usize = 60;
 
-/// A pick. The first 2,400 are all other bets, each of which is commented on once.
+/// A pick. The first 2,400 are different bets, each of which gets one comment.
 fn bet(n: usize) -> String {
     let (team, rest) = (TEAMS[n % TEAMS.len()], n / TEAMS.len());
     let sign = if (rest / LINES).is_multiple_of(2) { '-' } else { '+' };

@@ -1,4 +1,4 @@
-//! A run from its servers to its books.
+//! A whole run, from starting the servers to checking the results.
 
 use std::{
     collections::BTreeMap,
@@ -20,7 +20,6 @@ use tokio::{sync::RwLock, time::Instant};
 use crate::{
     Outcome, books,
     dice::Dice,
-    doors::Doors,
     error::RigError,
     faults::Breaker,
     fleet::{Fleet, Programs, Role, perch_beside},
@@ -28,7 +27,8 @@ use crate::{
     journal::Journal,
     operator::Operator,
     plan::{ACCOUNTS, plan},
-    proxy::Lines,
+    producers::Producers,
+    proxy::ServerLinks,
     quiet, report,
     sabotage::{self, Sabotage},
     servers::{PostgresPair, RedisPair},
@@ -38,10 +38,10 @@ use crate::{
 
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// How long there is load and trouble
+    /// How long load and faults last
     #[arg(long, default_value_t = 15.0, value_name = "N")]
     minutes: f64,
-    /// What decides everything; drawn when it is left out
+    /// The seed of all random decisions; drawn when it is left out
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
     /// Jobs to offer, besides those that follow from them; 1,600 for each minute and at most 26,000 when it is left out
@@ -53,17 +53,17 @@ pub struct Args {
     /// Seconds between two faults, on average
     #[arg(long, default_value_t = 1.0, value_name = "S")]
     pace: f64,
-    /// No faults: shows that the load alone comes through
+    /// No faults: shows that the load alone passes
     #[arg(long)]
     calm: bool,
-    /// Of what befalls servers, clocks and networks as a whole, only this; may be given more than once
+    /// Only this incident of servers, clocks and networks; may be given more than once
     #[arg(long, value_enum, value_name = "INCIDENT")]
     only: Vec<Incident>,
-    /// Switches a part of the protection off: the run has to fail
+    /// Switches one safeguard off: the run must fail
     #[arg(long, value_enum, value_name = "PART")]
     without: Option<Sabotage>,
-    /// Switches each part of the protection off in turn, half a minute or more for each: every one of these runs has to fail, and the same
-    /// with nothing switched off has to pass
+    /// Switches off each safeguard in turn, half a minute or more for each: every one of these runs must fail, and the same
+    /// run with nothing switched off must pass
     #[arg(long, conflicts_with_all = ["minutes", "jobs", "calm", "only", "without"])]
     prove: bool,
     /// Keeps the folder with logs and data also when all is well
@@ -73,17 +73,17 @@ pub struct Args {
 
 /// How long a lease lasts in a run.
 const LEASE: Duration = Duration::from_secs(4);
-/// How long the queues may take to come to rest after the last fault.
+/// How long the queues may take to empty after the last fault.
 const REST: Duration = Duration::from_secs(240);
-/// The load ends so much before the faults do, as a share of the time.
+/// The share of the time after which the load ends; faults go on to the end.
 const LOADED: f64 = 0.9;
 
-/// Runs; true when the books are in order, or, with `--prove`, when each run came out as it had to.
+/// Runs; true when all checks pass, or, with `--prove`, when each run ended as it must.
 pub async fn run(args: Args) -> Outcome {
     if args.prove { prove(&args).await } else { once(args).await }
 }
 
-/// A run for each part of the protection.
+/// Makes a run without each safeguard in turn.
 async fn prove(args: &Args) -> Outcome {
     let mut unnoticed = Vec::new();
     for part in Sabotage::value_variants() {
@@ -134,7 +134,7 @@ async fn told_to_stop() {
     }
 }
 
-/// The user of Postgres has to pass when root runs this.
+/// Postgres runs as another user when root runs this, and must reach its folder.
 fn open_to_others(folder: &Path) -> Result<(), RigError> {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o711))
@@ -146,8 +146,8 @@ async fn in_folder(args: &Args, seed: u64, time: Duration, folder: &Path) -> Out
     let postgres = PostgresPair::start(&folder.join("postgres")).await?;
     let sandbox = sandbox(seed).await?;
     let programs = programs(args, &sandbox, folder)?;
-    let lines = Arc::new(Lines::start(redis.port(), postgres.port()).await?);
-    let direct = Direct::connect(programs, &lines).await?;
+    let lines = Arc::new(ServerLinks::start(redis.port(), postgres.port()).await?);
+    let direct = DirectClients::connect(programs, &lines).await?;
     let jobs = args.jobs.unwrap_or_else(|| jobs_for(time));
     if jobs > MOST_JOBS {
         return Err(RigError::Setup(format!(
@@ -162,10 +162,10 @@ async fn in_folder(args: &Args, seed: u64, time: Duration, folder: &Path) -> Out
     let perch_worker = args.without.is_none();
     let fleet =
         Fleet::start(direct.programs.clone(), args.workers, perch_worker, redis.port(), postgres.port()).await?;
-    let _ends_with_this = fleet.ends_with_this();
+    let _kill_on_drop = fleet.kill_on_drop();
     let supervisor = tokio::spawn(fleet.clone().supervise(journal.clone()));
     let gate = Arc::new(RwLock::new(()));
-    let doors = Doors {
+    let producers = Producers {
         client: direct.client.clone(),
         http: reqwest::Client::builder().timeout(Duration::from_secs(8)).build().map_err(RigError::setup)?,
         api: fleet.api_url(),
@@ -174,7 +174,7 @@ async fn in_folder(args: &Args, seed: u64, time: Duration, folder: &Path) -> Out
         journal: journal.clone(),
         gate: gate.clone(),
     };
-    let offering = tokio::spawn(doors.offer_all(offers));
+    let offering = tokio::spawn(producers.offer_all(offers));
     let progress = tokio::spawn(tell(direct.queues.clone(), journal.clone(), planned));
 
     let mut breaker = Breaker {
@@ -211,14 +211,14 @@ async fn in_folder(args: &Args, seed: u64, time: Duration, folder: &Path) -> Out
     Ok(books.breaches.is_empty())
 }
 
-/// Waits for quiet, ends the processes as a deploy does, and moves the last events into Postgres.
-async fn rest(fleet: &Fleet, direct: &Direct, journal: &Journal) -> Result<(), RigError> {
+/// Waits until the queues are empty, stops the processes as a deploy does, and syncs the last events into Postgres.
+async fn rest(fleet: &Fleet, direct: &DirectClients, journal: &Journal) -> Result<(), RigError> {
     println!("the faults are over; waiting for quiet");
     let deadline = Instant::now() + REST;
     let say = |load: &quiet::Load| {
         println!("  {} waiting, {} delayed, {} running, {} dead", load.waiting, load.delayed, load.running, load.dead);
     };
-    // What the outbox still holds is handed over by the scheduler.
+    // The scheduler still has to relay what is in the outbox.
     while quiet::wait(&direct.queues, true, deadline, say).await && direct.store.outbox().backlog().await?.waiting > 0 {
     }
     let mut troubles = fleet.retire(&[Role::Scheduler]).await;
@@ -233,7 +233,7 @@ async fn rest(fleet: &Fleet, direct: &Direct, journal: &Journal) -> Result<(), R
     Ok(())
 }
 
-/// Says how it goes, every few seconds.
+/// Prints progress every few seconds.
 async fn tell(queues: Queues, journal: Arc<Journal>, planned: usize) {
     let start = Instant::now();
     let mut pace = tokio::time::interval(Duration::from_secs(5));
@@ -257,8 +257,8 @@ async fn tell(queues: Queues, journal: Arc<Journal>, planned: usize) {
     }
 }
 
-/// Ways to the servers on which nothing goes wrong, for the load and the books.
-struct Direct {
+/// Clients with direct connections to the servers, for the load and the checks.
+struct DirectClients {
     programs: Programs,
     env: BTreeMap<String, String>,
     queues: Queues,
@@ -268,8 +268,8 @@ struct Direct {
     pool: PgPool,
 }
 
-impl Direct {
-    async fn connect(programs: Programs, lines: &Lines) -> Result<Self, RigError> {
+impl DirectClients {
+    async fn connect(programs: Programs, lines: &ServerLinks) -> Result<Self, RigError> {
         let mut env = programs.env.clone();
         env.insert("REDIS_URL".into(), lines.redis_url());
         env.insert("DATABASE_URL".into(), lines.database_url());
@@ -304,7 +304,7 @@ impl Direct {
     }
 }
 
-/// The sandbox remembers 20,000 posts. So many jobs ask for fewer, and make fewer.
+/// The sandbox remembers 20,000 posts. This many jobs need and make fewer.
 const MOST_JOBS: usize = 26_000;
 
 fn jobs_for(time: Duration) -> usize {
@@ -328,7 +328,7 @@ fn username(account: &str) -> String {
     format!("rig_{account}")
 }
 
-/// What the processes are started with: the shipped configuration, the sandbox in place of the outside world, and times
+/// The environment of the processes: the shipped configuration, the sandbox in place of the outside world, and times
 /// short enough that everything happens within minutes.
 fn programs(args: &Args, sandbox: &Sandbox, folder: &Path) -> Result<Programs, RigError> {
     let rig = std::env::current_exe().map_err(RigError::io("find this program"))?;
@@ -359,7 +359,7 @@ fn programs(args: &Args, sandbox: &Sandbox, folder: &Path) -> Result<Programs, R
         ("PERCH__CRON__POLL_DUE_ACCOUNTS__ENABLED", "false"),
         ("PERCH__CRON__FETCH_RESULTS__ENABLED", "false"),
         ("PERCH__CRON__SUMMARISE_DAY__ENABLED", "false"),
-        // Nothing waits for money, each pick is one comment, and what a model does not read waits for the model.
+        // No job waits for a budget, each pick gets one comment, and a post that no model has read waits for a model.
         ("PERCH__X__BUDGET", "{ daily = 0.0, monthly = 0.0 }"),
         ("PERCH__X__PLAN", "enterprise"),
         ("PERCH__PICKS__RETWEET", "false"),

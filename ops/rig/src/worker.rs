@@ -1,4 +1,4 @@
-//! A worker process: the pools of Perch and the chaos jobs, from the environment like any other process of Perch.
+//! A worker process: the pools of Perch and the chaos jobs, configured by the environment like any process of Perch.
 
 use std::{io::Read as _, sync::Arc};
 
@@ -21,7 +21,7 @@ pub fn job_types() -> JobTypes {
     perch_jobs::types().with::<Chaos>()
 }
 
-/// Works until SIGTERM, or until whoever started it is gone.
+/// Works until SIGTERM, or until the process that started it is gone.
 pub async fn run() -> Result<(), RigError> {
     let without = Sabotage::of_this_process();
     if let Some(part) = without {
@@ -57,7 +57,7 @@ pub async fn run() -> Result<(), RigError> {
     Ok(())
 }
 
-/// The driver holds the other end of standard input. Nobody is left to look after this process when it closes.
+/// The parent holds the other end of standard input. When it closes, this process must end.
 fn end_with_parent() {
     std::thread::spawn(|| {
         let _ = std::io::stdin().read(&mut [0]);

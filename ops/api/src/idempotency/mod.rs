@@ -1,11 +1,11 @@
 //! Idempotency keys: the same request sent twice is one job.
 //!
-//! What is kept of a key, for a day, is the digest of the request, the id that its job was given *before* it was enqueued, and
-//! the answer once there is one. A request whose answer never came can so be told from a new one: it is enqueued again under
-//! the same id, which the engine takes for the same job while that is not finished, and which the effect ledger takes for the
+//! A key stores, for a day, the digest of the request, the id of its job, chosen *before* the enqueue, and
+//! the answer once there is one. So a request whose answer was lost can be told from a new one: it is enqueued again under
+//! the same id. The engine takes it for the same job while that is unfinished, and the effect ledger takes it for the
 //! same effect after that.
 
-mod place;
+mod key_store;
 
 use std::time::Duration;
 
@@ -16,40 +16,40 @@ use perch_queue::{Enqueued, Queue};
 use perch_store::Store;
 use sha2::{Digest, Sha256};
 
-use self::place::{KeyPlace, KnownRequest, Stands};
+use self::key_store::{KeyStore, RequestRecord, StoredKey};
 
 /// The header that carries the key.
 pub(super) const HEADER: &str = "idempotency-key";
-/// The header that marks an answer as one that was given before.
+/// The header that marks a repeated answer.
 pub(super) const REPLAYED: &str = "idempotency-replayed";
 
 const LONGEST: usize = 255;
-/// How long the place where the key does not belong may take to answer.
+/// How long the other store, where the key does not belong, may take to answer.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// An idempotency key, held for one request.
+/// The idempotency key of one request.
 #[derive(Debug)]
-pub(super) struct Once {
-    /// Where the key belongs; what this says holds.
-    own: KeyPlace,
-    /// Where it may be all the same: it came with a job of another queue, or the queue has become a ledger queue or ceased
+pub(super) struct IdempotencyKey {
+    /// The store where the key belongs. Its answer is decisive.
+    own: KeyStore,
+    /// The other store, which may have the key: it came with a job of another queue, or the queue became a ledger queue or ceased
     /// to be one.
-    other: KeyPlace,
+    other: KeyStore,
     digest: String,
 }
 
-/// What is known of a request when it arrives.
+/// An earlier request with the same key.
 #[derive(Debug)]
-pub(super) enum Seen {
-    /// Nothing: it is new.
-    Never,
-    /// It arrived before and was given this id; what became of it is not known.
+pub(super) enum PriorRequest {
+    /// None: the request is new.
+    None,
+    /// A request with this job id whose result is unknown.
     Unanswered(JobId),
-    /// It was answered.
+    /// An answered request.
     Answered(Enqueued),
 }
 
-/// The key in the headers.
+/// Reads the key from the headers.
 pub(super) fn key(headers: &HeaderMap) -> Answer<Option<&str>> {
     let Some(value) = headers.get(HEADER) else { return Ok(None) };
     let fits = |key: &&str| (1..=LONGEST).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
@@ -59,26 +59,26 @@ pub(super) fn key(headers: &HeaderMap) -> Answer<Option<&str>> {
     })
 }
 
-impl Once {
-    /// The key of `caller` for a request with this body. Keys of different callers never meet.
+impl IdempotencyKey {
+    /// The key of `caller` for a request with this body. Different callers have separate keys.
     pub fn new(queue: &Queue, store: &Store, caller: &str, key: &str, body: &[u8]) -> Self {
         let hash = hex(&Sha256::digest(format!("{caller}\n{key}")));
-        let (redis, postgres) = (KeyPlace::redis(queue, &hash), KeyPlace::postgres(store, &hash));
+        let (redis, postgres) = (KeyStore::redis(queue, &hash), KeyStore::postgres(store, &hash));
         let (own, other) = if queue.settings().ledger { (postgres, redis) } else { (redis, postgres) };
         Self { own, other, digest: hex(&Sha256::digest(body)) }
     }
 
-    /// Claims the key for a job with the id `id`, or tells what became of the request that did so before.
-    pub async fn claim(&self, id: JobId) -> Answer<Seen> {
-        let mine = KnownRequest { request: self.digest.clone(), id, answer: None };
+    /// Claims the key for a job with the id `id`, or returns the earlier request.
+    pub async fn claim(&self, id: JobId) -> Answer<PriorRequest> {
+        let mine = RequestRecord { request: self.digest.clone(), id, answer: None };
         let known = match self.own.claim(&mine).await? {
             Some(stands) => seen(readable(&self.own, stands)?, &self.digest)?,
-            None => Seen::Never,
+            None => PriorRequest::None,
         };
-        if matches!(known, Seen::Answered(_)) {
+        if matches!(known, PriorRequest::Answered(_)) {
             return Ok(known);
         }
-        // Looked for after the claim: of two requests that race with one key on different queues, one sees the other.
+        // Read after the claim: of two requests that race with one key on different queues, at least one sees the other.
         let Some(stands) = self.elsewhere().await else { return Ok(known) };
         let elsewhere = readable(&self.other, stands);
         match elsewhere.and_then(|kept| Ok((seen(kept.clone(), &self.digest)?, kept))) {
@@ -93,7 +93,7 @@ impl Once {
         }
     }
 
-    async fn elsewhere(&self) -> Option<Stands> {
+    async fn elsewhere(&self) -> Option<StoredKey> {
         let asked = tokio::time::timeout(PATIENCE, self.other.find()).await;
         asked
             .map_err(|late| late.to_string())
@@ -104,15 +104,15 @@ impl Once {
             })
     }
 
-    /// Keeps the answer. When that fails the job is accepted all the same, and a repetition finds it by its id.
+    /// Stores the answer. If that fails, the job is still accepted, and a repetition finds it by its id.
     pub async fn settle(&self, answer: &Enqueued) {
-        let kept = KnownRequest { request: self.digest.clone(), id: answer.id, answer: Some(answer.clone()) };
+        let kept = RequestRecord { request: self.digest.clone(), id: answer.id, answer: Some(answer.clone()) };
         if let Err(error) = self.own.keep(&kept).await {
             tracing::warn!(%error, job = %answer.id, "the answer of an idempotent request could not be kept");
         }
     }
 
-    /// Forgets a request that was refused: corrected, it may come back with the same key. Where a repetition of it was answered
+    /// Releases the key of a refused request: corrected, it may be sent again with the same key. If a repetition was answered
     /// meanwhile, that answer stays.
     pub async fn release(&self) {
         match self.own.release().await {
@@ -131,12 +131,12 @@ impl Once {
     }
 }
 
-/// The request that stands under a key. What cannot be read may have been this very request, so it is not carried out again,
-/// and nothing else is held up by it: it runs out like any other.
-fn readable(place: &KeyPlace, stands: Stands) -> Answer<KnownRequest> {
+/// The request stored under a key. An unreadable record may belong to this same request, so the request is refused.
+/// The record expires like any other.
+fn readable(place: &KeyStore, stands: StoredKey) -> Answer<RequestRecord> {
     match stands {
-        Stands::Request(kept) => Ok(kept),
-        Stands::Unreadable => {
+        StoredKey::Request(kept) => Ok(kept),
+        StoredKey::Unreadable => {
             metrics::counter!("perch_idempotency_unreadable_total").increment(1);
             tracing::error!(
                 key = place.name(),
@@ -149,14 +149,14 @@ fn readable(place: &KeyPlace, stands: Stands) -> Answer<KnownRequest> {
     }
 }
 
-fn seen(kept: KnownRequest, digest: &str) -> Answer<Seen> {
+fn seen(kept: RequestRecord, digest: &str) -> Answer<PriorRequest> {
     if kept.request != digest {
         let reason = "it was used with another body before; a new request needs a new key";
         return Err(Problem::field(Cause::KeyReused, "Idempotency-Key", reason).because_of(kept.id));
     }
     Ok(match kept.answer {
-        Some(answer) => Seen::Answered(answer),
-        None => Seen::Unanswered(kept.id),
+        Some(answer) => PriorRequest::Answered(answer),
+        None => PriorRequest::Unanswered(kept.id),
     })
 }
 
@@ -177,9 +177,9 @@ mod tests {
 
     #[test]
     fn the_same_key_with_another_body_is_refused() {
-        let kept = KnownRequest { request: "a".into(), id: JobId::at(Utc::now()), answer: None };
+        let kept = RequestRecord { request: "a".into(), id: JobId::at(Utc::now()), answer: None };
         assert_eq!(seen(kept.clone(), "b").expect_err("another body").cause(), Cause::KeyReused);
-        assert!(matches!(seen(kept.clone(), "a"), Ok(Seen::Unanswered(id)) if id == kept.id));
+        assert!(matches!(seen(kept.clone(), "a"), Ok(PriorRequest::Unanswered(id)) if id == kept.id));
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! The connections there are. When all places are taken, a new connection takes that of the one that has sent nothing whole
-//! for longest and has no request of a key: half-sent, idle and unread ones can so keep neither a client nor a health check
-//! out.
+//! The open connections. When all slots are taken, a new connection closes the one that has been idle longest and has
+//! no request with a key. So half-sent, idle and unread requests cannot lock out a client or a health
+//! check.
 
 use std::{
     collections::HashMap,
@@ -15,12 +15,12 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug)]
 pub(super) struct Connections {
     most: usize,
-    open: Mutex<Open>,
+    open: Mutex<OpenConnections>,
     freed: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Open {
+struct OpenConnections {
     last: u64,
     connections: HashMap<u64, Entry>,
 }
@@ -29,25 +29,25 @@ struct Open {
 struct Entry {
     /// When it was opened, or its last request began or ended.
     since: Instant,
-    /// Requests under way.
+    /// Running requests.
     requests: usize,
-    /// Requests of a key, until the last byte of their answer.
+    /// Running requests with a key, until the last byte of their answer.
     keyed: usize,
     close: CancellationToken,
 }
 
 impl Connections {
-    /// None yet, and never more than `most`.
+    /// No connections yet; at most `most` later.
     pub fn new(most: usize) -> Self {
         Self { most, open: Mutex::default(), freed: Notify::new() }
     }
 
-    fn open(&self) -> MutexGuard<'_, Open> {
+    fn open(&self) -> MutexGuard<'_, OpenConnections> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for a new connection. Waits while every connection has a keyed request.
-    pub async fn place(self: &Arc<Self>) -> HttpPlace {
+    /// A slot for a new connection. Waits while every connection has a request with a key.
+    pub async fn place(self: &Arc<Self>) -> ConnectionSlot {
         loop {
             let freed = self.freed.notified();
             if let Some(place) = self.take() {
@@ -59,7 +59,7 @@ impl Connections {
         }
     }
 
-    fn take(self: &Arc<Self>) -> Option<HttpPlace> {
+    fn take(self: &Arc<Self>) -> Option<ConnectionSlot> {
         let mut open = self.open();
         if open.connections.len() >= self.most {
             return None;
@@ -71,10 +71,10 @@ impl Connections {
         let now_open = open.connections.len();
         drop(open);
         gauge(now_open);
-        Some(HttpPlace { connection: Connection { all: self.clone(), id }, closed })
+        Some(ConnectionSlot { connection: Connection { all: self.clone(), id }, closed })
     }
 
-    /// Closes the connection that has been still for longest. False when all have a request of a key.
+    /// Closes the connection that has been idle longest. False when all have a request with a key.
     pub fn close_one(&self) -> bool {
         let mut open = self.open();
         let free = open.connections.iter().filter(|(_, entry)| entry.keyed == 0);
@@ -114,31 +114,31 @@ fn gauge(open: usize) {
     metrics::gauge!("perch_http_connections").set(open as f64);
 }
 
-/// The place of a connection, which is free again when this is dropped.
+/// The slot of a connection. It is free again when this is dropped.
 #[derive(Debug)]
-pub(super) struct HttpPlace {
+pub(super) struct ConnectionSlot {
     connection: Connection,
     closed: CancellationToken,
 }
 
-impl HttpPlace {
+impl ConnectionSlot {
     pub fn connection(&self) -> Connection {
         self.connection.clone()
     }
 
-    /// Waits until another connection has taken the place, or the process ends.
+    /// Waits until the connection must close: its slot was taken, or the process ends.
     pub async fn closed(&self) {
         self.closed.cancelled().await;
     }
 }
 
-impl Drop for HttpPlace {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         self.connection.all.remove(self.connection.id);
     }
 }
 
-/// The connection of a request; it is among the extensions of each.
+/// The connection of a request, in the extensions of each request.
 #[derive(Debug, Clone)]
 pub(crate) struct Connection {
     all: Arc<Connections>,
@@ -146,27 +146,27 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Notes that a request has begun, until what this answers is dropped.
-    pub(super) fn request(&self) -> UnderWay {
+    /// Counts a running request until the returned guard is dropped.
+    pub(super) fn request(&self) -> ActiveRequest {
         self.all.change(self.id, |entry| (entry.requests, entry.since) = (entry.requests + 1, Instant::now()));
-        UnderWay { connection: self.clone(), is_keyed: false }
+        ActiveRequest { connection: self.clone(), is_keyed: false }
     }
 
-    /// Keeps the connection for a request of a key, until what this answers is dropped.
-    pub fn keyed(&self) -> UnderWay {
+    /// Keeps the connection open for a request with a key until the returned guard is dropped.
+    pub fn keyed(&self) -> ActiveRequest {
         self.all.change(self.id, |entry| entry.keyed += 1);
-        UnderWay { connection: self.clone(), is_keyed: true }
+        ActiveRequest { connection: self.clone(), is_keyed: true }
     }
 }
 
-/// A request under way.
+/// A guard for a running request.
 #[derive(Debug)]
-pub(crate) struct UnderWay {
+pub(crate) struct ActiveRequest {
     connection: Connection,
     is_keyed: bool,
 }
 
-impl Drop for UnderWay {
+impl Drop for ActiveRequest {
     fn drop(&mut self) {
         let Connection { all, id } = &self.connection;
         all.change(*id, |entry| {
@@ -175,7 +175,7 @@ impl Drop for UnderWay {
             entry.since = Instant::now();
         });
         if self.is_keyed {
-            // Whoever waits for a place may have this one.
+            // A waiting connection may take this slot.
             all.freed.notify_one();
         }
     }
@@ -214,20 +214,20 @@ mod tests {
 
     /// What a client does with a connection.
     #[derive(Debug, Clone)]
-    enum Deed {
+    enum ClientAction {
         Open,
         Ask(prop::sample::Index),
         Answered(prop::sample::Index),
         Leave(prop::sample::Index),
     }
 
-    fn deed() -> impl Strategy<Value = Deed> {
+    fn deed() -> impl Strategy<Value = ClientAction> {
         let one = any::<prop::sample::Index>;
         prop_oneof![
-            Just(Deed::Open),
-            one().prop_map(Deed::Ask),
-            one().prop_map(Deed::Answered),
-            one().prop_map(Deed::Leave)
+            Just(ClientAction::Open),
+            one().prop_map(ClientAction::Ask),
+            one().prop_map(ClientAction::Answered),
+            one().prop_map(ClientAction::Leave)
         ]
     }
 
@@ -238,26 +238,26 @@ mod tests {
             deeds in prop::collection::vec(deed(), 1..60),
         ) {
             let all = Arc::new(Connections::new(most));
-            let mut open: Vec<(HttpPlace, Vec<UnderWay>)> = Vec::new();
+            let mut open: Vec<(ConnectionSlot, Vec<ActiveRequest>)> = Vec::new();
             for deed in deeds {
                 match deed {
-                    Deed::Open => match all.take().or_else(|| all.close_one().then(|| all.take()).flatten()) {
+                    ClientAction::Open => match all.take().or_else(|| all.close_one().then(|| all.take()).flatten()) {
                         Some(place) => open.push((place, Vec::new())),
                         None => prop_assert!(open.iter().filter(|(_, asked)| !asked.is_empty()).count() == most),
                     },
                     _ if open.is_empty() => {}
-                    Deed::Ask(one) => {
+                    ClientAction::Ask(one) => {
                         let at = one.index(open.len());
                         let (place, asked) = &mut open[at];
                         if !place.closed.is_cancelled() {
                             asked.push(place.connection().keyed());
                         }
                     }
-                    Deed::Answered(one) => {
+                    ClientAction::Answered(one) => {
                         let at = one.index(open.len());
                         open[at].1.pop();
                     }
-                    Deed::Leave(one) => {
+                    ClientAction::Leave(one) => {
                         let at = one.index(open.len());
                         open.swap_remove(at);
                     }

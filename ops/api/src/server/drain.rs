@@ -1,7 +1,7 @@
-//! Reads and drops what a handler left of a body, before the answer goes out.
+//! Reads and drops the unread rest of a request body before the answer goes out.
 //!
-//! A connection that is closed while the client still writes is reset, and the client never sees the answer: Python's
-//! `urllib` tells of a broken pipe in place of a 413. Nothing is kept of what is dropped.
+//! Closing a connection while the client still writes resets it, and the client never sees the answer: Python's
+//! `urllib` reports a broken pipe instead of a 413. Dropped bytes are not kept in memory.
 
 use std::{
     pin::Pin,
@@ -19,42 +19,42 @@ use axum::{
 };
 use http_body::{Body as _, Frame, SizeHint};
 
-/// The most that is dropped.
+/// Most bytes that are dropped.
 const MOST: u64 = 64 * 1024 * 1024;
-/// How long it may take.
+/// The longest time that dropping may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Wraps a request.
+/// The middleware.
 pub(crate) async fn drain(request: Request, next: Next) -> Response {
     if request.body().is_end_stream() {
         return next.run(request).await;
     }
-    // Such a client sends its body once it is asked for, which a handler does that reads it.
+    // A client with `Expect` sends its body only once a handler starts to read it.
     let waits = request.headers().contains_key(header::EXPECT);
     let (parts, body) = request.into_parts();
-    let lent = Lent(Arc::new(Mutex::new(Inner { body, asked: false, over: false })));
+    let lent = SharedBody(Arc::new(Mutex::new(Inner { body, asked: false, over: false })));
     let response = next.run(Request::from_parts(parts, Body::new(lent.clone()))).await;
     let (asked, over) = lent.state();
     if !over && (asked || !waits) {
-        // What takes longer is cut off.
+        // After that the connection is closed.
         let _ = tokio::time::timeout(PATIENCE, lent.drop_rest()).await;
     }
     response
 }
 
-/// A body that is lent to a handler.
+/// A request body shared with the handler.
 #[derive(Clone)]
-struct Lent(Arc<Mutex<Inner>>);
+struct SharedBody(Arc<Mutex<Inner>>);
 
 struct Inner {
     body: Body,
-    /// Whether the handler has asked for any of it.
+    /// Whether the handler has started to read it.
     asked: bool,
-    /// Whether it was read to its end, or broke off.
+    /// Whether it was read to its end, or failed.
     over: bool,
 }
 
-impl Lent {
+impl SharedBody {
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -75,7 +75,7 @@ impl Lent {
     }
 }
 
-impl http_body::Body for Lent {
+impl http_body::Body for SharedBody {
     type Data = Bytes;
     type Error = axum::Error;
 

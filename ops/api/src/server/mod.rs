@@ -1,12 +1,12 @@
-//! Serves HTTP over TCP within bounds: no client without a key can take what the others, or the jobs of this process, need.
+//! Serves HTTP over TCP within limits: a client without a key cannot use up what other clients or the jobs of this process need.
 //!
-//! A connection on which no whole head of a request arrives in time is closed, and so is one whose client does not read its
-//! answer. There are only so many at once ([`connections`]); a body that a handler did not read is read and dropped before
-//! its answer goes out ([`drain`]).
+//! A connection is closed when no complete request head arrives in time, or when its client does not read its
+//! answer. The number of connections is limited ([`connections`]); the unread rest of a body is read and dropped before
+//! the answer goes out ([`drain`]).
 
 mod connections;
 mod drain;
-mod until;
+mod guarded_body;
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -22,17 +22,17 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
-use self::connections::{Connections, HttpPlace};
-pub(super) use self::{connections::Connection, drain::drain, until::Until};
+use self::connections::{ConnectionSlot, Connections};
+pub(super) use self::{connections::Connection, drain::drain, guarded_body::BodyWithGuard};
 
-/// The largest head of a request. It is also what is read ahead of a body, so it bounds what a connection holds in memory.
+/// The largest request head. It is also the read-ahead buffer of a body, so it limits the memory of a connection.
 const LARGEST_HEAD: usize = 64 * 1024;
 /// The pause after a connection could not be accepted.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Connections that there may be however few descriptors there are.
+/// Connections that are allowed however few descriptors there are.
 const LEAST: usize = 8;
 
-/// How many connections, and for how long.
+/// The limits of connections.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
     most: usize,
@@ -40,7 +40,7 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    /// What the settings allow, and at most half of the file descriptors that this process may have: the other half is for its
+    /// The connections of the settings, but at most half of the file descriptors of this process: the other half is for its
     /// own connections.
     pub fn of(settings: &HttpSettings) -> Self {
         let half = usize::try_from(shortage::descriptors() / 2).unwrap_or(usize::MAX);
@@ -53,7 +53,7 @@ impl Bounds {
     }
 }
 
-/// Serves `router` until `shutdown`, then lets the requests under way end.
+/// Serves `router` until `shutdown`, then lets running requests end.
 pub(super) async fn serve(listener: TcpListener, router: Router, bounds: Bounds, shutdown: CancellationToken) {
     let (connections, ending) = (Arc::new(Connections::new(bounds.most)), GracefulShutdown::new());
     let accepting = async {
@@ -72,7 +72,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router, bounds: Bounds,
     ending.shutdown().await;
 }
 
-/// The next connection; none when it broke off, or could not be accepted.
+/// The next connection; none when it could not be accepted.
 async fn accept(listener: &TcpListener, connections: &Connections) -> Option<TcpStream> {
     let error = match listener.accept().await {
         Ok((stream, _)) => return Some(stream),
@@ -91,7 +91,7 @@ async fn serve_one(
     stream: TcpStream,
     router: Router,
     idle: Duration,
-    place: HttpPlace,
+    place: ConnectionSlot,
     ending: hyper_util::server::graceful::Watcher,
 ) {
     // Small answers must not wait for the client's acknowledgement.

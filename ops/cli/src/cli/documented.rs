@@ -1,4 +1,4 @@
-//! What the documents tell people to type, held against what the command line takes.
+//! Checks that every command in the documents is one that the command line accepts.
 
 use std::{
     fs,
@@ -9,11 +9,11 @@ use clap::error::ErrorKind;
 
 use super::command;
 
-/// A command line that stands in a document.
-struct Told {
+/// A `perch` command in a document.
+struct DocumentedCommand {
     place: String,
     words: Vec<String>,
-    /// Whether it is there to be typed as it is, and not named in a sentence.
+    /// True for a whole command to be typed, false for one named in a sentence.
     whole: bool,
 }
 
@@ -47,7 +47,7 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-/// The words from `perch` on, past variables that are set for it. None for another program.
+/// The words from `perch` on, after any variables set for it. None for another program.
 fn of_perch(line: &str) -> Option<Vec<String>> {
     let words = words(line.trim_start().trim_start_matches("$ "));
     let at = words.iter().position(|word| !word.contains('='))?;
@@ -64,7 +64,7 @@ fn alternatives(words: &[String]) -> Vec<Vec<String>> {
     words[at].split('|').map(with).collect()
 }
 
-fn told(file: &Path) -> Vec<Told> {
+fn told(file: &Path) -> Vec<DocumentedCommand> {
     let text = fs::read_to_string(file).expect("the document is text");
     let is_markdown = file.extension().is_some_and(|extension| extension == "md");
     let (mut told, mut fence) = (Vec::new(), None::<String>);
@@ -73,15 +73,15 @@ fn told(file: &Path) -> Vec<Told> {
         if let Some(language) = line.trim_start().strip_prefix("```").filter(|_| is_markdown) {
             fence = if fence.is_some() { None } else { Some(language.trim().to_owned()) };
         } else if let Some(language) = &fence {
-            // In a sample of a terminal, what is typed stands after a prompt.
+            // In a terminal sample, commands follow a prompt.
             if language == "sh" || line.trim_start().starts_with("$ ") {
                 let commands = of_perch(line).into_iter().flat_map(|words| alternatives(&words));
-                told.extend(commands.map(|words| Told { place: place(), words, whole: true }));
+                told.extend(commands.map(|words| DocumentedCommand { place: place(), words, whole: true }));
             }
         } else {
             for code in line.split('`').skip(1).step_by(2) {
                 let commands = of_perch(code).into_iter().flat_map(|words| alternatives(&words));
-                told.extend(commands.map(|words| Told { place: place(), words, whole: false }));
+                told.extend(commands.map(|words| DocumentedCommand { place: place(), words, whole: false }));
             }
         }
     }
@@ -90,10 +90,10 @@ fn told(file: &Path) -> Vec<Told> {
 
 #[test]
 fn the_command_line_takes_what_the_documents_tell_people_to_type() {
-    let told: Vec<Told> = documents().iter().flat_map(|file| told(file)).collect();
+    let told: Vec<DocumentedCommand> = documents().iter().flat_map(|file| told(file)).collect();
     assert!(told.len() > 80 && told.iter().filter(|told| told.whole).count() > 25, "{} are found", told.len());
     let mut wrong = Vec::new();
-    for Told { place, words, whole } in told {
+    for DocumentedCommand { place, words, whole } in told {
         let Err(error) = command().try_get_matches_from(["perch".to_owned()].iter().chain(&words)) else { continue };
         let stands_in = |word: &String| word.len() > 1 && word.chars().all(|c| c.is_ascii_uppercase());
         let only_named = match error.kind() {

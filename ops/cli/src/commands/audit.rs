@@ -1,4 +1,4 @@
-//! `perch audit`: what was changed, by whom. And the lines that other commands add to it.
+//! `perch audit`: lists the audit log; and adds the lines of other commands to it.
 
 use chrono::Utc;
 use perch_base::Settings;
@@ -56,7 +56,7 @@ pub async fn run(app: &App, Audit::List(args): &Audit) -> Result<(), CommandErro
     })
 }
 
-/// Adds a line about something that was done. What was done stays done when Postgres is away; then a warning says that
+/// Adds a line to the audit log after an action. The action stands even when Postgres is away; then a warning says that
 /// the line is missing.
 pub async fn note(app: &App, settings: &Settings, action: &str, object: &str, details: &Value) {
     if let Err(error) = add(settings, action, object, details).await {
@@ -64,7 +64,7 @@ pub async fn note(app: &App, settings: &Settings, action: &str, object: &str, de
     }
 }
 
-/// Adds a line about something that was done.
+/// Adds a line to the audit log.
 pub async fn add(settings: &Settings, action: &str, object: &str, details: &Value) -> Result<(), CommandError> {
     store(settings)?.audit().record(&operator(), action, object, details).await?;
     Ok(())

@@ -1,4 +1,4 @@
-//! `perch backup`: whether a restore would find what it needs.
+//! `perch backup`: checks whether a restore would find what it needs.
 
 use crate::{
     app::App,

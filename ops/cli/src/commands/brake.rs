@@ -29,7 +29,7 @@ pub struct Reason {
     pub reason: String,
 }
 
-/// Characters of a reason.
+/// Most characters of a reason.
 const LONGEST: usize = 500;
 
 fn reason(text: &str) -> Result<String, String> {
@@ -108,7 +108,7 @@ pub fn line(state: &BrakeState) -> Option<String> {
     state.on.then(|| format!("BRAKE ON  {since}, by {by}: {reason}"))
 }
 
-/// The same for commands that show other things too. By Redis alone where there is no Postgres; nothing when it is not known.
+/// The brake line for commands that also show other things. Reads Redis alone if there is no Postgres; `None` when the state is unknown.
 pub async fn glance(settings: &Settings, queues: &Queues) -> Option<String> {
     let brake = Brake::new(queues.redis().clone(), store(settings).ok()?);
     line(&brake.glance().await.ok()??)

@@ -1,5 +1,5 @@
-//! `perch completions`: what the shell needs to complete commands, with the queues, kinds, accounts and cron entries of this
-//! deployment. It asks no server.
+//! `perch completions`: prints shell completions, with the queues, kinds, accounts and cron entries of this
+//! deployment. It needs no server.
 
 use std::{any::TypeId, io::Write as _};
 
@@ -23,20 +23,20 @@ pub struct Args {
 
 pub fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Known::of(app).within(cli::command()), "perch", &mut script);
+    clap_complete::generate(args.shell, &mut ArgumentValues::of(app).within(cli::command()), "perch", &mut script);
     app.out.verbatim().write_all(&script).map_err(CommandError::Output)
 }
 
-/// What arguments may be.
-struct Known {
+/// The known values of arguments.
+struct ArgumentValues {
     queues: Vec<String>,
     kinds: Vec<String>,
     accounts: Vec<String>,
     cron: Vec<String>,
 }
 
-impl Known {
-    /// Of the configuration; where none is in force, what is built in.
+impl ArgumentValues {
+    /// From the configuration, or the built-in kinds and queues when none can be loaded.
     fn of(app: &App) -> Self {
         let types = crate::app::bots().job_types();
         let settings: Option<Settings> = app.settings().or_else(|_| app.settings_of_staging()).ok();
@@ -55,7 +55,7 @@ impl Known {
         }
     }
 
-    /// The command with these as the values of its arguments.
+    /// Adds these values to the arguments of a command.
     fn within(&self, command: Command) -> Command {
         let is_cron = command.get_name() == "cron";
         command.mut_args(|arg| self.of_argument(arg)).mut_subcommands(|sub| {
@@ -68,7 +68,7 @@ impl Known {
         })
     }
 
-    /// By the type of the argument, so that no argument can be forgotten.
+    /// Selected by the type of the argument, so that no argument can be forgotten.
     fn of_argument(&self, arg: Arg) -> Arg {
         let of_type = arg.get_value_parser().type_id();
         let values = [

@@ -1,4 +1,4 @@
-//! `perch config`: what the configuration comes to.
+//! `perch config`: checks and shows the merged configuration.
 
 use perch_base::{ConfigError, Settings, redact};
 use secrecy::ExposeSecret as _;
@@ -79,7 +79,7 @@ fn show(app: &App, settings: &Settings) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// The settings of the platform, and those of the bots among them.
+/// The settings of the platform and of the bots.
 fn all(settings: &Settings) -> Result<toml::Table, CommandError> {
     let mut all = toml::Table::try_from(&settings.file).map_err(|error| cannot_be_shown(&error))?;
     for (name, section) in settings.sections.shown() {
@@ -93,7 +93,7 @@ fn cannot_be_shown(error: &toml::ser::Error) -> CommandError {
     CommandError::Part { part: "config", reason: format!("the settings cannot be shown: {error}") }
 }
 
-/// Each variable with what may be shown of it: of a URL where it leads, of a credential that it is there.
+/// Each variable with what may be shown: a URL without its password, a credential only as set.
 fn secrets(settings: &Settings) -> Vec<(String, Option<String>)> {
     let secrets = &settings.secrets;
     let url = |url: &Option<secrecy::SecretString>| url.as_ref().map(|url| redact::scrub_url(url.expose_secret()));

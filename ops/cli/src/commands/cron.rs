@@ -1,4 +1,4 @@
-//! `perch cron`: what fires when.
+//! `perch cron`: lists cron entries, and runs one.
 
 use futures::future::try_join_all;
 use perch_base::Settings;

@@ -1,4 +1,4 @@
-//! `perch drain`: waits until a queue has nothing left to do.
+//! `perch drain`: waits until a queue is empty.
 
 use std::time::Duration;
 
@@ -69,7 +69,7 @@ fn left(stats: &QueueStats, delayed: bool) -> u64 {
     stats.waiting() + stats.running + if delayed { stats.delayed } else { stats.overdue }
 }
 
-/// Why waiting would be in vain.
+/// Why the queue can never drain, if so.
 fn stuck(stats: &QueueStats) -> Option<String> {
     let by = stats.paused_by.as_ref()?;
     (stats.running == 0).then(|| format!("it was paused by {by}; `perch resume {}` lets it go on", stats.queue))

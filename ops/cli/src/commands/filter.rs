@@ -1,4 +1,4 @@
-//! Which jobs, alive or dead.
+//! Filters for unfinished jobs and dead letters.
 
 use chrono::{DateTime, Utc};
 use perch_jobs::{JobKind, QueueName};
@@ -30,17 +30,17 @@ pub struct Filter {
     pub until: Option<When>,
 }
 
-/// What a filter looks at.
-pub trait Sifted {
-    /// When it became what it is.
+/// A job or dead letter that a filter can be applied to.
+pub trait Filterable {
+    /// When it was enqueued, or when it died.
     fn since(&self) -> DateTime<Utc>;
     /// Its last error; empty when it has none.
     fn last_error(&self) -> &str;
-    /// What can be read of its envelope.
+    /// Its envelope, if it can be read.
     fn envelope(&self) -> Option<Envelope>;
 }
 
-impl Sifted for JobView {
+impl Filterable for JobView {
     fn since(&self) -> DateTime<Utc> {
         self.id.created_at()
     }
@@ -54,7 +54,7 @@ impl Sifted for JobView {
     }
 }
 
-impl Sifted for DeadLetter {
+impl Filterable for DeadLetter {
     fn since(&self) -> DateTime<Utc> {
         self.died_at
     }
@@ -69,8 +69,8 @@ impl Sifted for DeadLetter {
 }
 
 impl Filter {
-    /// Whether it asks for this job.
-    pub fn wants(&self, job: &impl Sifted, now: DateTime<Utc>) -> bool {
+    /// Whether the filter selects this job.
+    pub fn wants(&self, job: &impl Filterable, now: DateTime<Utc>) -> bool {
         let at = job.since();
         self.since.is_none_or(|since| at >= since.from(now))
             && self.until.is_none_or(|until| at < until.from(now))
@@ -78,7 +78,7 @@ impl Filter {
             && self.wants_envelope(|| job.envelope())
     }
 
-    /// Nothing is of a kind or a group whose envelope cannot be read.
+    /// Whether kind and group fit. A job with an unreadable envelope has neither.
     fn wants_envelope(&self, envelope: impl FnOnce() -> Option<Envelope>) -> bool {
         if self.kind.is_none() && self.group.is_none() {
             return true;
@@ -89,12 +89,12 @@ impl Filter {
         })
     }
 
-    /// Whether it asks for every job.
+    /// Whether the filter selects every job.
     pub fn is_empty(&self) -> bool {
         self.as_json().as_object().is_some_and(serde_json::Map::is_empty)
     }
 
-    /// What was asked for, for the audit log.
+    /// The filter, for the audit log.
     pub fn as_json(&self) -> Value {
         given(&json!({
             "queue": self.queue,

@@ -1,4 +1,4 @@
-//! `perch health`: asks a running process whether it is well.
+//! `perch health`: asks a running process for its health.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -68,7 +68,7 @@ async fn ask(http: &reqwest::Client, url: &Url) -> Result<(u16, Value), CommandE
     Ok((status, body))
 }
 
-/// Where a process of these settings is reached from its own machine.
+/// The URL of a process with this address, from its own machine.
 fn own_address(bind: std::net::SocketAddr) -> Result<Url, CommandError> {
     let host = match bind.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => "127.0.0.1".to_owned(),

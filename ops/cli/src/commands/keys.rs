@@ -1,4 +1,4 @@
-//! `perch keys`: the keys of the HTTP API.
+//! `perch keys`: creates, lists and revokes keys of the HTTP API.
 
 use chrono::Utc;
 use perch_store::{ApiKey, KEY_HOLDS, Scope};

@@ -1,4 +1,4 @@
-//! `perch limits`: what outside services, accounts and pools have left.
+//! `perch limits`: shows what outside services, accounts and pools have left.
 
 use chrono::{DateTime, Utc};
 use perch_jobs::AccountId;
@@ -96,7 +96,7 @@ fn accounts(posting: &[AccountPosting], now: DateTime<Utc>) -> Listing {
     listing
 }
 
-/// So many of so many; without a limit the number alone.
+/// `n/most`, or `n` alone without a limit.
 fn used(n: u64, most: u32) -> Cell {
     if most == 0 { cell(n) } else { cell(format_args!("{n}/{most}")).tone_if(n >= u64::from(most), Tone::Bad) }
 }

@@ -14,7 +14,7 @@ pub async fn run(app: &App, _: &Args) -> Result<(), CommandError> {
         .migrate(|step| {
             if !out.is_json() {
                 let ms = u64::try_from(step.took.as_millis()).unwrap_or(u64::MAX);
-                // When standard output is gone the migration goes on all the same.
+                // The migration goes on even when standard output is closed.
                 let bot = step.bot.map(|bot| format!("{bot}: ")).unwrap_or_default();
                 let _ = out.line(format_args!("{:>4}  {bot}{}  ({})", step.version, step.description, took(ms)));
             }

@@ -152,7 +152,7 @@ pub async fn run(app: &App, command: Command) -> Result<(), CommandError> {
         Command::Health(args) => health::run(app, args).await,
         Command::Completions(args) => completions::run(app, args),
         Command::Openapi(args) => openapi::run(app, args),
-        // It needs none of what the others start from, and `main` has run it.
+        // `main` has already run it, since it needs no settings.
         Command::ApplyEdit => Ok(()),
     }
 }

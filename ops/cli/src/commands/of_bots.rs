@@ -1,4 +1,4 @@
-//! The subcommands that bots bring.
+//! Runs the subcommands of bots.
 
 use clap::ArgMatches;
 use perch_base::Settings;
@@ -29,7 +29,7 @@ impl SetUp for App {
     }
 }
 
-/// Carries out a subcommand of a bot.
+/// Runs a subcommand of a bot.
 pub async fn run(app: &App, bot: &dyn Bot, matches: &ArgMatches) -> Result<(), CommandError> {
     bot.run(&Invocation::new(app.out, operator(), app), matches).await
 }

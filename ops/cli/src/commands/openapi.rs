@@ -1,4 +1,4 @@
-//! `perch openapi`: the description of the HTTP API.
+//! `perch openapi`: prints the OpenAPI document.
 
 use crate::{
     app::{App, bots},

@@ -1,4 +1,4 @@
-//! `perch pause` and `perch resume`: whether workers fetch from a queue, in all processes.
+//! `perch pause` and `perch resume`: stop and restart fetching from a queue, in all processes.
 
 use perch_jobs::QueueName;
 use serde_json::json;
@@ -20,7 +20,7 @@ pub struct Args {
     pub all: bool,
 }
 
-/// Which of the two.
+/// Pause or resume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Switch {
     Pause,

@@ -1,4 +1,4 @@
-//! `perch queues`: depth and state of every queue.
+//! `perch queues`: shows depth and state of every queue.
 
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
@@ -45,17 +45,17 @@ pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// What several queues hold.
-pub struct Read {
-    /// The numbers of those that can be read.
+/// The numbers of several queues.
+pub struct QueueReadings {
+    /// The numbers of the readable queues.
     pub stats: Vec<QueueStats>,
-    /// The others, and why: what stands in one says nothing of its neighbours.
+    /// The unreadable queues, and why. One of them does not affect the others.
     pub unreadable: Vec<(QueueName, String)>,
 }
 
-/// Reads the numbers of several queues. An error when none can be read, as while Redis is away.
-pub async fn read(queues: &[Queue]) -> Result<Read, QueueError> {
-    let mut read = Read { stats: Vec::new(), unreadable: Vec::new() };
+/// Reads the numbers of several queues. An error when none can be read, for example while Redis is away.
+pub async fn read(queues: &[Queue]) -> Result<QueueReadings, QueueError> {
+    let mut read = QueueReadings { stats: Vec::new(), unreadable: Vec::new() };
     let mut first = None;
     for (queue, answer) in queues.iter().zip(join_all(queues.iter().map(Queue::stats)).await) {
         match answer {
@@ -101,25 +101,25 @@ pub fn listing(all: &[QueueStats], now: DateTime<Utc>) -> Listing {
     listing
 }
 
-/// Whether a queue moves, and if not, why.
+/// The state of a queue: whether jobs run, and if not, why.
 pub fn state(stats: &QueueStats) -> Cell {
     let (word, tone) = moves(stats);
     cell(word).tone(tone)
 }
 
-/// The same in a word and its tone.
+/// The state as a word and its tone.
 pub fn moves(stats: &QueueStats) -> (&'static str, Tone) {
     match &stats.paused_by {
         Some(_) => ("paused", Tone::Warn),
         None if stats.workers == 0 && stats.waiting() + stats.overdue > 0 => ("no worker", Tone::Bad),
-        // They wait in vain until somebody deploys.
+        // They wait until a deploy brings a release that knows the kind.
         None if stats.unknown_kind > 0 => ("unknown kind", Tone::Warn),
         None if stats.waiting() + stats.running + stats.overdue == 0 => ("idle", Tone::Faint),
         None => ("working", Tone::Good),
     }
 }
 
-/// A queue with nothing in it.
+/// The numbers of an empty queue.
 #[cfg(test)]
 pub fn numbers(queue: &QueueName) -> QueueStats {
     QueueStats {

@@ -1,4 +1,4 @@
-//! `perch roles`: roles of Postgres that are bound to one environment.
+//! `perch roles`: binds roles of Postgres to one environment.
 
 use serde::Serialize;
 use serde_json::json;
@@ -99,12 +99,12 @@ async fn list(app: &App, paging: &Paging) -> Result<(), CommandError> {
     })
 }
 
-/// A role of Postgres that reaches the tables.
+/// A role of Postgres that can access the tables.
 #[derive(Debug, Serialize)]
 #[expect(clippy::struct_field_names, reason = "the names are those of the JSON")]
 struct Role {
     role: String,
-    /// What it is bound to; null when it reaches both.
+    /// The environment it is bound to; null when it reaches both.
     environment: Option<String>,
     /// Whether it may run Perch, or only enqueue; null when it may do what it was granted.
     runs: Option<bool>,

@@ -1,4 +1,4 @@
-//! `perch scheduler`: fires cron entries, takes in what other services push, prunes.
+//! `perch scheduler`: fires cron entries, relays the outbox, runs intakes and prunes.
 
 use std::net::SocketAddr;
 

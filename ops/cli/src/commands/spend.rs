@@ -1,4 +1,4 @@
-//! `perch spend`: what calls to paid services cost.
+//! `perch spend`: shows what calls to paid services cost.
 
 use chrono::Utc;
 use perch_core::spending::report::{CostLine, ProviderCost, SpendReport, report};

@@ -80,7 +80,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     outcome
 }
 
-/// A live view shows what happens, so that the log need not say it: only what is wrong.
+/// Limits the log to warnings and errors: the live view shows the rest.
 fn quieten(settings: &mut Settings) {
     let is_chosen = env::var_os("RUST_LOG").is_some_and(|filter| !filter.is_empty());
     if !is_chosen && settings.telemetry.log_filter == "info" {
@@ -138,7 +138,7 @@ fn announce(
     app.out.styled(&Tone::Faint.line(hint))
 }
 
-/// Where the metrics are, and what they take.
+/// The URL of the metrics, and whether they need a key.
 fn metrics_url(base: &Base, url: &str) -> String {
     match base.state.settings.http.metrics_bind {
         Some(address) => format!("http://{address}/metrics"),
@@ -153,17 +153,17 @@ fn bracketed(address: SocketAddr) -> String {
     }
 }
 
-/// A key for one run of a deployment that has none of its own.
+/// An API key for one run of a deployment that has no keys.
 struct RunKey {
     id: String,
     token: SecretString,
 }
 
-/// What the keys of runs are called.
+/// The name of such keys.
 const RUN_KEY: &str = "perch up";
 
 impl RunKey {
-    /// Makes one in staging, unless people have made keys already. A key of production does not belong on a screen.
+    /// Makes a key in staging, unless people have made keys. In production it makes none, since the key is shown on the screen.
     async fn make(state: &ApiState) -> Result<Option<Self>, CommandError> {
         if state.settings.env != Environment::Staging {
             return Ok(None);
@@ -183,7 +183,7 @@ impl RunKey {
         Ok(Some(Self { id: made.key.id, token: made.token }))
     }
 
-    /// Makes it useless.
+    /// Revokes it.
     async fn revoke(self, store: &Store) {
         if let Err(error) = store.api_keys().revoke(&self.id).await {
             tracing::warn!(error = chain(&error), "the key of this run stays; the next run revokes it");

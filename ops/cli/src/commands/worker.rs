@@ -1,4 +1,4 @@
-//! `perch worker`: drains queues.
+//! `perch worker`: runs the jobs of queues.
 
 use std::net::SocketAddr;
 
@@ -22,7 +22,7 @@ pub struct Args {
 
 pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     let settings = app.settings()?;
-    // A queue that is misspelt is found before anything starts.
+    // Finds a misspelt queue before anything starts.
     chosen(&crate::app::queues(&settings)?, &args.queues)?;
     let listeners = Listeners::open(&settings, args.bind).await?;
     let base = Base::start(settings, "perch-worker", Logs::Plain, false).await?;

@@ -1,4 +1,4 @@
-//! `perch workers`: who works on what.
+//! `perch workers`: lists the workers.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     let all: Vec<Queue> = queues.iter().cloned().collect();
     let page = worker_list::workers(&all, args.seen_within, &args.paging).await?;
     let now = now(queues.redis()).await?;
-    // A worker renews its leases in this time; one that is later is in trouble.
+    // A worker with running jobs is seen at least once per lease; one seen longer ago is marked.
     let late = settings.engine.lease;
     app.out.page(&page, "no worker is there; start one with `perch worker`", |workers| {
         let mut listing = Listing::new([

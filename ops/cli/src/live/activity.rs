@@ -1,4 +1,4 @@
-//! How much happened when: counts of the last minute, and the last events.
+//! Recent activity: counts of the last minute, and the last events.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -11,7 +11,7 @@ pub const SECONDS: usize = 60;
 /// Events that are kept.
 const EVENTS: usize = 200;
 
-/// What ended in one second.
+/// The jobs that ended in one second.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Second {
     /// Seconds since 1970.
@@ -34,14 +34,14 @@ pub struct LiveEvent {
 /// Counts by queue, and the last events of all queues.
 #[derive(Debug, Default)]
 pub struct Activity {
-    /// How many had succeeded when a queue was last looked at.
+    /// How many jobs of each queue had succeeded at the last update.
     succeeded: BTreeMap<QueueName, u64>,
     seconds: BTreeMap<QueueName, VecDeque<Second>>,
     events: VecDeque<LiveEvent>,
 }
 
 impl Activity {
-    /// Takes in the numbers of the queues at one moment. What succeeded since the last look counts for this second.
+    /// Adds the numbers of the queues at one moment. Jobs that succeeded since the last call count for this second.
     pub fn take_stats(&mut self, all: &[QueueStats], now: DateTime<Utc>) {
         for stats in all {
             let last = self.succeeded.insert(stats.queue.clone(), stats.succeeded);
@@ -50,7 +50,7 @@ impl Activity {
         }
     }
 
-    /// Takes in an event.
+    /// Adds an event.
     pub fn take_in(&mut self, queue: &QueueName, event: &JobEvent, kind: Option<JobKind>) {
         let data = event.data();
         self.events.push_front(LiveEvent {
@@ -76,7 +76,7 @@ impl Activity {
         }
     }
 
-    /// Jobs that succeeded in each of the last [`SECONDS`] seconds, the oldest first. The current second counts too.
+    /// Jobs that succeeded in each of the last [`SECONDS`] seconds, including the current one, oldest first.
     pub fn sparkline(&self, queue: &QueueName, now: DateTime<Utc>) -> Vec<u64> {
         let mut line = vec![0; SECONDS];
         for second in self.seconds.get(queue).into_iter().flatten() {

@@ -1,4 +1,4 @@
-//! What a live view is fed with: events as they come, and the numbers of the queues every second.
+//! The input of a live view: events as they come, and the numbers of the queues every second.
 
 use std::time::Duration;
 
@@ -15,16 +15,16 @@ const EVERY: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(30);
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Something new.
+/// An update for a live view.
 #[derive(Debug)]
-pub enum News {
+pub enum FeedUpdate {
     /// An event.
     Event(Box<(Queue, JobEvent)>),
-    /// The numbers of the queues, or why they are not known.
+    /// The numbers of the queues, or why they could not be read.
     Stats(Result<Vec<QueueStats>, String>),
 }
 
-/// Watches queues.
+/// Watches queues for a live view.
 pub struct Feed {
     queues: Vec<Queue>,
     events: mpsc::Receiver<(Queue, JobEvent)>,
@@ -32,24 +32,24 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// Begins to watch. It takes one blocking read for each queue.
+    /// Starts to watch. This keeps one blocking read open for each queue.
     pub fn start(queues: &[Queue]) -> Self {
         let mut clock = interval(EVERY);
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self { queues: queues.to_vec(), events: follow(queues), clock }
     }
 
-    /// The next thing that is new. Nothing is lost when the wait is broken off.
-    pub async fn next(&mut self) -> News {
+    /// The next update. It is safe to cancel the wait: no update is lost.
+    pub async fn next(&mut self) -> FeedUpdate {
         tokio::select! {
-            Some(event) = self.events.recv() => News::Event(Box::new(event)),
-            _ = self.clock.tick() => News::Stats(read(&self.queues).await.map(|read| read.stats).map_err(|error| chain(&error))),
+            Some(event) = self.events.recv() => FeedUpdate::Event(Box::new(event)),
+            _ = self.clock.tick() => FeedUpdate::Stats(read(&self.queues).await.map(|read| read.stats).map_err(|error| chain(&error))),
         }
     }
 }
 
-/// The events of all these queues from now on. A queue that cannot be read is tried again for ever; that Redis is away is said by
-/// the numbers, and need not be said again.
+/// The events of all these queues from now on. A queue that cannot be read is tried again for ever. Outages of Redis are reported with
+/// the numbers, not here.
 fn follow(queues: &[Queue]) -> mpsc::Receiver<(Queue, JobEvent)> {
     let (sender, receiver) = mpsc::channel(1_000);
     for queue in queues {

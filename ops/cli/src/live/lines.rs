@@ -1,4 +1,4 @@
-//! Log lines on their way to a view that has the terminal for itself.
+//! Carries log lines to a live view that owns the terminal.
 
 use std::io;
 
@@ -11,7 +11,7 @@ const WAITING: usize = 1_000;
 /// The log lines, as they are written.
 pub type LogLines = mpsc::Receiver<String>;
 
-/// A writer for log lines, and where they come out.
+/// A writer for log lines, and the receiver of what it writes.
 pub fn log_lines() -> (BoxMakeWriter, LogLines) {
     let (sender, receiver) = mpsc::channel(WAITING);
     (BoxMakeWriter::new(ToView(sender)), receiver)
@@ -22,7 +22,7 @@ struct ToView(mpsc::Sender<String>);
 
 impl io::Write for ToView {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // A view that does not keep up must not hold up the work.
+        // A slow view must not delay the work, so lines are dropped.
         let _ = self.0.try_send(String::from_utf8_lossy(bytes).trim_end().to_owned());
         Ok(bytes.len())
     }

@@ -1,4 +1,4 @@
-//! What the live views of `perch up` and `perch top` have in common.
+//! Shared parts of the live views of `perch up` and `perch top`.
 
 mod activity;
 mod feed;
@@ -7,7 +7,7 @@ mod lines;
 mod view;
 
 pub use activity::{Activity, SECONDS};
-pub use feed::{Feed, News};
+pub use feed::{Feed, FeedUpdate};
 pub use kinds::Kinds;
 pub use lines::log_lines;
 pub use view::{follow_on_terminal, follow_plainly};

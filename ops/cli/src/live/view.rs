@@ -1,4 +1,4 @@
-//! The view of `perch up`: the queues as a table that is drawn anew in its place, log lines above it.
+//! The view of `perch up`: a table of the queues, redrawn in place, with log lines above it.
 
 use std::{
     io::{self, Write as _},
@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     activity::Activity,
-    feed::{Feed, News},
+    feed::{Feed, FeedUpdate},
     lines::LogLines,
 };
 use crate::{
@@ -24,7 +24,7 @@ use crate::{
     output::Output,
 };
 
-/// Draws until `stop`; then shows log lines until their writer is gone.
+/// Draws the table until `stop`; then shows log lines until their writer is dropped.
 pub async fn follow_on_terminal(out: Output, queues: &[Queue], mut logs: LogLines, stop: CancellationToken) {
     let mut feed = Feed::start(queues);
     let mut activity = Activity::default();
@@ -34,12 +34,12 @@ pub async fn follow_on_terminal(out: Output, queues: &[Queue], mut logs: LogLine
             () = stop.cancelled() => break,
             Some(line) = logs.recv() => drawn.above(&line),
             news = feed.next() => match news {
-                News::Event(event) => activity.take_in(event.0.name(), &event.1, None),
-                News::Stats(Ok(stats)) => {
+                FeedUpdate::Event(event) => activity.take_in(event.0.name(), &event.1, None),
+                FeedUpdate::Stats(Ok(stats)) => {
                     activity.take_stats(&stats, Utc::now());
                     drawn.table(&table(&out, &stats, &activity));
                 }
-                News::Stats(Err(error)) => drawn.table(&Tone::Bad.line(error).draw(out.colour())),
+                FeedUpdate::Stats(Err(error)) => drawn.table(&Tone::Bad.line(error).draw(out.colour())),
             },
         }
     }
@@ -49,7 +49,7 @@ pub async fn follow_on_terminal(out: Output, queues: &[Queue], mut logs: LogLine
     }
 }
 
-/// What stands on the terminal and will be drawn over.
+/// The part of the terminal that the next draw replaces.
 #[derive(Default)]
 struct Drawn {
     text: String,
@@ -72,14 +72,14 @@ impl Drawn {
         self.draw(height, above, text);
     }
 
-    /// One write, so that nothing comes in between.
+    /// One write, so that no other output comes in between.
     fn draw(&mut self, height: usize, above: &str, text: String) {
         let up = if height > 0 { format!("\u{1b}[{height}A") } else { String::new() };
         let end = if text.is_empty() { "" } else { "\n" };
-        // Without a wrap at the edge, so that a line of the table is one line of the terminal.
+        // Turns off wrapping, so that a line of the table is one line of the terminal.
         let all = format!("{up}\r\u{1b}[J{above}\u{1b}[?7l{text}{end}\u{1b}[?7h");
         let mut stdout = io::stdout().lock();
-        // When the terminal is gone a signal says so; the view has nothing to add.
+        // A closed terminal is reported by a signal; the view can ignore the error.
         let _ = stdout.write_all(all.as_bytes()).and_then(|()| stdout.flush());
         self.text = text;
     }
@@ -137,15 +137,15 @@ pub async fn follow_plainly(out: Output, queues: &[Queue], stop: CancellationTok
             news = feed.next() => news,
         };
         let line = match news {
-            News::Event(event) => {
+            FeedUpdate::Event(event) => {
                 activity.take_in(event.0.name(), &event.1, None);
                 continue;
             }
-            News::Stats(Ok(stats)) => stats.iter().map(summary).collect::<Vec<_>>().join(" | "),
-            News::Stats(Err(error)) => error,
+            FeedUpdate::Stats(Ok(stats)) => stats.iter().map(summary).collect::<Vec<_>>().join(" | "),
+            FeedUpdate::Stats(Err(error)) => error,
         };
         if line != last.1 && last.0.elapsed() >= LINE_EVERY {
-            // A reader that is gone does not end the work.
+            // The work goes on without a reader.
             let _ = out.line(&line);
             last = (Instant::now(), line);
         }

@@ -1,10 +1,10 @@
-//! Rates such as `10/s`, and keeping to them.
+//! Rates such as `10/s`, and the pace that keeps to them.
 
 use std::{str::FromStr, time::Duration};
 
 use crate::parse::time::duration;
 
-/// So many in such a time.
+/// A count per time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     count: u32,
@@ -28,13 +28,13 @@ impl FromStr for Rate {
 }
 
 impl Rate {
-    /// When the item number `n`, counted from 0, may go, counted from the start: the first at once, evenly from then on.
+    /// When item `n` (from 0) may go, measured from the start: the first at once, the rest evenly spaced.
     pub fn due(self, n: u64) -> Duration {
         let nanos = self.per.as_nanos() * u128::from(n) / u128::from(self.count);
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
-    /// How many may go in one step so that the steps stay about a tenth of a second apart: 1 to `most`.
+    /// How many items make a step, 1 to `most`, so that steps are about a tenth of a second apart.
     pub fn step(self, most: usize) -> usize {
         let tenth = u128::from(self.count) * 100_000_000 / self.per.as_nanos().max(1);
         usize::try_from(tenth).unwrap_or(most).clamp(1, most)

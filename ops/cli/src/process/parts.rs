@@ -1,4 +1,4 @@
-//! The parts of a process: when one fails, the others stop too.
+//! The parts of a process, such as API and scheduler: when one fails, the others stop too.
 
 use std::future::Future;
 
@@ -7,24 +7,24 @@ use tokio::task::JoinSet;
 use super::stop::Stop;
 use crate::error::{CommandError, chain};
 
-/// What runs in a process.
+/// The parts that run in a process.
 pub struct Parts {
     stop: Stop,
     running: JoinSet<(&'static str, Result<(), CommandError>)>,
 }
 
 impl Parts {
-    /// None yet.
+    /// No parts yet; `stop` ends them.
     pub fn new(stop: &Stop) -> Self {
         Self { stop: stop.clone(), running: JoinSet::new() }
     }
 
-    /// Starts one. It ends when the process is asked to.
+    /// Starts a part. It must end when the process is asked to stop.
     pub fn add(&mut self, name: &'static str, part: impl Future<Output = Result<(), CommandError>> + Send + 'static) {
         self.running.spawn(async move { (name, part.await) });
     }
 
-    /// Waits until all have ended. The first that fails, or ends unasked, ends the others; its error is the answer.
+    /// Waits until all parts have ended. The first that fails, or ends before it was asked to, stops the others; its error is returned.
     pub async fn ended(mut self) -> Result<(), CommandError> {
         let mut outcome = Ok(());
         while let Some(ended) = self.running.join_next().await {

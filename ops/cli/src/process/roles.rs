@@ -1,4 +1,4 @@
-//! What a process may run.
+//! The roles of a process: worker, scheduler, API, probes, metrics.
 
 use std::future::Future;
 
@@ -14,7 +14,7 @@ fn failed(part: &'static str) -> impl FnOnce(Box<dyn std::error::Error>) -> Comm
     move |error| CommandError::Part { part, reason: chain(error.as_ref()) }
 }
 
-/// The pools of these queues, of all queues when none is named.
+/// Runs the pools of these queues, or of all queues when none is named.
 pub fn worker(
     base: &Base,
     queues: Vec<QueueName>,
@@ -26,7 +26,7 @@ pub fn worker(
     Ok(async move { runtime.run(&queues, stop).await.map_err(CommandError::from) })
 }
 
-/// Cron, intakes, the relay of the outbox and pruning.
+/// Runs cron, intakes, the relay of the outbox and pruning.
 pub fn scheduler(base: &Base) -> impl Future<Output = Result<(), CommandError>> + use<> {
     let (state, stop) = (base.state.clone(), base.stop.token());
     async move {
@@ -35,7 +35,7 @@ pub fn scheduler(base: &Base) -> impl Future<Output = Result<(), CommandError>> 
     }
 }
 
-/// The HTTP API.
+/// Serves the HTTP API.
 pub fn api(base: &Base, listener: TcpListener) -> impl Future<Output = Result<(), CommandError>> + use<> {
     let (state, stop) = (base.state.clone(), base.stop.token());
     async move {
@@ -44,7 +44,7 @@ pub fn api(base: &Base, listener: TcpListener) -> impl Future<Output = Result<()
     }
 }
 
-/// `/health`, `/ready` and `/metrics`.
+/// Serves `/health`, `/ready` and `/metrics`.
 pub fn probes(base: &Base, listener: TcpListener) -> impl Future<Output = Result<(), CommandError>> + use<> {
     let (state, stop) = (base.state.clone(), base.stop.token());
     async move {
@@ -53,7 +53,7 @@ pub fn probes(base: &Base, listener: TcpListener) -> impl Future<Output = Result
     }
 }
 
-/// `/metrics` without a key, at the address of its own that `http.metrics_bind` gives it; with `queues`, of the queues too.
+/// Serves `/metrics` without a key at the address `http.metrics_bind`; with `queues`, including the metrics of the queues.
 pub fn metrics(
     base: &Base,
     listener: TcpListener,

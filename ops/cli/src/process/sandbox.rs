@@ -1,4 +1,4 @@
-//! The sandbox in place of services that have no credentials.
+//! Uses the sandbox for services without credentials.
 
 use perch_base::{
     ConfigError, Environment, Settings,
@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::app::bots;
 
-/// What of the outside world the sandbox plays.
+/// Which services the sandbox replaces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Overlay {
     /// X, because none of its credentials is set.
@@ -20,8 +20,8 @@ pub struct Overlay {
 }
 
 impl Overlay {
-    /// What the sandbox has to play for these settings. In production that is nothing: a missing credential is an error
-    /// there, and not a reason to talk to a toy.
+    /// Which services the sandbox replaces with these settings. None in production: there a missing credential is an error,
+    /// and no reason to use the sandbox.
     pub fn needed(settings: &Settings) -> Self {
         let secrets = &settings.secrets;
         let is_staging = settings.env == Environment::Staging;
@@ -39,7 +39,7 @@ impl Overlay {
         self.x || self.models
     }
 
-    /// In words.
+    /// Describes it in words.
     pub fn said(&self) -> &'static str {
         match (self.x, self.models) {
             (true, true) => "plays X and the language models",
@@ -50,7 +50,7 @@ impl Overlay {
     }
 }
 
-/// What the sandbox holds for these settings.
+/// The options of a sandbox for these settings.
 pub fn options(settings: &Settings) -> Result<SandboxOptions, ConfigError> {
     let SandboxSettings { post_every, rate_limits, plan, .. } = settings.sandbox;
     Ok(SandboxOptions {
@@ -69,7 +69,7 @@ pub fn options(settings: &Settings) -> Result<SandboxOptions, ConfigError> {
     })
 }
 
-/// Takes the budgets away from what the sandbox plays: it costs nothing.
+/// Removes the budgets of the services that the sandbox replaces: they cost nothing.
 pub fn without_budgets(settings: &mut Settings, overlay: &Overlay) {
     if overlay.x {
         settings.file.x.budget = Budget::default();
@@ -79,10 +79,10 @@ pub fn without_budgets(settings: &mut Settings, overlay: &Overlay) {
     }
 }
 
-/// Points the settings at the sandbox that they name, if there is anything for it to play.
+/// Points the settings at the sandbox that they name, if it has a service to replace.
 pub fn use_named(settings: &mut Settings) {
     let needed = Overlay::needed(settings);
-    // It was checked to be a URL, unless there is none.
+    // Validation has checked that it is a URL or empty.
     if let Ok(url) = Url::parse(&settings.sandbox.url)
         && needed.is_any()
     {
@@ -90,12 +90,12 @@ pub fn use_named(settings: &mut Settings) {
     }
 }
 
-/// Whether posts are to be simulated even where nobody would see them.
+/// Whether `LIVE_POSTS` is `false`, which keeps posts simulated even where the sandbox would receive them.
 pub fn keeps_quiet() -> bool {
     std::env::var("LIVE_POSTS").is_ok_and(|text| text.trim() == "false")
 }
 
-/// Where posts go, in words.
+/// Describes where posts go.
 pub fn posts_are(settings: &Settings) -> &'static str {
     let x = &settings.x.base_url;
     let is_sandbox = settings.env == Environment::Staging
@@ -109,7 +109,7 @@ pub fn posts_are(settings: &Settings) -> &'static str {
 
 /// Points the settings at the sandbox at `base_url`, with the credentials that it takes.
 ///
-/// Where the sandbox plays X, posts are sent to it, so that they show on its page; `keeps_quiet` keeps them simulated. They
+/// Where the sandbox replaces X, posts are sent to it and show on its page, unless `keeps_quiet` keeps them simulated. They
 /// cannot leave the machine: this changes the address together with the switch.
 pub fn overlay(settings: &mut Settings, overlay: &Overlay, base_url: &Url, keeps_quiet: bool) {
     without_budgets(settings, overlay);

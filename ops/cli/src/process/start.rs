@@ -1,4 +1,4 @@
-//! What every long-running process does first.
+//! Starts a long-running process: telemetry, connections, schema check, listeners.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -20,20 +20,20 @@ use crate::{
 pub enum Logs {
     /// To standard error.
     Plain,
-    /// To a view that has the terminal for itself.
+    /// To a live view that owns the terminal.
     To(BoxMakeWriter),
 }
 
-/// What the parts of a process stand on.
+/// What the parts of a process share.
 pub struct Base {
-    /// Settings, queues, store, health and metrics; the HTTP API stands on all of them.
+    /// Settings, queues, store, health and metrics.
     pub state: ApiState,
-    /// When the process ends.
+    /// Tells when the process has to end.
     pub stop: Stop,
     telemetry: telemetry::TelemetryGuard,
 }
 
-/// How long a process waits for Postgres before it gives up, so that both may be started together.
+/// How long a process waits for Postgres before it gives up, so that both can be started together.
 const PATIENCE: Duration = Duration::from_secs(30);
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -104,16 +104,16 @@ async fn schema(store: &Store, migrates: bool) -> Result<(), CommandError> {
     }
 }
 
-/// Where a process is asked.
+/// The addresses on which a process serves HTTP.
 pub struct Listeners {
-    /// For everybody.
+    /// The API or the probes.
     pub main: TcpListener,
-    /// For the metrics, on a private network, where the settings have such an address.
+    /// The metrics without a key, on a private network, if the settings have such an address.
     pub metrics: Option<TcpListener>,
 }
 
 impl Listeners {
-    /// Those that the settings name, `bind` in place of `http.bind`. The error names the setting that moves the address.
+    /// Opens the addresses of the settings; `bind` replaces `http.bind`. An error names the setting to change.
     pub async fn open(settings: &Settings, bind: Option<SocketAddr>) -> Result<Self, CommandError> {
         let way_out = "--bind, http.bind or PERCH__HTTP__BIND";
         let main = listen(bind.unwrap_or(settings.http.bind), way_out).await?;

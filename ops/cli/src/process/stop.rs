@@ -1,31 +1,31 @@
-//! When a process ends.
+//! The request that a process stop.
 
 use tokio_util::sync::CancellationToken;
 
 use crate::error::CommandError;
 
-/// The end of a process: asked for once.
+/// A request to stop the process. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Stop(CancellationToken);
 
 impl Stop {
-    /// For everything that has to end.
+    /// A token that is cancelled when the process has to stop.
     pub fn token(&self) -> CancellationToken {
         self.0.clone()
     }
 
-    /// Asks for the end.
+    /// Asks the process to stop.
     pub fn ask(&self) {
         self.0.cancel();
     }
 
-    /// Whether it was asked for.
+    /// Whether the process was asked to stop.
     pub fn is_asked(&self) -> bool {
         self.0.is_cancelled()
     }
 }
 
-/// The exit code of a process that was broken off: 128 and the number of SIGINT.
+/// The exit code after a second signal: 128 plus the number of SIGINT.
 const BROKEN_OFF: i32 = 130;
 
 /// Ends the process gracefully at the first SIGINT, SIGTERM or SIGHUP (a closed terminal), and at once at the second.

@@ -1,4 +1,4 @@
-//! Every effect happened once, and the ledger says so.
+//! Checks that every effect happened once, and that the ledger says so.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,18 +12,18 @@ use crate::{
     label::Label,
 };
 
-/// Effects in numbers.
+/// The numbers of effects.
 #[derive(Debug, Default)]
 pub struct Effects {
     /// Posts and replies that the sandbox holds.
     pub posts: usize,
-    /// Retweets that it holds.
+    /// Retweets that the sandbox holds.
     pub retweets: usize,
     /// Repetitions that the sandbox refused, as X does for a while.
     pub refused: u64,
     /// Effects that the ledger holds as confirmed.
     pub confirmed: usize,
-    /// Effects that the ledger holds as anything else, of jobs that are dead.
+    /// Effects of dead jobs that the ledger holds in another state.
     pub open: usize,
     /// Published actions in Postgres.
     pub actions: usize,
@@ -59,7 +59,7 @@ async fn ledger(pool: &PgPool) -> Result<Vec<Effect>, RigError> {
     rows.iter().map(effect).collect::<Result<_, sqlx::Error>>().map_err(RigError::from)
 }
 
-/// A text as it was meant: without the marks by which a sabotaged worker gets it past the duplicate check of X.
+/// A text without the marks by which a sabotaged worker gets it past the duplicate check of X.
 fn meant(text: &str) -> String {
     text.chars().filter(|c| *c != crate::sabotage::MARK).collect()
 }
@@ -94,7 +94,7 @@ pub async fn check(
     Ok(Effects { posts: made.len() - retweets, retweets, refused, confirmed, open: ledger.len() - confirmed, actions })
 }
 
-/// What the outside world saw, as the notes call it: texts of posts, and what was retweeted.
+/// The effects that the outside world saw, as the notes name them: texts of posts, and ids of retweeted posts.
 pub fn happened(sandbox: &SandboxState) -> HashSet<String> {
     sandbox.made().iter().map(|post| post.retweet_of.clone().unwrap_or_else(|| meant(&post.text))).collect()
 }
@@ -102,11 +102,11 @@ pub fn happened(sandbox: &SandboxState) -> HashSet<String> {
 /// Whether Postgres may have lost what it knew of a post.
 fn may_be_forgotten(notes: &Notes, post: &MadePost) -> bool {
     let made = post.created_at.timestamp_millis();
-    // The answer comes a while after the post, and is written down after that.
+    // The answer comes a while after the post, and is recorded after that.
     [0, 1_000, 2_000, 3_000].iter().any(|later| notes.may_have_lost(Server::Postgres, made + later))
 }
 
-/// The effect of every job that is done is there.
+/// Checks that the effect of every done job is there.
 fn none_missing(notes: &Notes, rows: &Rows, made: &[MadePost], findings: &mut Findings) {
     let texts: HashSet<String> = made.iter().map(|post| meant(&post.text)).collect();
     let retweeted: HashSet<&str> = made.iter().filter_map(|post| post.retweet_of.as_deref()).collect();
@@ -116,7 +116,7 @@ fn none_missing(notes: &Notes, rows: &Rows, made: &[MadePost], findings: &mut Fi
             Label::Retweet => retweeted.contains(effect.as_str()),
             _ => texts.contains(effect),
         };
-        // A repetition that was cancelled was cancelled for the job that has the effect.
+        // A cancelled repetition gave way to the job that has the effect.
         let done = rows.get(&id.to_string()).is_some_and(|row| matches!(row.state.as_str(), "done" | "cancelled"));
         if done && !there {
             findings.add(MISSING, format!("{id}: {effect}"));
@@ -124,8 +124,8 @@ fn none_missing(notes: &Notes, rows: &Rows, made: &[MadePost], findings: &mut Fi
     }
 }
 
-/// What the ledger confirms has happened, and what happened is confirmed, or its job is dead and the ledger is open
-/// about it.
+/// Checks that the ledger confirms exactly the effects that happened, or that the job is dead and its effect is still
+/// open in the ledger.
 fn by_ledger(notes: &Notes, ledger: &[Effect], rows: &Rows, made: &[MadePost], findings: &mut Findings) {
     let posts: HashMap<&str, &MadePost> =
         made.iter().filter(|post| post.retweet_of.is_none()).map(|post| (post.id.as_str(), post)).collect();
@@ -144,7 +144,7 @@ fn by_ledger(notes: &Notes, ledger: &[Effect], rows: &Rows, made: &[MadePost], f
                 }
                 _ => findings.add("confirmed, and not at the sandbox", effect.key.clone()),
             },
-            // That it was done is what Postgres lost.
+            // Postgres lost the confirmation.
             _ if effect.text.as_ref().is_some_and(|text| forgotten.contains(text)) => {}
             state if !dead => {
                 findings.add("an effect of a job that is not dead is open", format!("{} ({state})", effect.key));
@@ -170,7 +170,7 @@ fn by_ledger(notes: &Notes, ledger: &[Effect], rows: &Rows, made: &[MadePost], f
     }
 }
 
-/// What was found in a post is commented on, unless a job on the way to that is dead.
+/// Checks that each pick has its comment, unless a job on the way to it is dead.
 async fn comments(pool: &PgPool, made: &[MadePost], findings: &mut Findings) -> Result<(), RigError> {
     let commented: HashSet<&str> = made.iter().filter_map(|post| post.reply_to.as_deref()).collect();
     let without: Vec<(String, String)> = sqlx::query_as(
@@ -188,7 +188,7 @@ async fn comments(pool: &PgPool, made: &[MadePost], findings: &mut Findings) -> 
     Ok(())
 }
 
-/// The actions that Postgres holds are the effects that the ledger confirms.
+/// Checks that the published actions are the effects that the ledger confirms.
 async fn actions(pool: &PgPool, notes: &Notes, ledger: &[Effect], findings: &mut Findings) -> Result<usize, RigError> {
     let rows: Vec<(String, i64)> = sqlx::query_as(
         "select key, (extract(epoch from created_at) * 1000)::bigint from actions where state = 'published'",

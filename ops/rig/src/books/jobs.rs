@@ -1,24 +1,24 @@
-//! Every accepted job is done, or dead with a reason.
+//! Checks that every accepted job is done, or dead with a reason.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sqlx::{PgPool, Row as _};
 
-use super::{Findings, LOST, STUCK, leftovers::Held};
+use super::{Findings, LOST, STUCK, leftovers::RedisContents};
 use crate::{
     error::RigError,
     journal::{Accepted, Notes, Server, now_ms},
     label::{Expect, Label},
 };
 
-/// What Postgres says of a job.
+/// A job as Postgres has it.
 #[derive(Debug)]
 pub struct JobRow {
     pub kind: Option<String>,
     pub state: String,
     pub last_error: Option<String>,
     created_ms: i64,
-    /// How often it was enqueued, where it has not ended.
+    /// How often it was enqueued; 1 once it has ended.
     enqueued: i64,
 }
 
@@ -27,8 +27,8 @@ impl JobRow {
         matches!(self.state.as_str(), "done" | "dead" | "cancelled" | "discarded")
     }
 
-    /// Until when Redis was told of it. When one that Redis had lost was enqueued again, its events do not say: they are dated by the
-    /// ids of their entries, which are ahead where the clock was.
+    /// The latest time at which it may have been enqueued in Redis. For a job that was enqueued again this is now: its events carry the
+    /// times of stream ids, which run ahead after a step of the clock.
     fn enqueued_by(&self) -> i64 {
         if self.enqueued > 1 { now_ms() } else { self.created_ms }
     }
@@ -37,16 +37,16 @@ impl JobRow {
 /// All jobs that Postgres knows, by id.
 pub type Rows = HashMap<String, JobRow>;
 
-/// How jobs ended.
+/// How the jobs ended, in numbers.
 #[derive(Debug, Default)]
-pub struct Ends {
-    /// By what kind of trouble they were, or by their kind for those that followed from others: done, dead, cancelled.
+pub struct JobOutcomes {
+    /// Done, dead and cancelled jobs by label, or by kind for jobs that followed from others.
     pub by_label: BTreeMap<String, [u64; 3]>,
-    /// Jobs that a kill of Redis took within the second that its append-only file may be behind.
+    /// Jobs lost in a kill of Redis, within the second by which its append-only file may be behind.
     pub within_promise: u64,
-    /// Jobs without a ledger that the wipe of Redis took.
+    /// Jobs without a ledger lost in the wipe of Redis.
     pub wiped: u64,
-    /// Jobs that Postgres lost with its last seconds, or with what came after its copy.
+    /// Jobs that Postgres lost with its last seconds, or with everything newer than its copy.
     pub forgotten: u64,
 }
 
@@ -75,7 +75,7 @@ pub async fn rows(pool: &PgPool) -> Result<Rows, RigError> {
     Ok(all)
 }
 
-/// Whether Redis may have lost a job that a process has enqueued at some time from `from_ms` to `to_ms` by its own clock.
+/// Whether Redis may have lost a job that was enqueued from `from_ms` to `to_ms` by the clock of the producer.
 fn taken_with_redis(notes: &Notes, from_ms: i64, to_ms: i64) -> bool {
     let steps: &[i64] = if notes.clocks_stepped { &[0, HOUR_MS, -HOUR_MS] } else { &[0] };
     steps.iter().any(|step| notes.may_have_lost_within(Server::Redis, from_ms + step, to_ms + step))
@@ -88,16 +88,16 @@ fn is_within_promise(notes: &Notes, job: &Accepted) -> bool {
 
 const HOUR_MS: i64 = 3_600_000;
 
-/// Whether Postgres may have lost all that it knew of a job. What nobody else had been told is gone with it; of the others, the
-/// outside world has seen what they did.
+/// Whether Postgres may have lost all it knew of a job: either only Postgres knew of it, or
+/// the outside world has seen its effect.
 fn may_be_forgotten(notes: &Notes, job: &Accepted, happened: &HashSet<String>) -> bool {
     let seen = job.effect.as_ref().is_none_or(|effect| happened.contains(effect));
     notes.may_have_lost(Server::Postgres, job.answered_ms) && (job.only_in_postgres || seen)
 }
 
-/// How one job stands against what was expected of it.
+/// How a job ended, compared with what was expected.
 #[derive(Debug, PartialEq, Eq)]
-enum Verdict {
+enum JobCheck {
     Good,
     Lost,
     Stuck,
@@ -105,49 +105,49 @@ enum Verdict {
     Otherwise,
 }
 
-/// How a job is cancelled for another with its key: a newer one took its place, or Redis, which was away when the job
-/// was accepted, turned out to hold another.
+/// The reasons of a job cancelled because of its unique key: a newer job replaced it, or Redis, which was away when the job
+/// was accepted, already had another.
 const REPLACED: [&str; 2] = ["replaced by a newer job", "held the unique key and was kept"];
 
-fn judge(expect: Expect, row: Option<&JobRow>, in_redis: bool) -> Verdict {
-    let Some(row) = row else { return if in_redis { Verdict::Stuck } else { Verdict::Lost } };
+fn judge(expect: Expect, row: Option<&JobRow>, in_redis: bool) -> JobCheck {
+    let Some(row) = row else { return if in_redis { JobCheck::Stuck } else { JobCheck::Lost } };
     if !row.is_final() {
-        return if in_redis { Verdict::Stuck } else { Verdict::Lost };
+        return if in_redis { JobCheck::Stuck } else { JobCheck::Lost };
     }
     let reason = row.last_error.as_deref().unwrap_or_default();
     match (expect, row.state.as_str()) {
-        (Expect::Dead | Expect::Ended, "dead") if reason.is_empty() => Verdict::NoReason,
+        (Expect::Dead | Expect::Ended, "dead") if reason.is_empty() => JobCheck::NoReason,
         (Expect::Done | Expect::Ended | Expect::DoneOrReplaced, "done") | (Expect::Dead | Expect::Ended, "dead") => {
-            Verdict::Good
+            JobCheck::Good
         }
-        (Expect::DoneOrReplaced, "cancelled") if REPLACED.iter().any(|said| reason.contains(said)) => Verdict::Good,
-        _ => Verdict::Otherwise,
+        (Expect::DoneOrReplaced, "cancelled") if REPLACED.iter().any(|said| reason.contains(said)) => JobCheck::Good,
+        _ => JobCheck::Otherwise,
     }
 }
 
-/// `happened` has the effects that the outside world saw.
-pub fn check(notes: &Notes, rows: &Rows, held: &Held, happened: &HashSet<String>, findings: &mut Findings) -> Ends {
-    let mut ends = Ends::default();
+/// Checks the accepted jobs. `happened` has the effects that the outside world saw.
+pub fn check(notes: &Notes, rows: &Rows, held: &RedisContents, happened: &HashSet<String>, findings: &mut Findings) -> JobOutcomes {
+    let mut ends = JobOutcomes::default();
     for (id, job) in &notes.accepted {
         let name = id.to_string();
         let row = rows.get(&name);
         let told = |row: Option<&JobRow>| describe(&name, job.label, row);
         match judge(job.expect, row, held.jobs.contains(&name)) {
-            Verdict::Good => {}
-            Verdict::Lost if notes.wiped.contains(id) => ends.wiped += 1,
-            Verdict::Lost if is_within_promise(notes, job) => ends.within_promise += 1,
-            // It was done, and only Postgres knew of it.
-            Verdict::Lost if may_be_forgotten(notes, job, happened) => ends.forgotten += 1,
-            Verdict::Lost => findings.add(LOST, told(row)),
-            Verdict::Stuck => findings.add(STUCK, told(row)),
-            Verdict::NoReason => findings.add("dead without a reason", told(row)),
-            Verdict::Otherwise => findings.add("ended otherwise than it had to", told(row)),
+            JobCheck::Good => {}
+            JobCheck::Lost if notes.wiped.contains(id) => ends.wiped += 1,
+            JobCheck::Lost if is_within_promise(notes, job) => ends.within_promise += 1,
+            // It was done, and only Postgres knew that.
+            JobCheck::Lost if may_be_forgotten(notes, job, happened) => ends.forgotten += 1,
+            JobCheck::Lost => findings.add(LOST, told(row)),
+            JobCheck::Stuck => findings.add(STUCK, told(row)),
+            JobCheck::NoReason => findings.add("dead without a reason", told(row)),
+            JobCheck::Otherwise => findings.add("ended otherwise than it had to", told(row)),
         }
         count(&mut ends, job.label.as_str(), row);
     }
     others(notes, rows, held, &mut ends, findings);
     for (id, row) in rows {
-        // The letter went with its job, and only Postgres knows how that ended.
+        // The dead letter was lost with its job, and only Postgres knows how it ended.
         let went =
             || id.parse().is_ok_and(|id| notes.accepted.get(&id).is_some_and(|job| is_within_promise(notes, job)));
         if row.state == "dead" && !held.dead.contains(id) && went() {
@@ -162,8 +162,8 @@ pub fn check(notes: &Notes, rows: &Rows, held: &Held, happened: &HashSet<String>
     ends
 }
 
-/// Jobs that followed from others, and those of cron.
-fn others(notes: &Notes, rows: &Rows, held: &Held, ends: &mut Ends, findings: &mut Findings) {
+/// Checks the jobs that followed from others, and those of cron.
+fn others(notes: &Notes, rows: &Rows, held: &RedisContents, ends: &mut JobOutcomes, findings: &mut Findings) {
     let accepted = |id: &String| id.parse().is_ok_and(|id| notes.accepted.contains_key(&id));
     for (id, row) in rows.iter().filter(|(id, _)| !accepted(id)) {
         let kind = row.kind.as_deref().unwrap_or("of unknown kind");
@@ -181,7 +181,7 @@ fn others(notes: &Notes, rows: &Rows, held: &Held, ends: &mut Ends, findings: &m
     }
 }
 
-fn count(ends: &mut Ends, label: &str, row: Option<&JobRow>) {
+fn count(ends: &mut JobOutcomes, label: &str, row: Option<&JobRow>) {
     let Some(row) = row else { return };
     let line = ends.by_label.entry(label.to_owned()).or_default();
     match row.state.as_str() {
@@ -203,8 +203,8 @@ fn describe(id: &str, label: Label, row: Option<&JobRow>) -> String {
     }
 }
 
-/// No job starts before its time, none ends more often than it was enqueued, none is given up with attempts left, and
-/// the sync had to put nothing aside.
+/// Checks that no job starts before its time, ends more often than it was enqueued or dies with attempts left, and that
+/// the sync set no row aside.
 pub async fn check_times(pool: &PgPool, notes: &Notes, findings: &mut Findings) -> Result<(), RigError> {
     let questions = [
         ("left in the outbox", UNSENT),
@@ -213,7 +213,7 @@ pub async fn check_times(pool: &PgPool, notes: &Notes, findings: &mut Findings) 
         ("dead of lost workers with attempts left", GIVEN_UP),
         ("put aside by the sync", REJECTED),
     ];
-    // A server that lost its last seconds may have forgotten an end that the other knows of, and the job runs again, as promised.
+    // A server that lost its last seconds may have lost the end of a job that the other knows; the job then runs again, as promised.
     let forgetful = !notes.losses.is_empty();
     for (what, question) in questions.into_iter().filter(|(_, question)| !forgetful || *question != TWICE) {
         let found: Vec<String> = sqlx::query_scalar(question).fetch_all(pool).await?;
@@ -224,7 +224,7 @@ pub async fn check_times(pool: &PgPool, notes: &Notes, findings: &mut Findings) 
     Ok(())
 }
 
-// Redis takes the time of an entry a moment before the script asks for its own.
+// Redis sets the time of an entry a moment before the script reads the clock.
 const EARLY: &str = "
     select distinct e.job_id from job_events e join jobs j on j.environment = e.environment and j.id = e.job_id
     where e.kind = 'started' and e.attempt = 1 and (j.envelope->>'run_at') is not null
@@ -248,17 +248,17 @@ mod tests {
 
     #[test]
     fn a_job_that_nobody_knows_is_lost_and_one_that_redis_still_holds_is_stuck() {
-        assert_eq!(judge(Expect::Done, None, false), Verdict::Lost);
-        assert_eq!(judge(Expect::Done, None, true), Verdict::Stuck);
-        assert_eq!(judge(Expect::Done, Some(&row("running", None)), false), Verdict::Lost);
-        assert_eq!(judge(Expect::Done, Some(&row("delayed", None)), true), Verdict::Stuck);
+        assert_eq!(judge(Expect::Done, None, false), JobCheck::Lost);
+        assert_eq!(judge(Expect::Done, None, true), JobCheck::Stuck);
+        assert_eq!(judge(Expect::Done, Some(&row("running", None)), false), JobCheck::Lost);
+        assert_eq!(judge(Expect::Done, Some(&row("delayed", None)), true), JobCheck::Stuck);
     }
 
     #[test]
     fn a_dead_job_needs_a_reason_and_one_that_had_to_succeed_may_not_be_dead() {
-        assert_eq!(judge(Expect::Dead, Some(&row("dead", None)), true), Verdict::NoReason);
-        assert_eq!(judge(Expect::Dead, Some(&row("dead", Some("boom"))), true), Verdict::Good);
-        assert_eq!(judge(Expect::Done, Some(&row("dead", Some("boom"))), true), Verdict::Otherwise);
-        assert_eq!(judge(Expect::Dead, Some(&row("done", None)), false), Verdict::Otherwise);
+        assert_eq!(judge(Expect::Dead, Some(&row("dead", None)), true), JobCheck::NoReason);
+        assert_eq!(judge(Expect::Dead, Some(&row("dead", Some("boom"))), true), JobCheck::Good);
+        assert_eq!(judge(Expect::Done, Some(&row("dead", Some("boom"))), true), JobCheck::Otherwise);
+        assert_eq!(judge(Expect::Dead, Some(&row("done", None)), false), JobCheck::Otherwise);
     }
 }

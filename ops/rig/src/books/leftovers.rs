@@ -1,4 +1,4 @@
-//! What is left in Redis when all is done: the dead, the counts, and nothing else.
+//! Checks what is left in Redis at the end: dead letters, counters, and nothing else.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -7,17 +7,17 @@ use perch_queue::{Queue, Queues};
 use super::Findings;
 use crate::error::RigError;
 
-/// What the queues hold.
+/// The jobs that Redis still holds.
 #[derive(Debug, Default)]
-pub struct Held {
+pub struct RedisContents {
     /// Ids with an envelope.
     pub jobs: HashSet<String>,
     /// Ids in the dead letters.
     pub dead: HashSet<String>,
 }
 
-pub async fn held(queues: &Queues) -> Result<Held, RigError> {
-    let mut held = Held::default();
+pub async fn held(queues: &Queues) -> Result<RedisContents, RigError> {
+    let mut held = RedisContents::default();
     for queue in queues.iter() {
         queue.scan(|some| held.jobs.extend(some.iter().map(ToString::to_string))).await?;
         let mut dead = redis::cmd("ZRANGE");
@@ -31,12 +31,12 @@ async fn fields(queue: &Queue, key: &str) -> Result<Vec<String>, RigError> {
     Ok(queue.redis().cmd("read the fields of a hash", redis::cmd("HKEYS").arg(key)).await?)
 }
 
-/// Keys of a queue that stay, and those whose fields are ids of dead jobs alone.
+/// Keys of a queue that always stay, and keys whose fields must all be ids of dead jobs.
 const LASTING: [&str; 10] =
     ["dead", "events", "events_synced", "event_marks", "state", "wake", "workers", "worker_info", "cron", "cron_jobs"];
 const OF_THE_DEAD: [&str; 6] = ["jobs", "attempts", "dead_attempts", "errors", "priority", "group"];
 
-pub async fn check(queues: &Queues, held: &Held, findings: &mut Findings) -> Result<(), RigError> {
+pub async fn check(queues: &Queues, held: &RedisContents, findings: &mut Findings) -> Result<(), RigError> {
     let names: BTreeSet<String> = keys(queues).await?;
     let bases: Vec<(&Queue, String)> = queues.iter().map(|queue| (queue, queue.keys().base().to_owned())).collect();
     for name in &names {
@@ -61,8 +61,8 @@ pub async fn check(queues: &Queues, held: &Held, findings: &mut Findings) -> Res
     Ok(())
 }
 
-/// Keys beside the queues that stay: the emergency brake, which Postgres was here, the stream of the hot state, how far it was synced
-/// and by what its ids are ahead, and what was read last of each account.
+/// Keys outside the queues that stay: the emergency brake, the identity of Postgres, the hot-state stream, its sync
+/// cursor and how far its ids are ahead, and the last post read of each account.
 fn is_lasting_elsewhere(name: &str) -> bool {
     let one_of = [
         "stg:brake",

@@ -1,4 +1,4 @@
-//! The books: what was accepted, what became of it, what the outside world saw, what is left behind.
+//! The checks at the end of a run: what was accepted, how it ended, what the outside world saw, and what is left.
 
 mod effects;
 mod jobs;
@@ -12,39 +12,39 @@ use sqlx::PgPool;
 use crate::{error::RigError, journal::Notes};
 
 pub use effects::Effects;
-pub use jobs::Ends;
+pub use jobs::JobOutcomes;
 pub use recovery::Recovery;
 
-/// Something that must not be.
+/// A violated promise.
 #[derive(Debug, Clone)]
 pub struct Breach {
     /// What.
     pub what: &'static str,
-    /// Where: ids of jobs, keys, texts.
+    /// Where: job ids, keys or texts.
     pub which: Vec<String>,
 }
 
-/// What the books say.
+/// The results of all checks.
 #[derive(Debug)]
 pub struct Books {
     /// Jobs by how they ended.
-    pub ends: Ends,
+    pub ends: JobOutcomes,
     /// Effects.
     pub effects: Effects,
-    /// How long jobs waited that lost their worker.
+    /// How long jobs waited after they lost their worker.
     pub recovery: Recovery,
-    /// What must not be.
+    /// The violated promises.
     pub breaches: Vec<Breach>,
 }
 
 impl Books {
-    /// How many of a kind of breach there are.
+    /// How many breaches of this kind there are.
     pub fn count(&self, what: &str) -> usize {
         self.breaches.iter().filter(|breach| breach.what == what).map(|breach| breach.which.len()).sum()
     }
 }
 
-/// The kinds of breach that have a line of their own.
+/// The kinds of breach that have their own line in the report.
 pub const LOST: &str = "lost: accepted, and nowhere to be found";
 /// As above.
 pub const STUCK: &str = "stuck: neither done nor dead";
@@ -66,7 +66,7 @@ impl Findings {
     }
 }
 
-/// Reads the books of a run that has come to rest.
+/// Checks a run whose queues are empty.
 pub async fn read(pool: &PgPool, queues: &Queues, notes: &Notes, sandbox: &SandboxState) -> Result<Books, RigError> {
     let mut findings = Findings::default();
     let rows = jobs::rows(pool).await?;

@@ -1,4 +1,4 @@
-//! How long jobs wait whose worker was killed or frozen.
+//! How long jobs wait after their worker was killed or frozen.
 
 use std::time::Duration;
 
@@ -6,14 +6,14 @@ use sqlx::{PgPool, Row as _};
 
 use crate::{error::RigError, journal::Notes};
 
-/// From the moment a worker was hit to the next attempt of each job that it had.
+/// The time from the fault of a worker to the next attempt of each of its jobs.
 #[derive(Debug, Default)]
 pub struct Recovery {
     /// Jobs that lost their worker.
     pub lost: usize,
-    /// Half of them waited no longer.
+    /// The median wait.
     pub median: Duration,
-    /// None waited longer.
+    /// The longest wait.
     pub longest: Duration,
 }
 
@@ -37,7 +37,7 @@ pub async fn read(pool: &PgPool, notes: &Notes) -> Result<Recovery, RigError> {
         let hit = worker.as_deref().and_then(pid_of).and_then(|pid| {
             notes.hits.iter().filter(|hit| hit.pid == pid && hit.at_ms <= lost_ms).map(|hit| hit.at_ms).max()
         });
-        // What was measured across a step of the clock is no time that passed.
+        // A time measured across a step of the clock means nothing.
         if let (Some(hit), Some(again)) = (hit, again_ms)
             && (0..HALF_AN_HOUR_MS).contains(&(again - hit))
         {

@@ -1,4 +1,4 @@
-//! Private servers that can be killed and started again on their data.
+//! Private servers that can be killed and restarted on their data.
 
 mod postgres;
 mod process;

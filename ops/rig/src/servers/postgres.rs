@@ -11,17 +11,17 @@ use sqlx::{Connection as _, PgConnection};
 use super::process::{Signal, free_port, log_file, signal, signal_group, until};
 use crate::{
     error::RigError,
-    proxy::{Proxy, Weather},
+    proxy::{LinkState, Proxy},
 };
 
-/// A Postgres that waits for the disk, as in production: what the books are held against is what it has answered. Its processes can
-/// be ended at once, and it may be the standby of another.
+/// A Postgres that waits for the disk, as in production, because the checks rely on what it answered. Its processes can
+/// be stopped at once, and it may be the standby of another.
 #[derive(Debug)]
 struct Server {
     dir: PathBuf,
     port: u16,
     machine: Machine,
-    /// The user to become, where root runs this: Postgres refuses root.
+    /// The user that runs Postgres when root runs the rig: Postgres refuses to run as root.
     user: Option<String>,
     child: Option<Child>,
 }
@@ -29,7 +29,7 @@ struct Server {
 const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Server {
-    /// One with its data in `dir`, which has to be filled.
+    /// A server with its data in `dir`, which the caller has to fill.
     fn new(dir: PathBuf) -> Result<Self, RigError> {
         let server = Self { dir, port: free_port()?, machine: Machine::new(), user: user()?, child: None };
         let dir = server.dir.display().to_string();
@@ -142,15 +142,15 @@ fn url_of(port: u16, database: &str) -> String {
     format!("postgres://postgres@127.0.0.1:{port}/{database}")
 }
 
-/// A Postgres and its standby, which may take its place.
+/// A Postgres and a standby of it, which can be promoted.
 #[derive(Debug)]
 pub struct PostgresPair {
     dir: PathBuf,
     main: Server,
     standby: Server,
-    /// The way of the standby to the main one.
+    /// The link from the standby to the primary.
     link: Proxy,
-    /// Where the next data folders go.
+    /// How many data folders were made; names the next one.
     made: u32,
 }
 
@@ -168,24 +168,24 @@ impl PostgresPair {
         Ok(pair)
     }
 
-    /// The port of the main one on the loopback interface.
+    /// The port of the primary on the loopback interface.
     pub fn port(&self) -> u16 {
         self.main.port
     }
 
-    /// The machine of the main one.
+    /// The machine of the primary.
     pub fn machine(&self) -> &Machine {
         &self.main.machine
     }
 
-    /// Ends the main one at once (`pg_ctl stop -m immediate`) or without loss of time for its clients (`-m fast`).
+    /// Ends the primary at once (`pg_ctl stop -m immediate`) or without loss of time for its clients (`-m fast`).
     pub async fn stop(&mut self, how: Signal) {
         self.main.stop(how).await;
     }
 
-    /// Starts the main one on its data, unless it runs, and waits until it answers.
+    /// Starts the primary on its data, unless it runs, and waits until it answers.
     pub async fn bring_up(&mut self) -> Result<(), RigError> {
-        // One whose disk was full ends by itself, and starts again by itself, or does not.
+        // After a full disk, Postgres stops and may or may not start again by itself.
         if !self.main.has_ended() {
             let answers = || async { self.main.execute(&["select 1"]).await.is_ok() };
             if until(Duration::from_secs(5), answers).await {
@@ -196,22 +196,22 @@ impl PostgresPair {
         self.main.bring_up().await
     }
 
-    /// Stops the main one as a machine that hangs does: it keeps its connections, and answers nothing.
+    /// Stops the primary as a machine that hangs does: it keeps its connections, and answers nothing.
     pub fn freeze(&self) {
         if let Some(child) = &self.main.child {
             signal_group(child.id(), Signal::Stop);
         }
     }
 
-    /// Lets it go on.
+    /// Thaws it.
     pub fn thaw(&self) {
         if let Some(child) = &self.main.child {
             signal_group(child.id(), Signal::Continue);
         }
     }
 
-    /// Sessions that begin from now on may only read, and those that there are end; or new ones may write again, and those that may
-    /// not stay as they are.
+    /// With `only`, makes new sessions read-only and ends the others. Without it, new sessions may write again;
+    /// read-only ones stay read-only.
     pub async fn read_only(&self, only: bool) -> Result<(), RigError> {
         let statements: &[&'static str] = if only {
             &["alter database perch set default_transaction_read_only = on", END_SESSIONS]
@@ -221,10 +221,10 @@ impl PostgresPair {
         Ok(self.main.execute(statements).await?)
     }
 
-    /// A new standby takes the place of the one that there was.
+    /// Replaces the standby with a new copy of the primary.
     async fn follow(&mut self) -> Result<(), RigError> {
         self.link.aim(self.main.port);
-        self.link.set(Weather::Fair);
+        self.link.set(LinkState::Normal);
         self.standby.copy(self.link.port(), &self.standby.data(), true).await?;
         self.standby.bring_up().await
     }
@@ -234,12 +234,12 @@ impl PostgresPair {
         Server::new(self.dir.join(self.made.to_string()))
     }
 
-    /// The standby hears nothing of what the main one commits from now on.
+    /// Stops replication: the standby misses all commits from now on.
     pub fn lag(&self) {
-        self.link.set(Weather::Held);
+        self.link.set(LinkState::Held);
     }
 
-    /// The standby, which may lag, takes the place of the main one, which dies.
+    /// Promotes the standby, which may lag; the former primary dies.
     pub async fn promote(&mut self) -> Result<(), RigError> {
         self.main.stop(Signal::Quit).await;
         self.link.reset();
@@ -248,7 +248,7 @@ impl PostgresPair {
         Ok(())
     }
 
-    /// Gives a main one that was promoted or restored a new standby.
+    /// Gives a primary that was promoted or restored a new standby.
     pub async fn renew_standby(&mut self) -> Result<(), RigError> {
         let new = self.another()?;
         let mut old = std::mem::replace(&mut self.standby, new);
@@ -257,13 +257,13 @@ impl PostgresPair {
         self.follow().await
     }
 
-    /// Makes a copy of the main one, to be restored later.
+    /// Copies the primary, to be restored later.
     pub async fn back_up(&self) -> Result<(), RigError> {
         let copy = self.main.dir.join("copy");
         self.main.copy(self.main.port, &copy, false).await
     }
 
-    /// Puts the copy in the place of the main one, as a snapshot of a disk is restored.
+    /// Replaces the primary with the copy, like a restored disk snapshot.
     pub async fn restore(&mut self) -> Result<(), RigError> {
         self.main.stop(Signal::Quit).await;
         let (copy, data) = (self.main.dir.join("copy"), self.main.data());
@@ -299,7 +299,7 @@ fn user() -> Result<Option<String>, RigError> {
     found.map(|user| Some(user.to_owned())).ok_or_else(missing)
 }
 
-/// The program on the path, else where Debian puts the newest version.
+/// A program on the PATH, or else the newest version where Debian puts it.
 fn find(program: &str) -> PathBuf {
     let on_path = std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).is_file()));

@@ -8,16 +8,16 @@ use std::{
 
 use crate::error::RigError;
 
-/// What a process can be sent.
+/// The signals that a run sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
-    /// Dies at once.
+    /// Kills the process at once.
     Kill,
-    /// Is asked to end.
+    /// Asks the process to stop.
     Term,
-    /// Freezes.
+    /// Freezes the process.
     Stop,
-    /// Goes on.
+    /// Thaws the process.
     Continue,
     /// Postgres: ends at once, without writing anything back.
     Quit,
@@ -25,7 +25,7 @@ pub enum Signal {
     Interrupt,
 }
 
-/// Sends a signal. A process that is gone already is no error.
+/// Sends a signal. It is no error when the process has ended already.
 pub fn signal(pid: u32, signal: Signal) {
     send(&pid.to_string(), signal);
 }
@@ -64,7 +64,7 @@ pub fn free_port() -> Result<u16, RigError> {
     Err(RigError::Setup("no free port found between 20000 and 32000 on 127.0.0.1".into()))
 }
 
-/// A log that goes on where it was.
+/// Opens a log for appending.
 pub fn log_file(path: &Path) -> Result<File, RigError> {
     File::options()
         .create(true)
@@ -73,7 +73,7 @@ pub fn log_file(path: &Path) -> Result<File, RigError> {
         .map_err(RigError::io(format!("write the log {}", path.display())))
 }
 
-/// Waits until something holds; false when it did not within the time.
+/// Waits until `holds` is true; false when it was not within the time.
 pub async fn until<Fut: Future<Output = bool>>(within: Duration, holds: impl Fn() -> Fut) -> bool {
     let mut pace = tokio::time::interval(Duration::from_millis(20));
     let waited = async {

@@ -64,7 +64,7 @@ impl RedisServer {
         if until(PATIENCE, answers).await { Ok(()) } else { Err(RigError::Silent { what: "redis-server", log }) }
     }
 
-    /// One command; `None` when it does not answer as it should.
+    /// Runs a command; `None` when it fails or answers with another type.
     async fn ask<T: redis::FromRedisValue>(&self, command: &[&str]) -> Option<T> {
         let client = redis::Client::open(url(self.port)).ok()?;
         let asked = async {
@@ -95,12 +95,12 @@ fn url(port: u16) -> String {
     format!("redis://127.0.0.1:{port}")
 }
 
-/// A Redis and its replica, which may take its place.
+/// A Redis and a replica of it, which can be promoted.
 #[derive(Debug)]
 pub struct RedisPair {
     main: RedisServer,
     replica: RedisServer,
-    /// The way of the replica to the main one.
+    /// The link from the replica to the primary.
     link: Proxy,
 }
 
@@ -113,22 +113,22 @@ impl RedisPair {
         Ok(Self { main, replica, link })
     }
 
-    /// The port of the main one on the loopback interface.
+    /// The port of the primary on the loopback interface.
     pub fn port(&self) -> u16 {
         self.main.port
     }
 
-    /// The machine of the main one.
+    /// The machine of the primary.
     pub fn machine(&self) -> &Machine {
         &self.main.machine
     }
 
-    /// Kills the main one as `kill -9` does.
+    /// Kills the primary as `kill -9` does.
     pub fn kill(&mut self) {
         self.main.kill();
     }
 
-    /// Ends the main one as `SHUTDOWN` does: everything it was told is on disk.
+    /// Shuts the primary down with `SHUTDOWN`: all its data is on disk.
     pub async fn shut_down(&mut self) {
         if let Some(mut child) = self.main.child.take() {
             signal(child.id(), Signal::Term);
@@ -136,38 +136,38 @@ impl RedisPair {
         }
     }
 
-    /// Starts the main one on its data and waits until it answers.
+    /// Starts the primary on its data and waits until it answers.
     pub async fn bring_up(&mut self) -> Result<(), RigError> {
         self.main.bring_up().await
     }
 
-    /// Stops the main one as a machine that hangs does: it keeps its connections, accepts new ones, and answers nothing.
+    /// Stops the primary as a machine that hangs does: it keeps its connections, accepts new ones, and answers nothing.
     pub fn freeze(&self) {
         self.main.signal(Signal::Stop);
     }
 
-    /// Lets it go on.
+    /// Thaws it.
     pub fn thaw(&self) {
         self.main.signal(Signal::Continue);
     }
 
-    /// Waits until the replica follows the main one.
+    /// Waits until the replica follows the primary.
     pub async fn in_step(&self) -> Result<(), RigError> {
         let in_step = || self.replica.is_in_step();
         if until(PATIENCE, in_step).await {
             Ok(())
         } else {
-            Err(RigError::Setup("the replica of Redis does not follow the main one".into()))
+            Err(RigError::Setup("the replica of Redis does not follow the primary".into()))
         }
     }
 
-    /// The replica hears nothing of what the main one is told from now on.
+    /// Stops replication: the replica misses all writes from now on.
     pub fn lag(&self) {
-        self.link.set(crate::proxy::Weather::Held);
+        self.link.set(crate::proxy::LinkState::Held);
     }
 
-    /// The replica, which may lag, takes the place of the main one. The main one dies when `kill` says so; otherwise it answers to
-    /// those who stay connected to it that it may only be read. Then it follows the other.
+    /// Promotes the replica, which may lag. With `kill` the former primary dies; otherwise it becomes the replica,
+    /// and is read-only for clients that stay connected to it.
     pub async fn promote(&mut self, kill: bool) -> Result<(), RigError> {
         if kill {
             self.main.kill();
@@ -177,7 +177,7 @@ impl RedisPair {
         }
         self.link.reset();
         self.link.aim(self.replica.port);
-        self.link.set(crate::proxy::Weather::Fair);
+        self.link.set(crate::proxy::LinkState::Normal);
         std::mem::swap(&mut self.main, &mut self.replica);
         self.main.replica_of = None;
         let link = self.link.port();
@@ -186,6 +186,6 @@ impl RedisPair {
             return self.replica.bring_up().await;
         }
         let told = self.replica.ask::<String>(&["REPLICAOF", "127.0.0.1", &link.to_string()]).await;
-        told.map(|_| ()).ok_or_else(|| RigError::Setup("the former main Redis does not follow the new one".into()))
+        told.map(|_| ()).ok_or_else(|| RigError::Setup("the former primary does not follow the new one".into()))
     }
 }

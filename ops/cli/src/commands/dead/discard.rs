@@ -1,7 +1,7 @@
 use perch_jobs::JobId;
 use serde_json::json;
 
-use super::{filter::Letters, pages::Pages};
+use super::{filter::DeadLetterFilter, pages::DeadLetterPages};
 use crate::{
     app::{App, chosen, known_kind, now, operator},
     commands::audit,
@@ -12,7 +12,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    pub filter: Letters,
+    pub filter: DeadLetterFilter,
     /// Do not ask
     #[arg(long)]
     pub yes: bool,
@@ -27,7 +27,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     let began = now(all.redis()).await?;
     let mut total = 0u64;
     for queue in &queues {
-        let mut pages = Pages::new(queue, &args.filter, began);
+        let mut pages = DeadLetterPages::new(queue, &args.filter, began);
         while let Some(page) = pages.next().await? {
             total += page.len() as u64;
         }
@@ -49,7 +49,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     let mut discarded = 0u64;
     for queue in &queues {
         let mut of_queue = 0;
-        let mut pages = Pages::new(queue, &args.filter, began);
+        let mut pages = DeadLetterPages::new(queue, &args.filter, began);
         while let Some(page) = pages.next().await? {
             let ids: Vec<JobId> = page.iter().map(|letter| letter.id).collect();
             let gone = queue.discard(&ids, &by).await?;

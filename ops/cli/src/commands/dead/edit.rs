@@ -1,7 +1,7 @@
-//! Editing payloads with filters in the language of jq.
+//! Edits payloads with jq filters.
 //!
-//! A filter may loop for ever or take all memory, and nothing within a process can stop it. So this runs in a process of its own
-//! (`edit_process`), which has bounds.
+//! A filter may loop for ever or use up all memory, and nothing within the process can stop it. So it runs in a process of its own
+//! with limits (`edit_process`).
 
 use jaq_core::{
     Compiler, Ctx, Vars, data,
@@ -10,7 +10,7 @@ use jaq_core::{
 use jaq_json::Val;
 use serde_json::value::RawValue;
 
-/// What reads or writes something else than the payload, or ends the process.
+/// Functions that read or write anything besides the payload, or end the process.
 const REACHES_OUT: [&str; 8] =
     ["env", "halt", "halt_error", "debug", "debug_empty", "stderr", "stderr_empty", "input_line_number"];
 
@@ -20,7 +20,7 @@ pub struct Edit {
 }
 
 impl Edit {
-    /// Reads a filter such as `.text = "new"` or `.source |= null`; the error says where it cannot be read.
+    /// Parses a filter such as `.text = "new"` or `.source |= null`; the error says where it is invalid.
     pub fn parse(code: &str) -> Result<Self, String> {
         let bad = |reason: String| format!("the edit {code:?} cannot be used: {reason}");
         let defs = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs());
@@ -43,7 +43,7 @@ impl Edit {
         Ok(Self { filter })
     }
 
-    /// The payload after the edit. The filter must answer with exactly one value.
+    /// Applies the filter to a payload. It must return exactly one value.
     pub fn apply(&self, payload: &RawValue) -> Result<Box<RawValue>, String> {
         let value = jaq_json::read::parse_single(payload.get().as_bytes())
             .map_err(|error| format!("the payload cannot be read: {error}"))?;

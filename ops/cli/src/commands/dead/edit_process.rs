@@ -1,6 +1,6 @@
-//! The process in which an edit runs: this program again, with bounds on what it may take.
+//! The process in which an edit runs: this program again, with limits on time and memory.
 //!
-//! It reads lines of JSON and answers each with a line of JSON: first the filter, which it accepts or refuses, then payloads.
+//! It answers each line of JSON with a line of JSON: first the filter, which it accepts or refuses, then payloads.
 
 use std::{
     io::{self, BufRead as _, BufReader, BufWriter, Read as _, Write},
@@ -17,42 +17,42 @@ use serde_json::value::RawValue;
 
 use super::edit::Edit;
 
-/// What runs the process; not for people.
+/// The hidden command that runs this process.
 pub const COMMAND: &str = "apply-edit";
-/// Processor time for one payload. An edit takes some microseconds.
+/// CPU time for one payload. An edit takes some microseconds.
 const CPU: Duration = Duration::from_secs(2);
-/// Time for one payload by the clock, on a machine that has no processor to spare.
+/// Wall-clock time for one payload, long enough for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Memory of the process, all that it maps included.
+/// Address space of the process.
 const MEMORY: u64 = 512 * 1024 * 1024;
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Setup {
     filter: String,
-    /// An edited payload of more bytes is refused.
+    /// Most bytes of an edited payload.
     max_bytes: usize,
 }
 
-type Answer = Result<String, String>;
+type EditReply = Result<String, String>;
 
-/// An edit that runs in a process of its own.
+/// A handle to the process that applies an edit.
 pub struct EditProcess(Mutex<Running>);
 
 struct Running {
     child: Child,
     to: ChildStdin,
     answers: mpsc::Receiver<String>,
-    /// Why it ended. What comes after gets the same answer.
+    /// Why the process ended, if it has. Later calls get the same error.
     ended: Option<String>,
 }
 
 impl EditProcess {
-    /// Starts it; the error says where the filter cannot be read.
+    /// Starts the process; the error says where the filter is invalid.
     pub fn start(filter: &str, max_bytes: usize) -> Result<Self, String> {
         Self::start_with(&this_program().map_err(cannot)?, filter, max_bytes)
     }
 
-    /// The same with `perch` in that place.
+    /// The same with the `perch` binary at `program`.
     pub fn start_with(program: &Path, filter: &str, max_bytes: usize) -> Result<Self, String> {
         let mut child = Command::new(program)
             .arg(COMMAND)
@@ -65,7 +65,7 @@ impl EditProcess {
         let pipes = child.stdin.take().zip(child.stdout.take());
         let (to, from) = pipes.ok_or_else(|| cannot(io::ErrorKind::BrokenPipe.into()))?;
         let (sender, answers) = mpsc::channel();
-        // Twice, since a payload is a string in its line; and what is around it.
+        // Twice the size, since a payload is an escaped string in its line, plus what surrounds it.
         let longest = 2 * max_bytes as u64 + 64 * 1024;
         thread::spawn(move || {
             let mut from = BufReader::new(from);
@@ -81,7 +81,7 @@ impl EditProcess {
         Ok(Self(Mutex::new(running)))
     }
 
-    /// The payload after the edit.
+    /// Applies the edit to a payload.
     pub fn apply(&self, payload: &RawValue) -> Result<Box<RawValue>, String> {
         let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let edited = running.ask(payload.get())?;
@@ -90,14 +90,14 @@ impl EditProcess {
 }
 
 impl Running {
-    fn ask<T: Serialize + ?Sized>(&mut self, question: &T) -> Answer {
+    fn ask<T: Serialize + ?Sized>(&mut self, question: &T) -> EditReply {
         if let Some(why) = &self.ended {
             return Err(why.clone());
         }
-        // A process that has ended does not read; how it ended is found out below.
+        // The write fails when the process has ended; the reason is found below.
         let _ = serde_json::to_writer(&mut self.to, question).is_ok() && self.to.write_all(b"\n").is_ok();
         let answer = self.answers.recv_timeout(PATIENCE);
-        let answer = answer.map(|line| serde_json::from_str::<Answer>(&line));
+        let answer = answer.map(|line| serde_json::from_str::<EditReply>(&line));
         if let Ok(Ok(answer)) = answer {
             return answer;
         }
@@ -138,13 +138,13 @@ fn is_out_of_time(status: ExitStatus) -> bool {
     status.signal() == Some(rustix::process::Signal::XCPU.as_raw())
 }
 
-/// The program that runs, also when a deploy has replaced its file.
+/// The running program, even after a deploy replaced its file.
 fn this_program() -> io::Result<PathBuf> {
     let running = Path::new("/proc/self/exe");
     if running.exists() { Ok(running.to_owned()) } else { std::env::current_exe() }
 }
 
-/// What the process does.
+/// Runs the process: answers lines until standard input ends.
 pub fn serve() -> ExitCode {
     match bound().and_then(|()| answer_all()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -159,7 +159,7 @@ fn bound() -> io::Result<()> {
     Ok(())
 }
 
-/// Lets the process take so much more processor time than it has had. The system ends it then.
+/// Limits the further CPU time of the process; the system kills it after that.
 fn bound_time() -> io::Result<()> {
     let had = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     let until = u64::try_from(had.tv_sec).unwrap_or(0) + CPU.as_secs() + 1;
@@ -168,7 +168,7 @@ fn bound_time() -> io::Result<()> {
 
 fn answer_all() -> io::Result<()> {
     let (mut lines, mut to) = (io::stdin().lock().lines(), BufWriter::new(io::stdout()));
-    let mut answer = |answer: &Answer| {
+    let mut answer = |answer: &EditReply| {
         serde_json::to_writer(&mut to, answer)?;
         to.write_all(b"\n")?;
         to.flush()

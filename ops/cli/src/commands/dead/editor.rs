@@ -1,9 +1,9 @@
-//! A text on its way through the operator's editor.
+//! Lets the operator edit a text.
 
 use std::{env, fs, io::Write as _, process::Command};
 
-/// The text as the editor left it. Whoever leaves the editor in a way that says "no" (`:cq` in vim), or saves nothing new, has not
-/// edited.
+/// The text as the editor left it. An error when the editor fails (`:cq` in vim) or the text is
+/// unchanged.
 pub fn edited(text: &str) -> Result<String, String> {
     let words = editor()?;
     let name = words.join(" ");
@@ -15,7 +15,7 @@ pub fn edited(text: &str) -> Result<String, String> {
     if !status.success() {
         return Err(format!("the editor {name:?} ended with {status}; nothing was brought back"));
     }
-    // Many editors write another file in the place of this one.
+    // Read by path: many editors replace the file instead of writing to it.
     let left = fs::read_to_string(file.path()).map_err(failed)?;
     if left == text {
         return Err(
@@ -27,7 +27,7 @@ pub fn edited(text: &str) -> Result<String, String> {
     Ok(left)
 }
 
-/// The program and its arguments, as VISUAL or EDITOR names them; a variable that is empty counts as not set.
+/// The program and its arguments from VISUAL or EDITOR; an empty variable counts as not set.
 fn editor() -> Result<Vec<String>, String> {
     let named = ["VISUAL", "EDITOR"].into_iter().find_map(|name| {
         let value = env::var(name).ok()?;

@@ -8,7 +8,7 @@ use perch_jobs::JobTypes;
 use perch_queue::{DeadLetter, JobRequest, Queue};
 use serde_json::{Value, json};
 
-use super::{filter::Letters, pages::Pages, show::as_json};
+use super::{filter::DeadLetterFilter, pages::DeadLetterPages, show::as_json};
 use crate::{
     app::{App, chosen, known_kind, now},
     error::CommandError,
@@ -18,7 +18,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    pub filter: Letters,
+    pub filter: DeadLetterFilter,
     /// Write to this file instead of standard output; it must not be there yet
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -38,7 +38,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     let began = now(all.redis()).await?;
     let mut written = 0u64;
     for queue in &queues {
-        let mut pages = Pages::new(queue, &args.filter, began);
+        let mut pages = DeadLetterPages::new(queue, &args.filter, began);
         while let Some(page) = pages.next().await? {
             for letter in &page {
                 let line = line(queue, letter, all.types()).map_err(|error| CommandError::Output(error.into()))?;
@@ -55,17 +55,17 @@ pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// A letter as a line that `perch enqueue` takes, and the HTTP API where nothing of it is for Perch alone to say: the job as it was
-/// asked for, and the letter under `died`. One without a job that can run has that alone.
+/// A letter as a line for `perch enqueue`, or for the HTTP API unless it has fields that only Perch may set: the job as it was
+/// enqueued, and the letter under `died`. A letter whose job cannot run has only `died`.
 fn line(queue: &Queue, letter: &DeadLetter, types: &JobTypes) -> Result<String, serde_json::Error> {
     let mut died = as_json(queue, letter);
     let envelope = letter.decoded().filter(|_| !letter.needs_repair());
     let Some(envelope) = envelope else { return Ok(json!({ "died": died }).to_string()) };
-    // The line has it already.
+    // The job in the line has the payload already.
     let without_payload = |part: &mut Value| part.as_object_mut().and_then(|fields| fields.remove("payload"));
     without_payload(&mut died);
     died.get_mut("envelope").and_then(without_payload);
-    // Put in by hand, so that the payload keeps its numbers and its order. Characters of control stand between its parts alone, and
+    // Inserted as text, so that the payload keeps its numbers and field order. Control characters occur only between its tokens, and
     // would end the line.
     let mut line = serde_json::to_string(&JobRequest::again(&envelope, types.get(envelope.kind.as_str())))?;
     line.truncate(line.len() - 1);

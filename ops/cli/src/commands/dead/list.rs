@@ -1,6 +1,6 @@
 use perch_core::dead_list::{DeadSummary, Died, dead_letters};
 
-use super::filter::Letters;
+use super::filter::DeadLetterFilter;
 use crate::{
     app::{App, chosen, known_kind, now},
     error::CommandError,
@@ -14,7 +14,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    pub filter: Letters,
+    pub filter: DeadLetterFilter,
     #[command(flatten)]
     pub paging: Paging,
 }

@@ -1,29 +1,29 @@
-//! The dead letters that a filter wants, page by page, while others come and go.
+//! Reads the dead letters that a filter selects, page by page, while others come and go.
 
 use chrono::{DateTime, Utc};
 use perch_queue::{DeadCursor, DeadLetter, DeadPage, Queue, QueueError};
 
-use super::filter::Letters;
+use super::filter::DeadLetterFilter;
 
 const PAGE: usize = 500;
 
-/// Walks through the dead letters of one queue, the latest first. Letters that die after it began are left alone, so a
-/// replay cannot chase jobs that die again; letters that are taken away move no other out of its sight.
-pub struct Pages<'a> {
+/// Reads the dead letters of one queue, the latest first. Letters that die after it began are skipped, so a
+/// replay never meets jobs that die again. No letter is missed when others are removed meanwhile.
+pub struct DeadLetterPages<'a> {
     queue: &'a Queue,
-    filter: &'a Letters,
+    filter: &'a DeadLetterFilter,
     began: DateTime<Utc>,
     after: Option<DeadCursor>,
     is_done: bool,
 }
 
-impl<'a> Pages<'a> {
-    /// Those wanted of the letters that died until `began`.
-    pub fn new(queue: &'a Queue, filter: &'a Letters, began: DateTime<Utc>) -> Self {
+impl<'a> DeadLetterPages<'a> {
+    /// The selected letters that died until `began`.
+    pub fn new(queue: &'a Queue, filter: &'a DeadLetterFilter, began: DateTime<Utc>) -> Self {
         Self { queue, filter, began, after: None, is_done: false }
     }
 
-    /// The next letters, not more than 500, each once; `None` when there are no more.
+    /// The next letters, at most 500, each once; `None` at the end.
     pub async fn next(&mut self) -> Result<Option<Vec<DeadLetter>>, QueueError> {
         if !self.filter.id.is_empty() {
             return self.by_id().await;

@@ -1,4 +1,4 @@
-//! What a replay does to payloads, worked out and checked before anything is moved.
+//! Computes and checks the new payloads of a replay before anything is moved.
 
 use std::collections::BTreeMap;
 
@@ -6,20 +6,20 @@ use perch_jobs::{JobId, JobTypes};
 use perch_queue::{DeadLetter, Envelope};
 use serde_json::{Value, value::RawValue};
 
-/// What makes a new payload of a payload, or says why it cannot.
+/// Makes a new payload from a payload, or says why it cannot.
 pub type Edit = Box<dyn Fn(&RawValue) -> Result<Box<RawValue>, String>>;
 
-/// What happens to the payloads on the way.
+/// How a replay changes payloads.
 pub enum Change {
-    /// Nothing.
+    /// Not at all.
     None,
-    /// Each goes through a filter.
+    /// Applies a filter to each.
     Filter(Edit),
-    /// These were written by hand.
+    /// Replaces these with payloads from an editor.
     ByHand(BTreeMap<JobId, Box<RawValue>>),
 }
 
-/// What a payload has to fit.
+/// The limits and job types that a new payload must fit.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules<'a> {
     pub types: &'a JobTypes,
@@ -27,7 +27,7 @@ pub struct Rules<'a> {
 }
 
 impl Change {
-    /// The new payload of a letter, if it gets one; the error says why it does not fit its job type.
+    /// The new payload of a letter, if it changes; the error says why it does not fit its job type.
     pub fn of(&self, letter: &DeadLetter, rules: Rules<'_>) -> Result<Option<Box<RawValue>>, String> {
         let payload = match self {
             Self::None => return Ok(None),
@@ -72,7 +72,7 @@ pub fn to_text(letters: &[DeadLetter]) -> String {
     serde_json::to_string_pretty(&payloads).unwrap_or_default()
 }
 
-/// The payloads that came back from an editor. Those left out stay as they are; ids that were not there are refused.
+/// Reads the payloads from an editor. Letters left out stay as they are; unknown ids are refused.
 pub fn from_text(text: &str, letters: &[DeadLetter]) -> Result<BTreeMap<JobId, Box<RawValue>>, String> {
     let payloads: BTreeMap<JobId, Box<RawValue>> = serde_json::from_str(text)
         .map_err(|error| format!("what the editor left is not an object of job id to payload: {error}"))?;

@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 use super::{
     edit_process::EditProcess,
     editor,
-    filter::Letters,
-    pages::Pages,
+    filter::DeadLetterFilter,
+    pages::DeadLetterPages,
     plan::{Change, Rules, from_text, to_text},
 };
 use crate::{
@@ -32,7 +32,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    pub filter: Letters,
+    pub filter: DeadLetterFilter,
     /// Only show what would be brought back
     #[arg(long)]
     pub dry_run: bool,
@@ -58,10 +58,10 @@ pub struct Args {
 
 /// Letters moved in one step.
 const STEP: usize = 100;
-/// Letters that an editor is given, and letters that a dry run shows.
+/// Most letters given to an editor or shown by a dry run.
 const AT_HAND: usize = 100;
 
-/// What a replay is about: the letters as they were when it began.
+/// The letters of a replay, as they were when it began.
 struct Scope<'a> {
     args: &'a Args,
     queues: Vec<Queue>,
@@ -85,7 +85,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     if args.dry_run {
         return dry_run(app, &first_look, scope.began);
     }
-    // Whoever has had each of them in an editor has said which, and saved it.
+    // An operator who edited each letter has already chosen them.
     if args.filter.is_empty() && !args.editor && first_look.total > 0 {
         let letters = count(first_look.total, "dead letter");
         app.out.confirm(&format!("This brings back {letters} in {}, whatever they died of", settings.env), args.yes)?;
@@ -104,24 +104,24 @@ async fn scope<'a>(args: &'a Args, settings: &Settings, queues: &'a Queues) -> R
     })
 }
 
-/// What a first look at the letters found, before anything is moved.
+/// What a replay would do, computed before anything is moved.
 #[derive(Default)]
-struct FirstLook {
+struct ReplayPreview {
     total: u64,
     /// The first ones, with their new payloads.
     shown: Vec<(Queue, DeadLetter, Option<String>)>,
-    /// Those whose new payload cannot be used, and why.
+    /// Letters whose new payload is invalid, and why.
     unfit: Vec<(DeadLetter, String)>,
     unfit_total: u64,
-    /// Those that come back with another payload only, and get none.
+    /// Letters that need a new payload to come back, and get none.
     unrepaired: u64,
 }
 
-async fn look(scope: &Scope<'_>, change: &Change) -> Result<FirstLook, CommandError> {
-    let mut found = FirstLook::default();
+async fn look(scope: &Scope<'_>, change: &Change) -> Result<ReplayPreview, CommandError> {
+    let mut found = ReplayPreview::default();
     let limit = scope.args.limit.unwrap_or(u64::MAX);
     for queue in &scope.queues {
-        let mut pages = Pages::new(queue, &scope.args.filter, scope.began);
+        let mut pages = DeadLetterPages::new(queue, &scope.args.filter, scope.began);
         while let Some(page) = pages.next().await? {
             for letter in page {
                 if found.total >= limit {
@@ -170,7 +170,7 @@ async fn by_hand(scope: &Scope<'_>) -> Result<Change, CommandError> {
     from_text(&text, &letters).map(Change::ByHand).map_err(CommandError::Refused)
 }
 
-fn refuse(app: &App, found: &FirstLook) -> Result<(), CommandError> {
+fn refuse(app: &App, found: &ReplayPreview) -> Result<(), CommandError> {
     if app.out.is_json() {
         let unfit: Vec<Value> =
             found.unfit.iter().map(|(letter, reason)| json!({ "id": letter.id, "error": reason })).collect();
@@ -186,7 +186,7 @@ fn refuse(app: &App, found: &FirstLook) -> Result<(), CommandError> {
     )))
 }
 
-fn dry_run(app: &App, found: &FirstLook, now: DateTime<Utc>) -> Result<(), CommandError> {
+fn dry_run(app: &App, found: &ReplayPreview, now: DateTime<Utc>) -> Result<(), CommandError> {
     if app.out.is_json() {
         let letters: Vec<Value> = found
             .shown
@@ -226,13 +226,13 @@ const UNREPAIRED_LEFT: &str =
 
 type Outcomes = BTreeMap<Replayed, u64>;
 
-/// Keeps a replay to its rate and its limit.
+/// Keeps a replay within its rate and its limit.
 struct Pace {
     rate: Option<Rate>,
     began: Instant,
     left: u64,
     sent: u64,
-    /// A signal ends the replay between two steps, so that what was moved is counted and written down.
+    /// A signal ends the replay between two steps, so that the moved letters are counted and logged.
     stop: CancellationToken,
 }
 
@@ -302,7 +302,7 @@ async fn replay_queue(
     bar: &ProgressBar,
     outcomes: &mut Outcomes,
 ) -> Result<(), CommandError> {
-    let mut pages = Pages::new(queue, &scope.args.filter, scope.began);
+    let mut pages = DeadLetterPages::new(queue, &scope.args.filter, scope.began);
     while pace.left > 0 {
         let Some(mut letters) = pages.next().await? else { break };
         while !letters.is_empty() && pace.left > 0 {
@@ -328,7 +328,7 @@ async fn move_back(
     for letter in letters {
         match change.of(&letter, scope.rules) {
             Ok(payload) => replays.push(Replay { letter, payload }),
-            // It fitted at the first look, so somebody changed it since.
+            // It fitted in the preview, so somebody has changed it since.
             Err(_) => answers.push((letter.id, Replayed::Changed)),
         }
     }

@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use perch_core::dead_causes::{Causes, DeadCause};
 
-use super::{filter::Letters, pages::Pages};
+use super::{filter::DeadLetterFilter, pages::DeadLetterPages};
 use crate::{
     app::{App, chosen, known_kind, now},
     error::CommandError,
@@ -15,7 +15,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    pub filter: Letters,
+    pub filter: DeadLetterFilter,
     /// At most so many causes; 20 as a table, all of them as JSON when it is left out
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
@@ -26,7 +26,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     let now = now(queues.redis()).await?;
     let mut causes = Causes::default();
     for queue in chosen(&queues, &args.filter.of.queue)? {
-        let mut pages = Pages::new(&queue, &args.filter, now);
+        let mut pages = DeadLetterPages::new(&queue, &args.filter, now);
         while let Some(page) = pages.next().await? {
             for letter in &page {
                 causes.add(queue.name(), letter);
@@ -52,12 +52,12 @@ pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Causes that are shown unless more are asked for.
+/// Causes shown by default.
 const SHOWN: usize = 20;
-/// Lines of a cause on a terminal.
+/// Most lines of a cause on a terminal.
 const LINES: usize = 3;
 
-/// A row for each cause, and under it the cause itself, which says too much for a column.
+/// A row for each cause, with the cause below it: it is too long for a column.
 fn listing(causes: &[DeadCause], now: DateTime<Utc>) -> Listing {
     let mut listing = Listing::new([number("COUNT"), whole("QUEUE"), cut("KINDS"), whole("OLDEST"), whole("NEWEST")]);
     for cause in causes {

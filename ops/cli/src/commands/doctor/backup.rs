@@ -1,4 +1,4 @@
-//! Whether Postgres could be restored, and the ledger queues from it.
+//! Checks whether Postgres can be restored, and the ledger queues from it.
 
 use std::time::Duration;
 
@@ -17,11 +17,11 @@ use crate::{
 
 const POSTGRES: &str = "Postgres backups";
 const LEDGER: &str = "ledger jobs";
-/// Envelopes read to see whether they can be: all that a queue usually holds, and no more than takes a moment.
+/// Most envelopes that are read for the check: more than a queue usually holds, and few enough to be quick.
 const READ: usize = 10_000;
 const AT_ONCE: u32 = 500;
 
-/// Whether something makes backups of Postgres; an error when it is away.
+/// Whether Postgres is backed up; an error when it does not answer.
 pub async fn postgres(settings: &Settings) -> Result<Check, Check> {
     let asked = async { Ok::<_, CommandError>(store(settings)?.recovery().backups().await?) };
     match asked.await {
@@ -30,7 +30,7 @@ pub async fn postgres(settings: &Settings) -> Result<Check, Check> {
     }
 }
 
-/// Whether the jobs of ledger queues could be put back from Postgres.
+/// Whether the jobs of ledger queues can be restored from Postgres.
 pub async fn ledger(settings: &Settings) -> Check {
     let queues: Vec<QueueName> =
         settings.queues.iter().filter(|(_, queue)| queue.ledger).map(|(name, _)| name.clone()).collect();
@@ -46,12 +46,12 @@ pub async fn ledger(settings: &Settings) -> Check {
     }
 }
 
-/// Jobs that this release cannot read, of the first [`READ`] unfinished ones.
+/// Jobs among the first [`READ`] unfinished ones that this release cannot read.
 #[derive(Debug, Default)]
 struct Unreadable {
-    /// By their envelope.
+    /// Jobs with an unreadable envelope.
     envelopes: u64,
-    /// By their row, and the first of them with what is wrong with it.
+    /// Jobs with an unreadable row, and the first of them with its error.
     rows: u64,
     row: Option<String>,
 }
@@ -74,10 +74,10 @@ async fn unreadable(store: &Store, queues: &[QueueName], retention: Duration) ->
     Ok(unreadable)
 }
 
-/// How the archive of WAL stands.
+/// The state of WAL archiving.
 enum Archive {
     Works(DateTime<Utc>),
-    /// It was told to, and not how.
+    /// It is switched on without a command or library.
     NoWay,
     Fails {
         since: Option<DateTime<Utc>>,
@@ -129,7 +129,7 @@ fn judge(facts: &BackupFacts, by: PostgresBackup, now: DateTime<Utc>) -> Check {
     }
 }
 
-/// What else there is: by the word of the operator where the server cannot show it.
+/// The finding for a server without a WAL archive: what replicas and the `backup.postgres` setting say.
 fn without_archive(facts: &BackupFacts, by: PostgresBackup) -> Check {
     match by {
         PostgresBackup::Archive => replicas(facts),

@@ -1,4 +1,4 @@
-//! Whom the bots are, whether the models answer, and what the bots find of themselves.
+//! Checks the accounts of the bots and the models, and runs the checks of the bots.
 
 use perch_base::Settings;
 use perch_bot::Platform;
@@ -15,8 +15,8 @@ use crate::{
 
 const OWNERS: &str = "X accounts";
 
-/// Findings about the accounts that post, whose tokens X is asked about; about the models, each of which is asked once; and what the
-/// bots find of themselves.
+/// Asks X whose the tokens of the posting accounts are, asks each model once, and runs the checks
+/// of the bots.
 pub async fn checks(settings: &Settings) -> Vec<Check> {
     match set_up(settings) {
         Ok(platform) => {
@@ -30,7 +30,7 @@ pub async fn checks(settings: &Settings) -> Vec<Check> {
     }
 }
 
-/// X says of each account with tokens whose they are: another than the configured one reads somebody else's mentions.
+/// Asks X whose tokens each account has. With the tokens of another account, the bot would read somebody else's mentions.
 async fn owners(settings: &Settings, clients: &Clients) -> Vec<Check> {
     if settings.secrets.x_consumer.is_none() || settings.secrets.x_accounts.is_empty() {
         return Vec::new();
@@ -43,7 +43,7 @@ async fn owners(settings: &Settings, clients: &Clients) -> Vec<Check> {
     checks
 }
 
-/// What the bots stand on, where everything that they work with can be set up.
+/// The platform of the bots, or an error when a part of it cannot be set up.
 fn set_up(settings: &Settings) -> Result<Platform, CommandError> {
     let (queues, store) = (queues(settings)?, store(settings)?);
     let client = Client::new(queues);

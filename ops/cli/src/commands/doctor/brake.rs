@@ -1,4 +1,4 @@
-//! Whether the emergency brake holds everything that publishes.
+//! Checks whether the emergency brake stops publishing.
 
 use perch_base::Settings;
 use perch_store::{Brake, BrakeState};
@@ -11,7 +11,7 @@ use crate::{
 
 const NAME: &str = "emergency brake";
 
-/// Looks at it in Redis and in the audit log.
+/// Reads the brake from Redis and the audit log.
 pub async fn check(settings: &Settings) -> Check {
     match state(settings).await {
         Ok(state) => judge(&state),

@@ -1,8 +1,8 @@
-//! Findings.
+//! A finding, and the check of a clock.
 
 pub use perch_bot::{Check, Level};
 
-/// Judges how far another clock is from this one, in milliseconds; positive when the other is ahead.
+/// The finding for a clock that is `ahead_ms` milliseconds ahead of this machine's, or behind if negative.
 pub fn clock(name: &'static str, other: &str, ahead_ms: i64) -> Check {
     let off = std::time::Duration::from_millis(ahead_ms.unsigned_abs());
     let direction = if ahead_ms > 0 { "ahead of" } else { "behind" };

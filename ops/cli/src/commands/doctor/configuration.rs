@@ -1,4 +1,4 @@
-//! What can be said without asking a server.
+//! Checks that need no server.
 
 use std::collections::BTreeMap;
 

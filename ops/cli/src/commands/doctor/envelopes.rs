@@ -1,4 +1,4 @@
-//! Whether every job in Redis is as it was written.
+//! Checks that every job in Redis is as it was written.
 
 use perch_base::Settings;
 use perch_jobs::{JobId, QueueName};
@@ -14,12 +14,12 @@ use crate::{
 const NAME: &str = "envelopes";
 /// Jobs read at once.
 const AT_ONCE: usize = 500;
-/// Damaged jobs that are named.
+/// Most damaged jobs that are named.
 const NAMED: usize = 10;
 
 /// Reads every envelope and compares it with its checksum.
 pub async fn check(settings: &Settings) -> Check {
-    let mut found = Found::default();
+    let mut found = EnvelopeTally::default();
     match found.look(settings).await {
         Ok(()) => found.judge(),
         Err(error) => Check::warn(NAME, chain(&error)).mend("mend the connection first"),
@@ -27,13 +27,13 @@ pub async fn check(settings: &Settings) -> Check {
 }
 
 #[derive(Default)]
-struct Found {
+struct EnvelopeTally {
     read: u64,
     damaged: u64,
     named: Vec<(JobId, QueueName)>,
 }
 
-impl Found {
+impl EnvelopeTally {
     async fn look(&mut self, settings: &Settings) -> Result<(), CommandError> {
         for queue in queues(settings)?.iter() {
             self.look_into(queue).await?;

@@ -1,4 +1,4 @@
-//! `perch doctor`: what is wrong with this installation, and how to mend it.
+//! `perch doctor`: finds problems of an installation, and says how to fix them.
 
 mod backup;
 mod bots;
@@ -39,17 +39,17 @@ pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     report(app, &looked_at(app, async |settings: &Settings| all(settings, args.deep).await).await, &conclusions)
 }
 
-/// What a list of findings comes to, in words.
+/// The closing sentences of a list of findings.
 pub struct Conclusions {
-    /// Nothing was found.
+    /// No warning and no failure.
     pub well: &'static str,
-    /// There are warnings; how many follows.
+    /// Warnings only; their number follows.
     pub works: &'static str,
-    /// There are failures; how many to mend comes before it.
+    /// Failures; their number comes before it.
     pub fails: &'static str,
 }
 
-/// The findings of `look`, or why the configuration does not let it.
+/// The findings of `look`, or a failure when the configuration cannot be read.
 pub async fn looked_at(app: &App, look: impl AsyncFnOnce(&Settings) -> Vec<Check>) -> Vec<Check> {
     match app.settings() {
         Ok(settings) => look(&settings).await,
@@ -60,7 +60,7 @@ pub async fn looked_at(app: &App, look: impl AsyncFnOnce(&Settings) -> Vec<Check
     }
 }
 
-/// Shows findings; an error when one of them is a failure.
+/// Prints findings; an error when one of them is a failure.
 pub fn report(app: &App, checks: &[Check], conclusions: &Conclusions) -> Result<(), CommandError> {
     let failed = checks.iter().filter(|check| check.level == Level::Fail).count();
     let warned = checks.iter().filter(|check| check.level == Level::Warn).count();
@@ -100,7 +100,7 @@ async fn all(settings: &Settings, is_deep: bool) -> Vec<Check> {
     checks
 }
 
-/// What a restore needs.
+/// The checks of what a restore needs.
 pub async fn restore(settings: &Settings) -> Vec<Check> {
     let (redis, postgres) = tokio::join!(redis::on_disk(settings), backup::postgres(settings));
     let is_up = redis.is_ok() && postgres.is_ok();

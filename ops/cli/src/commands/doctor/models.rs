@@ -1,4 +1,4 @@
-//! Whether the providers of models answer, each asked once.
+//! Checks the providers of models, each with one call.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use crate::app::bots;
 
 const MODELS: &str = "model answers";
 
-/// The providers of models that each bot asks.
-type Asked = BTreeMap<&'static str, Vec<String>>;
+/// The providers that each bot uses, by bot.
+type ProvidersByBot = BTreeMap<&'static str, Vec<String>>;
 
-/// A finding for each provider that is asked and has a key. Each call costs a few tokens, charged to `doctor`.
+/// A finding for each provider that a bot uses and that has a key. Each call costs a few tokens, charged to `doctor`.
 pub async fn checks(settings: &Settings, clients: &Clients) -> Vec<Check> {
     let asked = match bots().providers(settings) {
         Ok(asked) => asked,
@@ -23,8 +23,8 @@ pub async fn checks(settings: &Settings, clients: &Clients) -> Vec<Check> {
     tried.iter().map(|provider| judge(provider, &needed_for(&asked, provider, &tried))).collect()
 }
 
-/// The bots that no provider is left for, should this one not answer.
-fn needed_for(asked: &Asked, provider: &Tried, tried: &[Tried]) -> Vec<&'static str> {
+/// The bots that have no other working provider if this one does not answer.
+fn needed_for(asked: &ProvidersByBot, provider: &Tried, tried: &[Tried]) -> Vec<&'static str> {
     let answers = |name: &String| tried.iter().any(|tried| tried.provider == *name && tried.outcome.is_ok());
     let is_alone = |asked: &[String]| asked.contains(&provider.provider) && !asked.iter().any(answers);
     asked.iter().filter(|(_, providers)| is_alone(providers)).map(|(bot, _)| *bot).collect()

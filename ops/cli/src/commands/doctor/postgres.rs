@@ -33,7 +33,7 @@ pub async fn checks(settings: &Settings) -> Vec<Check> {
     checks
 }
 
-/// What the server says of itself, and how far its clock is ahead in milliseconds.
+/// The facts of the server, and how far its clock is ahead in milliseconds.
 async fn server(store: &Store) -> Result<(ServerInfo, i64), StoreError> {
     let before = Utc::now();
     let server = store.server().await?;
@@ -42,12 +42,12 @@ async fn server(store: &Store) -> Result<(ServerInfo, i64), StoreError> {
     Ok((server, ahead_ms))
 }
 
-/// Whether it takes what is written, which it does not with a full disk, or as a standby.
+/// Whether it accepts writes. It does not with a full disk, or as a standby.
 fn writes(tried: Result<(), StoreError>) -> Option<Check> {
     const NAME: &str = "Postgres writes";
     match tried {
         Ok(()) => Some(Check::ok(NAME, "it takes what is written")),
-        // A role may be kept from temporary tables, and write all the same.
+        // A role without the right to temporary tables can still write.
         Err(StoreError::Forbidden { .. }) => None,
         Err(error) if error.is_disk_full() => Some(Check::fail(NAME, "its disk is full: nothing is written").mend(
             "enlarge the disk, or remove what is not of Postgres: never files of its data folder or of pg_wal. A replication slot \
@@ -59,7 +59,7 @@ fn writes(tried: Result<(), StoreError>) -> Option<Check> {
     }
 }
 
-/// What a crash takes with it.
+/// What a crash may lose.
 fn on_disk(durability: &Durability) -> Check {
     const NAME: &str = "Postgres on disk";
     let settings = [
@@ -86,7 +86,7 @@ fn on_disk(durability: &Durability) -> Check {
     Check::warn(NAME, found.join("; ")).mend(format!("turn {} on in postgresql.conf {how}", names.join(", ")))
 }
 
-/// As whom Perch is connected, and what others could do to it.
+/// The role of the connection, and the rights of other roles.
 async fn role(store: &Store, env: Environment) -> Vec<Check> {
     let asked = async { Ok::<_, StoreError>((store.roles().own().await?, store.roles().list().await?)) };
     let (own, bound) = match asked.await {
@@ -133,7 +133,7 @@ fn judge_schema(own: &OwnRole) -> Check {
     Check::ok(NAME, format!("only roles that were let create in {schema}"))
 }
 
-/// How new jobs are heard of, where that is not a matter of course.
+/// Whether new jobs are notified through a pooler; `None` without one.
 async fn pooler(store: &Store) -> Option<Check> {
     const NAME: &str = "Postgres pooler";
     match store.notification_route() {

@@ -1,4 +1,4 @@
-//! Whether Redis has what Postgres says it should have, and whether a restore would find what it needs.
+//! Compares Redis with Postgres, and checks that a restore would find what it needs.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -19,14 +19,14 @@ use crate::{
 const OLDER: &str = "age of Postgres";
 const LOST: &str = "jobs in Redis";
 const OUTBOX: &str = "outbox";
-/// Jobs that are compared in one step; and of queues that are no ledger at either end, enough to notice a Redis that lost its data.
+/// Jobs compared in one step. Also how many of the oldest and of the newest are compared without a ledger: enough to notice lost data.
 const COMPARED: u32 = 1_000;
-/// Jobs younger than this may still be on their way.
+/// Jobs younger than this may not be in both servers yet.
 const YOUNG: Duration = Duration::from_secs(60);
 /// An outbox whose oldest row is older than this is not being relayed.
 const LATE: Duration = Duration::from_secs(60);
 
-/// Compares Redis with Postgres, and looks into the outbox.
+/// Compares Redis with Postgres, and checks the outbox.
 pub async fn checks(settings: &Settings) -> Vec<Check> {
     let lost = match lost(settings).await {
         Ok(compared) => compared.judge(),
@@ -44,7 +44,7 @@ pub async fn checks(settings: &Settings) -> Vec<Check> {
     vec![older(settings).await, lost, outbox]
 }
 
-/// Whether Postgres is the one that Redis was synced into, and has all of it.
+/// Whether this is the Postgres that Redis was synced into, and has everything that was synced.
 async fn older(settings: &Settings) -> Check {
     let found = async {
         Ok::<_, CommandError>(Doubts::new(&queues(settings)?, &store(settings)?, settings).look().await?.doubts)
@@ -59,14 +59,14 @@ async fn older(settings: &Settings) -> Check {
     }
 }
 
-/// Unfinished jobs that Redis does not have, of those that were compared: every one of a ledger queue, since those are promised to
-/// outlive Redis, and of the others the oldest and the newest.
-async fn lost(settings: &Settings) -> Result<Compared, CommandError> {
+/// Unfinished jobs in Postgres that Redis lacks. Compares every job of ledger queues, which must survive the loss of
+/// Redis, and the oldest and newest of other queues.
+async fn lost(settings: &Settings) -> Result<Comparison, CommandError> {
     let (queues, store) = (queues(settings)?, store(settings)?);
     let settled = now(queues.redis()).await? - YOUNG;
     let (ledger, others): (Vec<Queue>, Vec<Queue>) = queues.iter().cloned().partition(|queue| queue.settings().ledger);
     let syncer = Syncer::new(queues.redis().clone(), store.clone(), settings.env, &queues.names(), settings.sync.batch);
-    let look = Look { queues: &queues, store: &store, syncer: &syncer };
+    let look = Comparer { queues: &queues, store: &store, syncer: &syncer };
     let mut all = look.oldest(&names(&ledger), settled, None).await?;
     let others = names(&others);
     all.add(look.oldest(&others, settled, Some(COMPARED)).await?);
@@ -80,17 +80,17 @@ fn names(queues: &[Queue]) -> Vec<QueueName> {
     queues.iter().map(|queue| queue.name().clone()).collect()
 }
 
-/// What a comparison came to.
+/// The result of a comparison.
 #[derive(Debug, Default)]
-struct Compared {
+struct Comparison {
     jobs: u64,
-    /// How many of them Redis does not have, by queue.
+    /// How many of the compared jobs Redis lacks, by queue.
     lost: BTreeMap<QueueName, u64>,
-    /// Whether there are more that were not compared.
+    /// Whether some jobs were not compared.
     is_cut: bool,
 }
 
-impl Compared {
+impl Comparison {
     fn add(&mut self, more: Self) {
         self.jobs += more.jobs;
         for (queue, lost) in more.lost {
@@ -130,22 +130,22 @@ impl Compared {
     }
 }
 
-/// Where jobs are compared.
-struct Look<'a> {
+/// Compares jobs between the two servers.
+struct Comparer<'a> {
     queues: &'a Queues,
     store: &'a Store,
     syncer: &'a Syncer,
 }
 
-impl Look<'_> {
-    /// Compares the unfinished jobs of `names` from the oldest on, at most `most`.
+impl Comparer<'_> {
+    /// Compares at most `most` unfinished jobs of the queues `names`, oldest first.
     async fn oldest(
         &self,
         names: &[QueueName],
         settled: DateTime<Utc>,
         most: Option<u32>,
-    ) -> Result<Compared, CommandError> {
-        let (mut all, mut after) = (Compared::default(), None);
+    ) -> Result<Comparison, CommandError> {
+        let (mut all, mut after) = (Comparison::default(), None);
         loop {
             let UnfinishedPage { jobs, next, .. } =
                 self.store.recovery().unfinished(names, after, COMPARED, Duration::ZERO).await?;
@@ -163,20 +163,20 @@ impl Look<'_> {
         }
     }
 
-    async fn newest(&self, names: &[QueueName], settled: DateTime<Utc>) -> Result<Compared, CommandError> {
+    async fn newest(&self, names: &[QueueName], settled: DateTime<Utc>) -> Result<Comparison, CommandError> {
         self.compare(self.store.history().newest_unfinished(names, settled, COMPARED).await?).await
     }
 
-    async fn compare(&self, jobs: impl IntoIterator<Item = (QueueName, JobId)>) -> Result<Compared, CommandError> {
+    async fn compare(&self, jobs: impl IntoIterator<Item = (QueueName, JobId)>) -> Result<Comparison, CommandError> {
         let mut by_queue: BTreeMap<QueueName, Vec<JobId>> = BTreeMap::new();
         for (queue, id) in jobs {
             by_queue.entry(queue).or_default().push(id);
         }
-        let mut all = Compared::default();
+        let mut all = Comparison::default();
         for (name, ids) in by_queue {
             let Some(queue) = self.queues.get(&name) else { continue };
             all.jobs += ids.len() as u64;
-            // Those that ended while this looked are not lost.
+            // Jobs that ended during the comparison are not lost.
             let lost = recovery::lost(queue, self.syncer, self.store, &ids).await?;
             if !lost.is_empty() {
                 all.lost.insert(name, lost.len() as u64);

@@ -10,20 +10,20 @@ use redis::Value;
 use super::check::{Check, clock};
 use crate::{app::queues, error::chain};
 
-/// The oldest Redis that knows every command of the engine.
+/// The oldest Redis version that has every command of the engine.
 const OLDEST: (u32, u32) = (6, 2);
 
-/// What a Redis says about itself.
+/// What a Redis server reports about itself.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 struct Facts {
     version: Option<String>,
     append_only: Option<bool>,
     snapshots: Option<bool>,
     policy: Option<String>,
-    /// Of the server that has the least left, where there are several.
+    /// In a cluster, that of the server with the least memory left.
     memory: Memory,
     last_save_failed: bool,
-    /// When the append-only file is written through to the disk: always, everysec, no.
+    /// `appendfsync`: always, everysec or no.
     fsync: Option<String>,
 }
 
@@ -31,9 +31,9 @@ struct Facts {
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Memory {
     used: Option<u64>,
-    /// `maxmemory`; 0 when there is no bound.
+    /// `maxmemory`; 0 when there is no limit.
     bound: Option<u64>,
-    /// Of its machine.
+    /// The memory of its machine.
     machine: Option<u64>,
 }
 
@@ -43,7 +43,7 @@ impl Memory {
         Self { used: get("used_memory"), bound: get("maxmemory"), machine: get("total_system_memory") }
     }
 
-    /// What there is for it: its bound, or all that its machine has.
+    /// The memory it may use: `maxmemory`, or else that of its machine.
     fn room(self) -> Option<u64> {
         self.bound.filter(|bound| *bound > 0).or(self.machine.filter(|machine| *machine > 0))
     }
@@ -88,7 +88,7 @@ pub async fn checks(settings: &Settings) -> Vec<Check> {
     checks
 }
 
-/// Whether what Redis holds outlives a crash of it; an error when it is away.
+/// Whether the data of Redis survives a crash; an error when it does not answer.
 pub async fn on_disk(settings: &Settings) -> Result<Check, Check> {
     Ok(persistence(&facts(&reach(settings).await?).await))
 }
@@ -105,7 +105,7 @@ async fn reach(settings: &Settings) -> Result<Redis, Check> {
     }
 }
 
-/// What a process should say when it starts: that this Redis can lose jobs.
+/// Logs a warning when this Redis can lose jobs.
 pub async fn warn_at_start(redis: &Redis) {
     let facts = facts(redis).await;
     for check in [persistence(&facts), eviction(&facts)] {
@@ -135,7 +135,7 @@ async fn facts(redis: &Redis) -> Facts {
     for name in ["appendonly", "appendfsync", "save", "maxmemory-policy"] {
         let mut get = redis::cmd("CONFIG");
         get.arg("GET").arg(name);
-        // Managed Redis often forbids CONFIG; INFO says most of it too.
+        // Managed Redis often forbids CONFIG; INFO has most of the same.
         if let Ok(value) = redis.cmd::<Value>("read CONFIG", &get).await {
             let pair = texts(&value);
             if let Some(at) = pair.iter().position(|text| text == name)
@@ -163,7 +163,7 @@ fn judge(said: &BTreeMap<String, String>) -> Facts {
     }
 }
 
-/// All texts in an answer, whether of a single server or of the nodes of a cluster.
+/// All texts in a reply, from a single server or from the nodes of a cluster.
 fn texts(value: &Value) -> Vec<String> {
     match value {
         Value::BulkString(bytes) => vec![String::from_utf8_lossy(bytes).into_owned()],
@@ -219,7 +219,7 @@ fn persistence(facts: &Facts) -> Check {
     }
 }
 
-/// From here on an operator should act; a Redis that is full refuses new jobs.
+/// Percent of memory from which an operator should act. A full Redis refuses new jobs.
 const NEARLY_FULL: u64 = 80;
 const FULL: u64 = 97;
 
@@ -257,7 +257,7 @@ fn eviction(facts: &Facts) -> Check {
     }
 }
 
-/// How far the clock of Redis is ahead, in milliseconds; the way there and back is allowed for.
+/// How far the clock of Redis is ahead, in milliseconds, corrected for the round trip.
 async fn skew(redis: &Redis) -> Option<i64> {
     let before = Utc::now();
     let answer: Value = redis.cmd("read TIME", &redis::cmd("TIME")).await.ok()?;
@@ -269,7 +269,7 @@ async fn skew(redis: &Redis) -> Option<i64> {
     Some((there - here).num_milliseconds())
 }
 
-/// Whether the user can reach more than its own keys. Reading a key that nobody has tells, and harms nobody.
+/// Whether the user can reach keys outside the prefix. Reading a key that does not exist shows it without harm.
 async fn prefix(redis: &Redis, prefix: &str) -> Option<Check> {
     let mut outside = redis::cmd("EXISTS");
     outside.arg("perch-doctor:outside");

@@ -1,4 +1,4 @@
-//! How far Postgres is behind Redis.
+//! Checks how far Postgres is behind Redis.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use crate::{
 };
 
 const NAME: &str = "sync";
-/// A sync that is later than this does not run.
+/// A lag above this means that the sync does not run.
 const LATE: Duration = Duration::from_secs(300);
 
-/// Looks how old the oldest thing is that Postgres does not know yet.
+/// Reads the age of the oldest entry that is not in Postgres yet.
 pub async fn check(settings: &Settings) -> Check {
     match lag(settings).await {
         Ok(lags) => judge(&lags),

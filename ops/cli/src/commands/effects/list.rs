@@ -34,7 +34,7 @@ pub struct Args {
 
 pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     let (_, store) = app.store()?;
-    // Effects are dated by Postgres.
+    // Times of effects follow the clock of Postgres.
     let now = store.server().await?.clock;
     let filter = EffectFilter {
         state: args.state,

@@ -1,4 +1,4 @@
-//! `perch effects`: what was done to the outside world, what is not known of it, and the word of a person on that.
+//! `perch effects`: lists effects, shows them, and lets an operator settle those of unknown outcome.
 
 mod list;
 mod resolve;

@@ -108,7 +108,7 @@ async fn done(app: &App, args: &Args, settings: &Settings, effect: &StoredEffect
     Ok(())
 }
 
-/// Whether its job waits in the dead letters, as far as Redis can be asked.
+/// Whether its job is in the dead letters; false when Redis does not answer.
 async fn is_dead(settings: &Settings, effect: &StoredEffect) -> bool {
     let Ok(queues) = queues(settings) else { return false };
     for queue in queues.iter() {

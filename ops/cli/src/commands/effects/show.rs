@@ -13,7 +13,7 @@ use crate::{
     output::Output,
 };
 
-/// Events shown.
+/// Most events shown.
 const EVENTS: u32 = 200;
 
 #[derive(Debug, clap::Args)]
@@ -22,21 +22,21 @@ pub struct Args {
     pub key: String,
 }
 
-/// Everything that is known of an effect.
+/// Everything known about an effect.
 #[derive(Debug, Serialize)]
-struct Known {
+struct EffectDetails {
     effect: StoredEffect,
     /// What happened to it, oldest first.
     history: Vec<EffectEvent>,
-    job: Job,
+    job: EffectJob,
 }
 
 /// The job that was last permitted to act.
 #[derive(Debug, Serialize)]
-struct Job {
-    /// As Redis has it; null when it is finished, or Redis is away.
+struct EffectJob {
+    /// The job in Redis; null when it is finished, or Redis is away.
     redis: Option<JobView>,
-    /// As the history has it; null when nothing was synced yet.
+    /// The job in the history; null when nothing was synced yet.
     postgres: Option<JobRecord>,
 }
 
@@ -45,15 +45,15 @@ pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     let effect = store.effects().get(&args.key).await?.ok_or_else(|| not_there(&args.key))?;
     let history = store.effects().history(&args.key, EVENTS).await?;
     let job = job(app, &settings, &store, &effect).await?;
-    let known = Known { effect, history, job };
+    let known = EffectDetails { effect, history, job };
     if app.out.is_json() {
         return app.out.json(&known);
     }
-    // Effects are dated by Postgres.
+    // Times of effects follow the clock of Postgres.
     text(&app.out, &known, store.server().await?.clock)
 }
 
-async fn job(app: &App, settings: &Settings, store: &Store, effect: &StoredEffect) -> Result<Job, CommandError> {
+async fn job(app: &App, settings: &Settings, store: &Store, effect: &StoredEffect) -> Result<EffectJob, CommandError> {
     let postgres = match store.history().job(effect.job_id).await {
         Err(error @ StoreError::Unreadable { .. }) => {
             app.out.note(format_args!("warning: {}; the job is shown without it", chain(&error)));
@@ -72,11 +72,11 @@ async fn job(app: &App, settings: &Settings, store: &Store, effect: &StoredEffec
             }
         }
     }
-    Ok(Job { redis, postgres })
+    Ok(EffectJob { redis, postgres })
 }
 
-fn text(out: &Output, known: &Known, now: DateTime<Utc>) -> Result<(), CommandError> {
-    let Known { effect, history, job } = known;
+fn text(out: &Output, known: &EffectDetails, now: DateTime<Utc>) -> Result<(), CommandError> {
+    let EffectDetails { effect, history, job } = known;
     out.line(format_args!("{}  {} as {}", effect.key, effect.kind, effect.account))?;
     out.fact("state", tone(effect.state).line(effect.state.as_str()))?;
     out.fact("claimed", exact(effect.created_at, now))?;
@@ -102,7 +102,7 @@ fn text(out: &Output, known: &Known, now: DateTime<Utc>) -> Result<(), CommandEr
     advice(out, effect, job)
 }
 
-fn state_of(job: &Job) -> String {
+fn state_of(job: &EffectJob) -> String {
     let state = match (&job.redis, &job.postgres) {
         (Some(view), _) => view.state.as_str(),
         (None, Some(record)) => record.state.as_str(),
@@ -123,7 +123,7 @@ fn one_event(out: &Output, event: &EffectEvent, now: DateTime<Utc>) -> Result<()
     if details.is_empty() { Ok(()) } else { out.hanging(&Line::new(format_args!("{:13}", "")), 13, details) }
 }
 
-/// The details of an event: names and values, those that say nothing left out.
+/// The details of an event as names and values, without empty ones.
 fn said(details: &Value) -> String {
     let fields = details.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
     let words: Vec<String> = fields
@@ -136,7 +136,7 @@ fn said(details: &Value) -> String {
 }
 
 /// What a person can do about it.
-fn advice(out: &Output, effect: &StoredEffect, job: &Job) -> Result<(), CommandError> {
+fn advice(out: &Output, effect: &StoredEffect, job: &EffectJob) -> Result<(), CommandError> {
     let is_open = matches!(effect.state, EffectState::Intended | EffectState::Unknown);
     let runs_again = job.redis.as_ref().is_some_and(|view| view.state != perch_queue::JobState::Dead);
     match (is_open, runs_again) {
@@ -155,7 +155,7 @@ fn advice(out: &Output, effect: &StoredEffect, job: &Job) -> Result<(), CommandE
     }
 }
 
-/// A key as a shell takes it.
+/// A key quoted for a shell.
 fn quoted(key: &str) -> String {
     let is_plain = key.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:/".contains(c));
     if is_plain { key.to_owned() } else { format!("'{}'", one_line(key).replace('\'', r"'\''")) }

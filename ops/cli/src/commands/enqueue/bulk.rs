@@ -1,4 +1,4 @@
-//! Many jobs, line by line.
+//! Enqueues many jobs, line by line.
 
 use std::io::BufRead;
 
@@ -20,12 +20,12 @@ use crate::{
 
 /// Jobs in one step.
 const STEP: usize = 1_000;
-/// Refused lines that the JSON answer names.
+/// Most refused lines named in the JSON output.
 const NAMED: usize = 1_000;
-/// What a line may take beyond its payload.
+/// Bytes of a line beyond its payload.
 const AROUND: usize = 64 * 1024;
 
-/// What became of the lines.
+/// The results of the lines.
 #[derive(Debug, Default, Serialize)]
 struct Summary {
     lines: u64,
@@ -35,7 +35,7 @@ struct Summary {
     replaced: u64,
     deferred: u64,
     refused: u64,
-    /// Lines from this one on were not handed over for certain; `--from-line` goes on there.
+    /// From this line on, jobs may not have been enqueued; `--from-line` continues there.
     stopped_at: Option<u64>,
     errors: Vec<Refusal>,
 }
@@ -43,7 +43,7 @@ struct Summary {
 #[derive(Debug, Serialize)]
 struct Refusal {
     line: u64,
-    /// Where, as a JSON path.
+    /// The JSON path.
     path: Option<String>,
     error: String,
 }
@@ -56,7 +56,7 @@ pub async fn run(
     input: impl BufRead,
 ) -> Result<(), CommandError> {
     let queues = client.queues();
-    // Delays count by the clock of Redis, once it is known. Where Redis is away, ledger queues take jobs all the same.
+    // Delays follow the clock of Redis once it is known. While Redis is away, ledger queues still accept jobs.
     let _ = now(queues.redis()).await;
     let common = Common {
         kind: args.kind.as_ref(),

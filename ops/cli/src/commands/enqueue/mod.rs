@@ -1,4 +1,4 @@
-//! `perch enqueue`: hands jobs to the queues.
+//! `perch enqueue`: enqueues one job, or many from NDJSON.
 
 mod bulk;
 mod record;
@@ -52,7 +52,7 @@ With KIND each line is a payload. Without it each line is a job:
 and may also hold what a request of the HTTP API may: id, run_at, delay_ms, priority, retry (max_attempts, base_ms, cap_ms),
 timeout_ms, deadline, unique (key, scope), on_conflict, group. A line of `perch dead export` is one, too.";
 
-/// What a job may ask for beyond the rules of its kind.
+/// Options that override the rules of a kind.
 #[derive(Debug, clap::Args)]
 pub struct Options {
     /// Not before this time, such as 2026-03-01T09:00:00Z
@@ -129,7 +129,7 @@ async fn one(app: &App, client: &Client, args: &Args, kind: JobKind) -> Result<(
 }
 
 impl Options {
-    /// The options for a job that is enqueued `now`, all but the retry policy, which depends on its kind.
+    /// The options of a job enqueued at `now`, without the retry policy, which depends on its kind.
     fn resolve(&self, now: DateTime<Utc>) -> EnqueueOptions {
         EnqueueOptions {
             id: self.id,
@@ -150,7 +150,7 @@ impl Options {
     }
 }
 
-/// The retry policy of the kind with other attempts.
+/// The retry policy of the kind with `max_attempts`.
 fn with_attempts(client: &Client, kind: &JobKind, max_attempts: u32) -> RetryPolicy {
     let of_kind = client.queues().types().get(kind.as_str()).map_or(RetryPolicy::DEFAULT, |known| known.retry);
     RetryPolicy { max_attempts, ..of_kind }

@@ -8,13 +8,13 @@ use perch_queue::{BadField, EnqueueOptions, JobRequest, NewJob, RetryRequest, Un
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
-/// What every line has in common.
+/// The options that hold for every line.
 pub struct Common<'a> {
     /// The kind, when each line is a payload.
     pub kind: Option<&'a JobKind>,
-    /// The options of the command line; a line's own ones go first.
+    /// The options of the command line; those of a line override them.
     pub options: EnqueueOptions,
-    /// The attempts that the command line asks for.
+    /// `--max-attempts`.
     pub max_attempts: Option<u32>,
     /// The rules of the kinds.
     pub types: &'a JobTypes,
@@ -31,7 +31,7 @@ impl Common<'_> {
         Some(retry).filter(|retry| *retry != RetryRequest::default())
     }
 
-    /// A request with what the command line says of all of them; its own words go first.
+    /// Fills a request with the options of the command line; those of the request override them.
     fn filled(&self, own: JobRequest) -> JobRequest {
         let all = &self.options;
         let unique = || all.unique.clone().map(|Unique { key, scope }| UniqueRequest { key, scope });
@@ -56,12 +56,12 @@ impl Common<'_> {
     }
 }
 
-/// What is wrong with a line.
+/// Why a line was refused.
 #[derive(Debug, PartialEq, Eq)]
 pub struct BadLine {
-    /// Where, as a JSON path, if that is known.
+    /// The JSON path, if it is known.
     pub path: Option<String>,
-    /// What.
+    /// The reason.
     pub error: String,
 }
 
@@ -71,7 +71,7 @@ impl From<String> for BadLine {
     }
 }
 
-/// A dead letter that was exported without a job, since it has none that can run.
+/// An exported dead letter whose job cannot run.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WithoutJob {
@@ -79,7 +79,7 @@ struct WithoutJob {
     _died: IgnoredAny,
 }
 
-/// The job that a line stands for, or what is wrong with it.
+/// Reads a line as a job, or says why it is refused.
 pub fn read(line: &[u8], common: &Common<'_>) -> Result<NewJob, BadLine> {
     let text = std::str::from_utf8(line)
         .map_err(|error| format!("not UTF-8: byte {} of the line cannot be read", error.valid_up_to() + 1))?;
@@ -96,7 +96,7 @@ pub fn read(line: &[u8], common: &Common<'_>) -> Result<NewJob, BadLine> {
     }
 }
 
-/// The line has its number already, so what serde says about lines is left out.
+/// Drops the line number of serde, which is always 1 here.
 fn not_json(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let reason = text.rfind(" at line ").map_or(text.as_str(), |at| &text[..at]);

@@ -1,4 +1,4 @@
-//! What is done to many jobs: counted, asked about, done, written down.
+//! Actions on many jobs: counts them, asks for confirmation, acts, and writes the audit log.
 
 use futures::{StreamExt as _, stream};
 use perch_base::Settings;
@@ -15,7 +15,7 @@ use crate::{
     process::{Stop, on_signals},
 };
 
-/// How a deed on many jobs is asked for.
+/// The options of an action on many jobs.
 #[derive(Debug, clap::Args)]
 pub struct Bulk {
     #[command(flatten)]
@@ -31,36 +31,36 @@ pub struct Bulk {
     pub yes: bool,
 }
 
-/// What is done.
-pub struct Deed<'a> {
-    /// As the audit log has it.
+/// An action on many jobs.
+pub struct BulkAction<'a> {
+    /// Its name in the audit log.
     pub action: &'a str,
-    /// To jobs in these states.
+    /// The states of jobs that it applies to.
     pub states: &'a [JobState],
-    /// What the jobs are, in a question: `waiting, delayed or running job`.
+    /// The noun for the jobs, in the singular: `waiting, delayed or running job`.
     pub of: &'a str,
-    /// What happens to so many of them, in a sentence: `cancels 2 waiting jobs`.
+    /// What it does, for the confirmation: `cancels 2 waiting jobs`.
     pub does: fn(&str) -> String,
-    /// What has happened to those that it changed: `cancelled`.
+    /// The word for changed jobs: `cancelled`.
     pub done: &'a str,
-    /// What has happened to those that were only asked, where a deed can come to that: `running, told to stop`.
+    /// The words for jobs whose worker was asked, if the action can end so: `running, told to stop`.
     pub asked: Option<&'a str>,
-    /// More for the audit log.
+    /// Further details for the audit log.
     pub details: Value,
 }
 
-/// What a deed came to for one job.
+/// The result of an action for one job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Came {
-    /// The job is as it was asked to be.
+pub enum BulkOutcome {
+    /// The job was changed.
     Done,
-    /// Its worker is asked to see to it.
+    /// Its worker was asked to do it.
     Asked,
-    /// It is as it was: it had changed in the meantime.
+    /// Nothing was done: the job had changed in the meantime.
     Nothing,
 }
 
-/// Jobs by what a deed came to.
+/// The number of jobs by result.
 #[derive(Debug, Clone, Copy, Default)]
 struct Tally {
     done: u64,
@@ -68,11 +68,11 @@ struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, came: Came) {
+    fn add(&mut self, came: BulkOutcome) {
         match came {
-            Came::Done => self.done += 1,
-            Came::Asked => self.asked += 1,
-            Came::Nothing => {}
+            BulkOutcome::Done => self.done += 1,
+            BulkOutcome::Asked => self.asked += 1,
+            BulkOutcome::Nothing => {}
         }
     }
 
@@ -81,40 +81,40 @@ impl Tally {
     }
 }
 
-/// Calls done at once.
+/// Calls made concurrently.
 const AT_ONCE: usize = 32;
-/// Jobs between two looks at whether somebody wants it to end.
+/// Jobs between two checks for an interrupt.
 const STEP: usize = 1_000;
 
 impl Bulk {
-    /// Whether it says which jobs.
+    /// Whether the options select jobs.
     pub fn is_given(&self) -> bool {
         self.all || !self.filter.is_empty()
     }
 
-    /// Carries out a deed, and says of how many jobs it is done and how many were only asked.
+    /// Carries out an action, and prints how many jobs it changed and how many it asked a worker about.
     pub async fn carry_out(
         &self,
         app: &App,
         settings: &Settings,
         queues: &Queues,
-        deed: Deed<'_>,
-        act: impl AsyncFn(Queue, JobId) -> Result<Came, QueueError>,
+        action: BulkAction<'_>,
+        act: impl AsyncFn(Queue, JobId) -> Result<BulkOutcome, QueueError>,
     ) -> Result<(), CommandError> {
         let looking = app.out.spinner("jobs looked at");
-        let fitting = fitting(&self.filter, queues, deed.states, &looking).await;
+        let fitting = fitting(&self.filter, queues, action.states, &looking).await;
         looking.finish_and_clear();
         let fitting = fitting?;
         let (matched, by_queue) = (total(&fitting), by_queue(&fitting));
         let answer = |dry_run: bool, tally: Tally| json!({ "dry_run": dry_run, "matched": matched, "queues": by_queue, "changed": tally.done, "asked": tally.asked });
-        let jobs = count(matched, deed.of);
+        let jobs = count(matched, action.of);
         if self.dry_run || matched == 0 {
             let fit = if matched == 1 { "fits" } else { "fit" };
             return app
                 .out
                 .answer(&answer(self.dry_run, Tally::default()), format_args!("{jobs} {fit}; nothing was changed"));
         }
-        app.out.confirm(&format!("This {} in {}", (deed.does)(&jobs), settings.env), self.yes)?;
+        app.out.confirm(&format!("This {} in {}", (action.does)(&jobs), settings.env), self.yes)?;
         let stop = Stop::default();
         on_signals(&stop)?;
         let bar = app.out.bar(matched, "jobs");
@@ -129,7 +129,7 @@ impl Bulk {
                     break;
                 }
                 let acted = stream::iter(step).map(|id| act(queue.clone(), *id)).buffer_unordered(AT_ONCE);
-                let answers: Vec<Result<Came, QueueError>> = acted.inspect(|_| bar.inc(1)).collect().await;
+                let answers: Vec<Result<BulkOutcome, QueueError>> = acted.inspect(|_| bar.inc(1)).collect().await;
                 for answer in answers {
                     match answer {
                         Ok(came) => of_queue.add(came),
@@ -140,13 +140,13 @@ impl Bulk {
             if of_queue.all() > 0 {
                 let filter = self.filter.as_json();
                 let details =
-                    json!({ "filter": filter, "jobs": of_queue.done, "asked": of_queue.asked, "more": deed.details });
-                audit::note(app, settings, deed.action, queue.name().as_str(), &details).await;
+                    json!({ "filter": filter, "jobs": of_queue.done, "asked": of_queue.asked, "more": action.details });
+                audit::note(app, settings, action.action, queue.name().as_str(), &details).await;
             }
             tally = Tally { done: tally.done + of_queue.done, asked: tally.asked + of_queue.asked };
         }
         bar.finish_and_clear();
-        let asked = match deed.asked {
+        let asked = match action.asked {
             Some(asked) if tally.asked > 0 => format!("; {} {asked}", count(tally.asked, "job")),
             _ => String::new(),
         };
@@ -154,7 +154,7 @@ impl Bulk {
             n if n > 0 && outcome.is_ok() => format!("; {n} had changed in the meantime"),
             _ => String::new(),
         };
-        let done = format!("{} {}{asked}{left}", count(tally.done, "job"), deed.done);
+        let done = format!("{} {}{asked}{left}", count(tally.done, "job"), action.done);
         app.out.answer(&answer(false, tally), format_args!("{done}"))?;
         outcome
     }

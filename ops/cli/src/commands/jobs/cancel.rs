@@ -5,7 +5,7 @@ use perch_queue::{Cancellation, JobState, Queue, Queues};
 use serde_json::json;
 
 use super::{
-    bulk::{Bulk, Came, Deed},
+    bulk::{Bulk, BulkAction, BulkOutcome},
     find, ids_or_filter, not_there,
 };
 use crate::{
@@ -22,7 +22,7 @@ pub struct Args {
     pub ids: Vec<JobId>,
     /// Only in these states; all of them when it is left out
     #[arg(long, value_enum)]
-    pub state: Vec<Live>,
+    pub state: Vec<LiveState>,
     #[command(flatten)]
     pub bulk: Bulk,
     /// Why, for the history of the job
@@ -30,20 +30,20 @@ pub struct Args {
     pub reason: String,
 }
 
-/// Where a job is that can be cancelled.
+/// The states in which a job can be cancelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Live {
+pub enum LiveState {
     Waiting,
     Delayed,
     Running,
 }
 
-impl From<Live> for JobState {
-    fn from(state: Live) -> Self {
+impl From<LiveState> for JobState {
+    fn from(state: LiveState) -> Self {
         match state {
-            Live::Waiting => Self::Waiting,
-            Live::Delayed => Self::Delayed,
-            Live::Running => Self::Running,
+            LiveState::Waiting => Self::Waiting,
+            LiveState::Delayed => Self::Delayed,
+            LiveState::Running => Self::Running,
         }
     }
 }
@@ -87,11 +87,11 @@ pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
 }
 
 async fn many(app: &App, settings: &Settings, queues: &Queues, args: &Args, by: &str) -> Result<(), CommandError> {
-    const ALL: [Live; 3] = [Live::Waiting, Live::Delayed, Live::Running];
+    const ALL: [LiveState; 3] = [LiveState::Waiting, LiveState::Delayed, LiveState::Running];
     let chosen = if args.state.is_empty() { ALL.to_vec() } else { args.state.clone() };
     let states: Vec<JobState> = chosen.into_iter().map(JobState::from).collect();
     let words: Vec<&str> = states.iter().map(|state| state.as_str()).collect();
-    let deed = Deed {
+    let action = BulkAction {
         action: "job.cancel",
         states: &states,
         of: &format!("{} job", words.join(" or ")),
@@ -102,10 +102,10 @@ async fn many(app: &App, settings: &Settings, queues: &Queues, args: &Args, by: 
     };
     let cancel = async |queue: Queue, id: JobId| {
         Ok(match queue.cancel(id, by, &args.reason).await? {
-            Cancellation::Cancelled => Came::Done,
-            Cancellation::Cancelling => Came::Asked,
-            Cancellation::Dead | Cancellation::Unknown => Came::Nothing,
+            Cancellation::Cancelled => BulkOutcome::Done,
+            Cancellation::Cancelling => BulkOutcome::Asked,
+            Cancellation::Dead | Cancellation::Unknown => BulkOutcome::Nothing,
         })
     };
-    args.bulk.carry_out(app, settings, queues, deed, cancel).await
+    args.bulk.carry_out(app, settings, queues, action, cancel).await
 }

@@ -1,4 +1,4 @@
-//! The jobs that a filter wants, for what is done to many of them.
+//! Collects the jobs that a filter selects, for actions on many jobs.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,10 @@ use crate::{
     error::CommandError,
 };
 
-/// The jobs that fit, by queue.
+/// The selected jobs, by queue.
 pub type Fitting = Vec<(Queue, Vec<JobId>)>;
 
-/// The jobs in one of `states` that a filter wants, oldest first. `bar` counts those looked at.
+/// The jobs in one of `states` that a filter selects, oldest first. `bar` counts the jobs read.
 pub async fn fitting(
     filter: &Filter,
     queues: &Queues,
@@ -44,12 +44,12 @@ pub async fn fitting(
     Ok(all)
 }
 
-/// How many there are.
+/// The number of jobs.
 pub fn total(fitting: &Fitting) -> u64 {
     fitting.iter().map(|(_, ids)| ids.len() as u64).sum()
 }
 
-/// The same by queue, for JSON.
+/// The number of jobs by queue, for JSON.
 pub fn by_queue(fitting: &Fitting) -> BTreeMap<String, usize> {
     let some = fitting.iter().filter(|(_, ids)| !ids.is_empty());
     some.map(|(queue, ids)| (queue.name().to_string(), ids.len())).collect()

@@ -24,7 +24,7 @@ pub struct Args {
 pub async fn run(app: &App, Args { filter, paging }: &Args) -> Result<(), CommandError> {
     let (settings, queues) = app.queues()?;
     let (paging, wanted) = (paging.or(20), chosen(&queues, &filter.queue)?);
-    // Ages go by the clock of the server that knows the jobs.
+    // Ages follow the clock of the server that has the jobs.
     let (page, now) = if filter.state.is_none_or(JobState::is_live) {
         (unfinished(&wanted, filter, &paging).await?, queues.now())
     } else {

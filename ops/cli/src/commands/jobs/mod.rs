@@ -2,8 +2,8 @@
 
 mod bulk;
 mod cancel;
+mod details;
 mod fitting;
-mod known;
 mod list;
 mod run_now;
 mod show;
@@ -36,14 +36,14 @@ pub async fn run(app: &App, command: &Jobs) -> Result<(), CommandError> {
     }
 }
 
-/// The queue that has the job, and what Redis knows of it; none when it is finished or never was.
+/// The queue of the job and its state in Redis; none when it is finished or never existed.
 async fn find(queues: &Queues, id: JobId) -> Result<Option<(Queue, JobView)>, QueueError> {
     let all: Vec<&Queue> = queues.iter().collect();
     let views = try_join_all(all.iter().map(|queue| queue.job(id))).await?;
     Ok(all.into_iter().zip(views).find_map(|(queue, view)| Some((queue.clone(), view?))))
 }
 
-/// Whether a filter says which jobs; an error when nothing does, or ids do too.
+/// True for a filter, false for ids; an error when neither or both are given.
 fn ids_or_filter(ids: &[JobId], filter_is_given: bool) -> Result<bool, CommandError> {
     match (ids.is_empty(), filter_is_given) {
         (true, true) => Ok(true),

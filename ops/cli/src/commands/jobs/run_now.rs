@@ -4,7 +4,7 @@ use perch_queue::{JobState, Queue, Queues};
 use serde_json::json;
 
 use super::{
-    bulk::{Bulk, Came, Deed},
+    bulk::{Bulk, BulkAction, BulkOutcome},
     find, ids_or_filter, not_there,
 };
 use crate::{app::App, commands::audit, error::CommandError, parse::job_id};
@@ -56,7 +56,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
 }
 
 async fn many(app: &App, settings: &Settings, queues: &Queues, args: &Args) -> Result<(), CommandError> {
-    let deed = Deed {
+    let action = BulkAction {
         action: "job.run_now",
         states: &[JobState::Delayed],
         of: "delayed job",
@@ -65,6 +65,6 @@ async fn many(app: &App, settings: &Settings, queues: &Queues, args: &Args) -> R
         asked: None,
         details: json!({}),
     };
-    let run_now = async |queue: Queue, id: JobId| Ok(if queue.run_now(id).await? { Came::Done } else { Came::Nothing });
-    args.bulk.carry_out(app, settings, queues, deed, run_now).await
+    let run_now = async |queue: Queue, id: JobId| Ok(if queue.run_now(id).await? { BulkOutcome::Done } else { BulkOutcome::Nothing });
+    args.bulk.carry_out(app, settings, queues, action, run_now).await
 }

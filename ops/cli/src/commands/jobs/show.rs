@@ -9,8 +9,8 @@ use perch_store::{AttemptRecord, EventRecord, UnsyncedJob, JobRecord, Store, Sto
 use serde_json::Value;
 
 use super::{
+    details::{JobDetails, JobHeader, events},
     find,
-    known::{Known, Told, events},
     show_text,
 };
 use crate::{
@@ -31,7 +31,7 @@ struct Recorded {
     news: Option<UnsyncedJob>,
     is_whole: bool,
     job: Option<JobRecord>,
-    /// Why there is no job although Postgres has a row of it.
+    /// Why the row in Postgres cannot be read.
     unreadable: Option<String>,
     attempts: Vec<AttemptRecord>,
     events: Vec<EventRecord>,
@@ -48,7 +48,7 @@ impl Recorded {
 pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     let (settings, queues) = app.queues()?;
     let id = args.id;
-    // Redis first: a job that ends after that has told of it when its events and Postgres are read.
+    // Redis is read first: if the job ends after that, its events are there when the stream and Postgres are read.
     let found = find(&queues, id).await;
     let (recorded, postgres_error) = match recorded(&settings, &queues, id, found.is_ok()).await {
         Ok(recorded) => (recorded, None),
@@ -95,7 +95,7 @@ async fn recorded(settings: &Settings, queues: &Queues, id: JobId, has_redis: bo
 
 async fn history(store: &Store, id: JobId) -> Result<(Recorded, Vec<JobRecord>), CommandError> {
     let history = store.history();
-    // One after the other: when Postgres is away, the first says so.
+    // One query after the other: when Postgres is away, only the first one waits.
     let (job, unreadable) = match history.job(id).await {
         Ok(job) => (job, None),
         Err(error @ StoreError::Unreadable { .. }) => (None, Some(chain(&error))),
@@ -106,7 +106,7 @@ async fn history(store: &Store, id: JobId) -> Result<(Recorded, Vec<JobRecord>),
     Ok((Recorded { job, unreadable, attempts, events, effects, ..Recorded::default() }, children))
 }
 
-fn known(id: JobId, view: Option<JobView>, recorded: Recorded, postgres_error: Option<String>) -> Known {
+fn known(id: JobId, view: Option<JobView>, recorded: Recorded, postgres_error: Option<String>) -> JobDetails {
     let Recorded { news, is_whole, job, unreadable, attempts: history, events: of_history, children, effects } =
         recorded;
     let standing = JobStanding::of_gone(job, news.as_ref(), is_whole);
@@ -133,10 +133,10 @@ fn known(id: JobId, view: Option<JobView>, recorded: Recorded, postgres_error: O
         (None, Some(job)) => Some(JobSummary { state: JobState::Unknown, ..job.into() }),
         (None, None) => None,
     };
-    let unknown = || Told::Unreadable { id, state: JobState::Unknown, created_at: id.created_at() };
+    let unknown = || JobHeader::Unreadable { id, state: JobState::Unknown, created_at: id.created_at() };
     let told = news.as_ref().map_or(&[][..], |news| &news.events);
-    Known {
-        job: summary.map_or_else(unknown, |job| Told::Known(Box::new(job))),
+    JobDetails {
+        job: summary.map_or_else(unknown, |job| JobHeader::Readable(Box::new(job))),
         attempt_history: attempts(history, told, view.as_ref()),
         events: events(of_history, told),
         redis: view,

@@ -1,4 +1,4 @@
-//! A job as text.
+//! Prints a job as text.
 
 use chrono::{DateTime, Utc};
 use perch_core::job_list::JobSummary;
@@ -7,7 +7,7 @@ use perch_queue::{Envelope, JobView};
 use perch_store::{AttemptOutcome, AttemptRecord};
 use serde_json::Value;
 
-use super::known::Known;
+use super::details::JobDetails;
 use crate::{
     error::CommandError,
     format::{
@@ -18,10 +18,10 @@ use crate::{
     output::Output,
 };
 
-/// Where the text of an error begins.
+/// Indentation of error texts.
 const INDENT: usize = 6;
 
-pub fn show(out: &Output, known: &Known, now: DateTime<Utc>) -> Result<(), CommandError> {
+pub fn show(out: &Output, known: &JobDetails, now: DateTime<Utc>) -> Result<(), CommandError> {
     out.line(format_args!("{}  {}  in {}", known.job.id(), known.job.kind(), known.job.queue()))?;
     for (name, value) in facts(known, now) {
         out.fact(name, value)?;
@@ -64,7 +64,7 @@ fn section(out: &Output, title: &str) -> Result<(), CommandError> {
     out.line(title)
 }
 
-fn facts(known: &Known, now: DateTime<Utc>) -> Vec<(&'static str, String)> {
+fn facts(known: &JobDetails, now: DateTime<Utc>) -> Vec<(&'static str, String)> {
     let view = known.redis.as_ref();
     let job = known.postgres.as_ref();
     let envelope = view.and_then(JobView::salvaged);
@@ -106,7 +106,7 @@ fn unknown_kind(view: &JobView, now: DateTime<Utc>) -> Option<String> {
     ))
 }
 
-fn state(known: &Known, now: DateTime<Utc>) -> String {
+fn state(known: &JobDetails, now: DateTime<Utc>) -> String {
     let mut said = known.job.state().to_string();
     if let Some(view) = &known.redis {
         if let Some(due) = view.due {
@@ -159,8 +159,8 @@ fn one_attempt(out: &Output, attempt: &AttemptRecord, now: DateTime<Utc>) -> Res
     Ok(())
 }
 
-/// What people did to the job, which is not an attempt.
-fn operators(out: &Output, known: &Known, now: DateTime<Utc>) -> Result<(), CommandError> {
+/// What operators did to the job.
+fn operators(out: &Output, known: &JobDetails, now: DateTime<Utc>) -> Result<(), CommandError> {
     let of_people: Vec<_> =
         known.events.iter().filter(|event| event.actor.is_some() || event.event == "replayed").collect();
     if !of_people.is_empty() {
@@ -191,7 +191,7 @@ fn children(out: &Output, children: &[JobSummary], now: DateTime<Utc>) -> Result
     out.table(&listing)
 }
 
-fn effects(out: &Output, known: &Known) -> Result<(), CommandError> {
+fn effects(out: &Output, known: &JobDetails) -> Result<(), CommandError> {
     if known.effects.is_empty() {
         return Ok(());
     }

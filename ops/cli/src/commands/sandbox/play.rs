@@ -108,7 +108,7 @@ fn length(args: &Args) -> Duration {
     args.speed.map_or(args.within, |speed| DAY.div_f64(speed))
 }
 
-/// Carries out the day in so much time; false when it was broken off.
+/// Plays the day within `length`; false when it was interrupted.
 async fn carry_out(
     app: &App,
     stage: &Stage,

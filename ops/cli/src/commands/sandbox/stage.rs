@@ -1,8 +1,8 @@
-//! The doors of a running sandbox through which posts of others come in.
+//! A client for the control endpoints of a running sandbox.
 
 use std::time::Duration;
 
-use perch_play::Order;
+use perch_play::SandboxAction;
 use reqwest::{Client, Method};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use url::{Host, Url};
 
 use crate::error::{CommandError, chain};
 
-/// A sandbox of this machine that runs.
+/// A running sandbox on this machine.
 #[derive(Debug)]
 pub struct Stage {
     http: Client,
@@ -18,7 +18,7 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Refuses what is not of this machine, and what does not answer as a sandbox does.
+    /// Connects to the sandbox at `base`. An error when it is not on this machine or is no sandbox.
     pub async fn open(base: Url) -> Result<Self, CommandError> {
         if !is_local(&base) {
             return Err(CommandError::Usage(format!(
@@ -42,24 +42,24 @@ impl Stage {
         }
     }
 
-    /// Carries out an order; a post that was published has an id.
-    pub async fn carry_out(&self, order: &Order) -> Result<Option<String>, CommandError> {
+    /// Carries out an action. Returns the id of a published post.
+    pub async fn carry_out(&self, order: &SandboxAction) -> Result<Option<String>, CommandError> {
         match order {
-            Order::Publish { account, post } => {
+            SandboxAction::Publish { account, post } => {
                 let path = ["sandbox", "accounts", account, "posts"];
                 let made = self.send(Method::POST, &path, Some(post)).await?;
                 Ok(made["id"].as_str().map(str::to_owned))
             }
-            Order::Withdraw { id } => self.done(Method::DELETE, &["sandbox", "posts", id], None::<&Value>).await,
-            Order::Stand { account, standing } => {
+            SandboxAction::Withdraw { id } => self.done(Method::DELETE, &["sandbox", "posts", id], None::<&Value>).await,
+            SandboxAction::Stand { account, standing } => {
                 let body = json!({ "standing": standing });
                 self.done(Method::PUT, &["sandbox", "accounts", account], Some(&body)).await
             }
-            Order::Results(results) => self.done(Method::PUT, &["sandbox", "results"], Some(results)).await,
+            SandboxAction::Results(results) => self.done(Method::PUT, &["sandbox", "results"], Some(results)).await,
         }
     }
 
-    /// Whether the accounts of the sandbox write by themselves.
+    /// Sets whether the accounts of the sandbox write by themselves.
     pub async fn flow(&self, flows: bool) -> Result<(), CommandError> {
         self.done(Method::PUT, &["sandbox", "flow"], Some(&json!({ "flows": flows }))).await.map(|_| ())
     }

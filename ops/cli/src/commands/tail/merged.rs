@@ -1,16 +1,16 @@
-//! The events of several queues in the order in which they happened.
+//! Merges the events of several queues in order of time.
 
 use std::collections::VecDeque;
 
 use chrono::{DateTime, Utc};
 
-use super::{source::Source, told::Told};
+use super::{event::TailEvent, source::Source};
 use crate::error::CommandError;
 
 struct Queued {
     source: Source,
-    waiting: VecDeque<Told>,
-    /// Whether it had nothing more when it was last read.
+    waiting: VecDeque<TailEvent>,
+    /// Whether the last read found no more events.
     is_dry: bool,
 }
 
@@ -23,21 +23,21 @@ impl Merged {
         Self(sources.into_iter().map(queued).collect())
     }
 
-    /// Says that there may be more than at the last look.
+    /// Notes that there may be new events.
     pub fn look_again(&mut self) {
         for queued in &mut self.0 {
             queued.is_dry = false;
         }
     }
 
-    /// Whether events wait for their turn.
+    /// Whether events are buffered.
     pub fn has_waiting(&self) -> bool {
         self.0.iter().any(|queued| !queued.waiting.is_empty())
     }
 
-    /// The next event of those before `until`; `None` when there is none yet. `until` is a time after which Redis had added nothing
-    /// when this look began: what is added later happens later.
-    pub async fn next(&mut self, until: DateTime<Utc>) -> Result<Option<Told>, CommandError> {
+    /// The next event before `until`; `None` when there is none yet. `until` must be the time of Redis
+    /// from before the read: events added later have a later time.
+    pub async fn next(&mut self, until: DateTime<Utc>) -> Result<Option<TailEvent>, CommandError> {
         for queued in &mut self.0 {
             if queued.waiting.is_empty() && !queued.is_dry {
                 queued.waiting.extend(queued.source.page().await?);

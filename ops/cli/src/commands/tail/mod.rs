@@ -1,8 +1,8 @@
-//! `perch tail`: what happens, as it happens, and what happened before.
+//! `perch tail`: shows events as they happen, and earlier ones.
 
+mod event;
 mod merged;
 mod source;
-mod told;
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,9 +13,9 @@ use perch_store::Syncer;
 use tokio::sync::Notify;
 
 use self::{
+    event::TailEvent,
     merged::Merged,
-    source::{Past, Source},
-    told::Told,
+    source::{History, Source},
 };
 use crate::{
     app::{App, chosen, known_kind, now, store},
@@ -26,7 +26,7 @@ use crate::{
     },
 };
 
-pub use told::tone;
+pub use event::tone;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -53,9 +53,9 @@ pub struct Args {
 /// Longest wait of one blocking read.
 const PATIENCE: Duration = Duration::from_secs(30);
 const AGAIN: Duration = Duration::from_secs(1);
-/// Events that are this close to the present may be followed by others of the same moment.
+/// Events younger than this may still be followed by others of the same time.
 const MOMENT: Duration = Duration::from_millis(5);
-/// The least time between two looks at all queues.
+/// The least time between two reads of all queues.
 const PACE: Duration = Duration::from_millis(40);
 
 pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
@@ -104,7 +104,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Shows what has happened until now, in order.
+/// Shows all events until now, in order.
 async fn show_all(
     app: &App,
     args: &Args,
@@ -112,7 +112,7 @@ async fn show_all(
     merged: &mut Merged,
     left: &mut u64,
 ) -> Result<(), CommandError> {
-    // Before the queues are read: what comes after that has a later time.
+    // Read before the queues: later events have a later time.
     let until = now(redis).await?;
     merged.look_again();
     while let Some(told) = merged.next(until).await? {
@@ -128,19 +128,19 @@ async fn show_all(
     Ok(())
 }
 
-fn is_wanted(args: &Args, told: &Told) -> bool {
+fn is_wanted(args: &Args, told: &TailEvent) -> bool {
     args.job.is_none_or(|id| id == told.what.job)
         && args.kind.as_ref().is_none_or(|kind| told.what.kind.as_deref() == Some(kind.as_str()))
 }
 
-/// The history, where there is a Postgres.
-fn past(settings: &Settings, queues: &Queues) -> Option<Past> {
+/// The history, if there is a Postgres.
+fn past(settings: &Settings, queues: &Queues) -> Option<History> {
     let store = store(settings).ok()?;
     let syncer = Syncer::new(queues.redis().clone(), store.clone(), settings.env, &queues.names(), settings.sync.batch);
-    Some(Past { store, syncer })
+    Some(History { store, syncer })
 }
 
-/// Tells when a queue has news.
+/// Notifies when a queue has new events.
 fn watch(queue: Queue, news: Arc<Notify>) {
     tokio::spawn(async move {
         let mut follow = Subscription::new(&queue, None);

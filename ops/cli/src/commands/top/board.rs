@@ -1,4 +1,4 @@
-//! What the screen shows.
+//! The state of the screen.
 
 use chrono::Utc;
 use perch_base::Environment;
@@ -9,31 +9,31 @@ use perch_queue::{QueueStats, WorkerView};
 use super::keys::Pressed;
 use crate::{commands::pause::Switch, live::Activity};
 
-/// What the screen shows.
+/// The state of the screen.
 pub struct Board {
     pub env: Environment,
     pub stats: Vec<QueueStats>,
     pub workers: Vec<WorkerView>,
     pub causes: Vec<DeadCause>,
     pub activity: Activity,
-    /// What is said in the last line: an answer to a key, or what is wrong.
+    /// The text of the last line: the answer to a key, or an error.
     pub said: Option<String>,
-    /// Which queue keys act on.
+    /// The index of the selected queue, on which keys act.
     pub place: usize,
     /// The emergency brake, while it is on.
     pub brake: Option<String>,
-    /// What was asked for and waits for a yes.
+    /// The action that waits for confirmation.
     asked: Option<(Switch, QueueName)>,
 }
 
 impl Board {
-    /// An empty one.
+    /// An empty board.
     pub fn new(env: Environment, activity: Activity) -> Self {
         let (stats, workers, causes) = Default::default();
         Self { env, stats, workers, causes, activity, said: None, place: 0, brake: None, asked: None }
     }
 
-    /// Takes in the numbers of the queues, or why they are not known.
+    /// Sets the numbers of the queues, or why they could not be read.
     pub fn take_stats(&mut self, stats: Result<Vec<QueueStats>, String>) {
         match stats {
             Ok(stats) => {
@@ -48,12 +48,12 @@ impl Board {
         }
     }
 
-    /// Says something in the last line.
+    /// Shows a text in the last line.
     pub fn say(&mut self, what: String) {
         self.said = Some(what);
     }
 
-    /// Takes in a key; answers what is to be done, once somebody has said yes to it.
+    /// Handles a key. Returns the action to carry out once it was confirmed.
     pub fn press(&mut self, key: Pressed) -> Option<(Switch, QueueName)> {
         if let Some(asked) = self.asked.take() {
             self.said = None;
@@ -79,7 +79,7 @@ impl Board {
         self.asked = Some((switch, queue));
     }
 
-    /// Moves the selection; it stays within the queues.
+    /// Moves the selection within the queues.
     pub fn select(&mut self, step: isize) {
         let last = self.stats.len().saturating_sub(1);
         self.place = self.place.saturating_add_signed(step).min(last);

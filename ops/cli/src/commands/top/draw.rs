@@ -1,4 +1,4 @@
-//! How the screen looks.
+//! Draws the screen of `perch top`.
 
 use chrono::{DateTime, Utc};
 use perch_queue::QueueStats;

@@ -1,21 +1,21 @@
-//! Keys on the keyboard.
+//! Reads the keyboard.
 
 use std::{thread, time::Duration};
 
 use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use tokio::sync::mpsc;
 
-/// What a key asks for.
+/// An input from the terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Key {
     Quit,
-    /// For the board.
+    /// A key for the board.
     Pressed(Pressed),
-    /// The terminal has another size.
+    /// The terminal was resized.
     Redraw,
 }
 
-/// A key that means something on the board.
+/// A key on the board.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pressed {
     Up,
@@ -23,7 +23,7 @@ pub enum Pressed {
     Pause,
     Resume,
     Yes,
-    /// Any other: an answer that is no yes.
+    /// Any other key; it declines a question.
     Other,
 }
 

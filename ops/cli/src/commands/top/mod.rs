@@ -20,16 +20,16 @@ use crate::{
     app::{App, operator},
     commands::{audit, brake, pause::Switch},
     error::{CommandError, chain},
-    live::{Activity, Feed, Kinds, News},
+    live::{Activity, Feed, FeedUpdate, Kinds},
     process::{Stop, on_signals},
 };
 
 #[derive(Debug, clap::Args)]
 pub struct Args {}
 
-/// How often workers and causes are looked up.
+/// How often workers and causes of dead letters are read.
 const SLOWLY: Duration = Duration::from_secs(5);
-/// Dead letters of a queue that are looked at for their causes.
+/// Most dead letters of a queue that are grouped by cause.
 const LOOKED_AT: usize = 200;
 const SEEN_WITHIN: Duration = Duration::from_secs(60);
 
@@ -87,14 +87,14 @@ impl Screen<'_> {
                     Some(Key::Redraw) => terminal.autoresize().map_err(CommandError::Output)?,
                 },
                 news = feed.next() => match news {
-                    News::Event(event) => {
+                    FeedUpdate::Event(event) => {
                         let (queue, event) = *event;
                         let kind = kinds.of(&event);
                         self.board.activity.take_in(queue.name(), &event, kind);
-                        // The numbers come every second; drawing each event of thousands would only cost time.
+                        // The numbers redraw the screen every second; redrawing for each of thousands of events would waste time.
                         redraw = false;
                     }
-                    News::Stats(stats) => self.board.take_stats(stats),
+                    FeedUpdate::Stats(stats) => self.board.take_stats(stats),
                 },
                 _ = slowly.tick() => {
                     if let Err(error) = self.look_slowly().await {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use perch_play::{Deserves, Expectation, ExpectedMention};
+use perch_play::{Expectation, ExpectedMention, ExpectedReply};
 use perch_sandbox::MadePost;
 
 use super::{Books, Mention};
@@ -30,7 +30,7 @@ impl Books {
     fn is_right(&self, mention: &ExpectedMention, became: Option<&Mention>, replies: &[&MadePost]) -> bool {
         let state = became.map_or("unseen", |became| became.state.as_str());
         match mention.deserves {
-            Deserves::Reply => match state {
+            ExpectedReply::Reply => match state {
                 "answered" => became.is_some_and(|became| is_answer(became, replies)),
                 // X took this very text for another mention, which was written at the same moment.
                 "failed" => {
@@ -41,12 +41,12 @@ impl Books {
                 // What would only repeat an earlier answer waits for a person, and nothing else does.
                 state => state == "in_review" && replies.is_empty() && self.would_repeat(&mention.id),
             },
-            Deserves::Person => state == "in_review" && replies.is_empty(),
-            Deserves::Either => match state {
+            ExpectedReply::Person => state == "in_review" && replies.is_empty(),
+            ExpectedReply::Either => match state {
                 "answered" => became.is_some_and(|became| is_answer(became, replies)),
                 state => !["unseen", "seen", "queued", "decided", "sending"].contains(&state) && replies.is_empty(),
             },
-            Deserves::Nothing => replies.is_empty(),
+            ExpectedReply::Nothing => replies.is_empty(),
         }
     }
 

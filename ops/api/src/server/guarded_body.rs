@@ -6,21 +6,21 @@ use std::{
 use axum::body::{Body, Bytes};
 use http_body::{Frame, SizeHint};
 
-/// A body that holds something until its last byte is sent, or the connection is gone.
+/// A response body that holds a guard until its last byte is sent or the connection is closed.
 #[derive(Debug)]
-pub(crate) struct Until<T> {
+pub(crate) struct BodyWithGuard<T> {
     body: Body,
     _held: T,
 }
 
-impl<T: Send + Unpin + 'static> Until<T> {
-    /// `body`, which holds `held`.
+impl<T: Send + Unpin + 'static> BodyWithGuard<T> {
+    /// Wraps `body` so that it holds `held`.
     pub fn sent(body: Body, held: T) -> Body {
         Body::new(Self { body, _held: held })
     }
 }
 
-impl<T: Unpin> http_body::Body for Until<T> {
+impl<T: Unpin> http_body::Body for BodyWithGuard<T> {
     type Data = Bytes;
     type Error = axum::Error;
 

@@ -1,4 +1,4 @@
-//! Everything that is known of a job, put together from what Redis and Postgres know.
+//! Everything known about a job, from Redis and Postgres.
 
 use chrono::{DateTime, Utc};
 use perch_core::job_list::JobSummary;
@@ -8,22 +8,22 @@ use perch_store::{AttemptRecord, EventRecord, JobRecord, StoredEffect};
 use serde::Serialize;
 use serde_json::Value;
 
-/// Everything that is known of a job.
+/// Everything known about a job.
 #[derive(Debug, Serialize)]
-pub struct Known {
-    /// Where it stands.
+pub struct JobDetails {
+    /// Its identity and state.
     #[serde(flatten)]
-    pub job: Told,
+    pub job: JobHeader,
     pub attempt_history: Vec<AttemptRecord>,
-    /// As Redis has it; null when it is finished.
+    /// The job in Redis; null when it is finished.
     pub redis: Option<JobView>,
-    /// As the history has it, brought up to the events that are on their way there; null when there are none, or Postgres is away.
+    /// The job in the history, including events not yet synced; null when there is none, or Postgres is away.
     pub postgres: Option<JobRecord>,
-    /// Why Postgres could not be asked.
+    /// Why Postgres could not be read.
     pub postgres_error: Option<String>,
-    /// What is wrong with the row that Postgres has.
+    /// Why its row in Postgres cannot be read.
     pub unreadable: Option<String>,
-    /// False when more happened than could be read.
+    /// False when it has more events than were read.
     pub is_whole: bool,
     pub envelope: Option<Value>,
     pub events: Vec<EventRecord>,
@@ -32,47 +32,47 @@ pub struct Known {
     pub effects: Vec<StoredEffect>,
 }
 
-/// Where a job stands.
+/// The identity and state of a job.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-pub enum Told {
-    /// As lists tell it.
-    Known(Box<JobSummary>),
-    /// Only its row in Postgres is there, and cannot be read.
+pub enum JobHeader {
+    /// The job as in lists.
+    Readable(Box<JobSummary>),
+    /// Only its row in Postgres exists, and it cannot be read.
     Unreadable { id: JobId, state: JobState, created_at: DateTime<Utc> },
 }
 
-impl Told {
+impl JobHeader {
     pub fn id(&self) -> JobId {
         match self {
-            Self::Known(job) => job.id,
+            Self::Readable(job) => job.id,
             Self::Unreadable { id, .. } => *id,
         }
     }
 
     pub fn state(&self) -> JobState {
         match self {
-            Self::Known(job) => job.state,
+            Self::Readable(job) => job.state,
             Self::Unreadable { state, .. } => *state,
         }
     }
 
     pub fn kind(&self) -> &str {
         match self {
-            Self::Known(job) => job.kind.as_deref().unwrap_or("of an unreadable kind"),
+            Self::Readable(job) => job.kind.as_deref().unwrap_or("of an unreadable kind"),
             Self::Unreadable { .. } => "of an unreadable kind",
         }
     }
 
     pub fn queue(&self) -> &str {
         match self {
-            Self::Known(job) => job.queue.as_str(),
+            Self::Readable(job) => job.queue.as_str(),
             Self::Unreadable { .. } => "no known queue",
         }
     }
 }
 
-/// The events of the history, and those on their way there.
+/// The events of the history, and those not yet synced.
 pub fn events(history: Vec<EventRecord>, told: &[JobEvent]) -> Vec<EventRecord> {
     let mut all = history;
     for event in told {
@@ -83,7 +83,7 @@ pub fn events(history: Vec<EventRecord>, told: &[JobEvent]) -> Vec<EventRecord> 
             attempt: data.attempt.and_then(|n| i32::try_from(n).ok()),
             worker: data.worker,
             error: data.error,
-            // Of a replay the value is the envelope, which says who it was under the same name.
+            // The value of a replay event is the envelope, which names the operator in the same field.
             actor: data.by,
         };
         let is_known =

@@ -16,18 +16,18 @@ use crate::{
     output::Output,
 };
 
-/// Events of which the value is an envelope, whose trace is that of the enqueue.
+/// Events whose value is an envelope; its trace is that of the enqueue.
 const WITH_ENVELOPE: [EventKind; 2] = [EventKind::Enqueued, EventKind::Replayed];
 
-/// An event of a queue, wherever it was read.
+/// An event of a queue, from the stream or the history.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Told {
+pub struct TailEvent {
     pub queue: QueueName,
     #[serde(flatten)]
     pub what: QueueEvent,
 }
 
-impl Told {
+impl TailEvent {
     pub fn of(queue: &QueueName, what: QueueEvent) -> Self {
         let has_envelope = WITH_ENVELOPE.iter().any(|kind| kind.as_str() == what.event);
         let trace = what.trace.filter(|_| !has_envelope);
@@ -50,7 +50,7 @@ impl Told {
     }
 }
 
-/// How an event looks.
+/// The tone of an event.
 pub fn tone(kind: EventKind) -> Tone {
     tone_of(kind.as_str())
 }
