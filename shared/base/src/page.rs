@@ -23,7 +23,7 @@ pub struct Cursor(String);
 /// A text that is no cursor, or one of another list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it is not a cursor of this list; give `next` of the page before as it is, or leave it out for the first page")]
-pub struct BadCursor;
+pub struct InvalidCursor;
 
 impl Cursor {
     /// The end of a page at `place`, of the list with this name.
@@ -41,15 +41,15 @@ impl Cursor {
     /// # Errors
     ///
     /// It is of another list, or was made up.
-    pub fn place<P: DeserializeOwned>(&self, list: &str) -> Result<P, BadCursor> {
+    pub fn place<P: DeserializeOwned>(&self, list: &str) -> Result<P, InvalidCursor> {
         let (of, place) = read(&self.0)?;
-        if of == list { serde_json::from_value(place).map_err(|_| BadCursor) } else { Err(BadCursor) }
+        if of == list { serde_json::from_value(place).map_err(|_| InvalidCursor) } else { Err(InvalidCursor) }
     }
 }
 
-fn read(text: &str) -> Result<(String, Value), BadCursor> {
-    let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| BadCursor)?;
-    serde_json::from_slice(&bytes).map_err(|_| BadCursor)
+fn read(text: &str) -> Result<(String, Value), InvalidCursor> {
+    let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidCursor)?;
+    serde_json::from_slice(&bytes).map_err(|_| InvalidCursor)
 }
 
 /// Whether a text in it has a NUL character, which Postgres holds in none.
@@ -63,11 +63,11 @@ fn has_nul(value: &Value) -> bool {
 }
 
 impl FromStr for Cursor {
-    type Err = BadCursor;
+    type Err = InvalidCursor;
 
-    fn from_str(text: &str) -> Result<Self, BadCursor> {
+    fn from_str(text: &str) -> Result<Self, InvalidCursor> {
         if text.len() > LONGEST || has_nul(&read(text)?.1) {
-            return Err(BadCursor);
+            return Err(InvalidCursor);
         }
         Ok(Self(text.to_owned()))
     }
@@ -138,7 +138,7 @@ impl Paging {
     /// # Errors
     ///
     /// The cursor is one of another list.
-    pub fn place<P: DeserializeOwned>(&self, list: &str) -> Result<Option<P>, BadCursor> {
+    pub fn place<P: DeserializeOwned>(&self, list: &str) -> Result<Option<P>, InvalidCursor> {
         self.cursor.as_ref().map(|cursor| cursor.place(list)).transpose()
     }
 }
@@ -161,7 +161,7 @@ impl<T> Page<T> {
     /// # Errors
     ///
     /// The cursor is one of another list.
-    pub fn of_all<P>(list: &str, rows: Vec<T>, paging: &Paging, place: impl Fn(&T) -> P) -> Result<Self, BadCursor>
+    pub fn of_all<P>(list: &str, rows: Vec<T>, paging: &Paging, place: impl Fn(&T) -> P) -> Result<Self, InvalidCursor>
     where
         P: Ord + Serialize + DeserializeOwned,
     {
@@ -191,11 +191,11 @@ mod tests {
         let cursor = Cursor::at("jobs", &("2026-01-31", 7));
         let carried: Cursor = cursor.to_string().parse().expect("a cursor");
         assert_eq!(carried.place("jobs"), Ok(("2026-01-31".to_owned(), 7)));
-        assert_eq!(carried.place::<(String, i32)>("audit"), Err(BadCursor));
-        assert_eq!(carried.place::<i64>("jobs"), Err(BadCursor));
+        assert_eq!(carried.place::<(String, i32)>("audit"), Err(InvalidCursor));
+        assert_eq!(carried.place::<i64>("jobs"), Err(InvalidCursor));
         let nul = Cursor::at("jobs", &"\0").to_string();
         for text in ["", "00ff", "2026-01-31T09:00:00Z", "AAAA", "e30", nul.as_str(), "a b", &"a".repeat(10_000)] {
-            assert_eq!(text.parse::<Cursor>(), Err(BadCursor), "{text}");
+            assert_eq!(text.parse::<Cursor>(), Err(InvalidCursor), "{text}");
         }
     }
 

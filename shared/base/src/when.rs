@@ -20,7 +20,7 @@ pub enum When {
     "{0:?} is not a time; write how long ago, such as 10m or 7d, a day, such as 2026-03-01, or a time with its zone, such as \
      2026-03-01T09:00:00Z"
 )]
-pub struct NoTime(String);
+pub struct InvalidTime(String);
 
 /// The longest time ago: no calendar goes on for ever.
 const LONGEST: Duration = Duration::from_hours(100 * 365 * 24);
@@ -39,9 +39,9 @@ impl When {
 }
 
 impl FromStr for When {
-    type Err = NoTime;
+    type Err = InvalidTime;
 
-    fn from_str(text: &str) -> Result<Self, NoTime> {
+    fn from_str(text: &str) -> Result<Self, InvalidTime> {
         if let Ok(day) = text.parse::<NaiveDate>() {
             return Ok(Self::At(day.and_time(NaiveTime::MIN).and_utc()));
         }
@@ -52,7 +52,7 @@ impl FromStr for When {
         }
         // A space may stand for the T.
         let at = DateTime::parse_from_rfc3339(&text.replacen(' ', "T", 1));
-        at.map(|at| Self::At(at.with_timezone(&Utc))).map_err(|_| NoTime(text.chars().take(40).collect()))
+        at.map(|at| Self::At(at.with_timezone(&Utc))).map_err(|_| InvalidTime(text.chars().take(40).collect()))
     }
 }
 

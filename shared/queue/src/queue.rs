@@ -25,7 +25,7 @@ const EVENT_MARKS: usize = 64;
 
 /// A key of a queue that holds something that the queue never keeps there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct OddKey {
+pub struct WrongTypeKey {
     /// Its name.
     pub key: String,
     /// The type of what it holds, as Redis calls it.
@@ -207,7 +207,7 @@ impl Queue {
     /// # Cancel safety
     ///
     /// It only reads, so it may be dropped at any time.
-    pub async fn odd_keys(&self) -> Result<Vec<OddKey>, QueueError> {
+    pub async fn keys_of_wrong_type(&self) -> Result<Vec<WrongTypeKey>, QueueError> {
         let wanted: Vec<(String, &'static str)> = typed_keys(&self.0.keys).collect();
         let mut pipe = redis::pipe();
         for (key, _) in &wanted {
@@ -219,10 +219,10 @@ impl Queue {
             let [here, aside] = found else { return Vec::new() };
             let mut odd = Vec::new();
             if here != "none" && here != wanted {
-                odd.push(OddKey { key: key.clone(), holds: here.clone(), wanted });
+                odd.push(WrongTypeKey { key: key.clone(), holds: here.clone(), wanted });
             }
             if aside != "none" {
-                odd.push(OddKey { key: set_aside_name(key), holds: aside.clone(), wanted });
+                odd.push(WrongTypeKey { key: set_aside_name(key), holds: aside.clone(), wanted });
             }
             odd
         };

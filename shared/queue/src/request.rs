@@ -92,7 +92,7 @@ pub struct UniqueRequest {
 /// A field of a request that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {reason}")]
-pub struct BadField {
+pub struct InvalidField {
     /// Which, as a JSON path.
     pub field: &'static str,
     /// Why.
@@ -150,11 +150,11 @@ impl JobRequest {
         known: Option<&JobType>,
         now: DateTime<Utc>,
         most_ahead: Duration,
-    ) -> Result<NewJob, BadField> {
+    ) -> Result<NewJob, InvalidField> {
         let kind: JobKind = self
             .kind
             .parse()
-            .map_err(|error: perch_job::InvalidName| BadField { field: "$.kind", reason: error.to_string() })?;
+            .map_err(|error: perch_job::InvalidName| InvalidField { field: "$.kind", reason: error.to_string() })?;
         let rule = known.map_or(RetryPolicy::DEFAULT, |known| known.retry);
         let options = EnqueueOptions {
             id: self.id,
@@ -191,8 +191,8 @@ fn start(
     delay_ms: Option<u64>,
     now: DateTime<Utc>,
     most_ahead: Duration,
-) -> Result<Option<DateTime<Utc>>, BadField> {
-    let refuse = |reason: String| BadField { field: "$.delay_ms", reason };
+) -> Result<Option<DateTime<Utc>>, InvalidField> {
+    let refuse = |reason: String| InvalidField { field: "$.delay_ms", reason };
     match (run_at, delay_ms) {
         (Some(_), Some(_)) => Err(refuse("give either run_at or delay_ms, not both".into())),
         (run_at, None) => Ok(run_at),

@@ -20,7 +20,7 @@ use crate::{
 /// The result of a tick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Fired {
+pub enum TickOutcome {
     /// Its job was enqueued.
     Fired,
     /// Another scheduler fired it, or a later one, before.
@@ -114,7 +114,7 @@ impl CronEntry {
     /// # Cancel safety
     ///
     /// Dropped before it returns, the tick may or may not have fired; firing it again does no harm.
-    pub async fn fire(&self, tick: DateTime<Utc>) -> Result<Fired, EnqueueError> {
+    pub async fn fire(&self, tick: DateTime<Utc>) -> Result<TickOutcome, EnqueueError> {
         let (queue, prepared) = self.prepare(tick_id(&self.name, tick))?;
         let mut call = queue.invocation(&scripts::CRON);
         call.arg(&self.name)
@@ -130,9 +130,9 @@ impl CronEntry {
         let answer: String = queue.run("fire a cron entry", &call).await?;
         crash_point!("cron.after");
         Ok(match answer.as_str() {
-            "fired" => Fired::Fired,
-            "overlap" => Fired::Overlap,
-            _ => Fired::Passed,
+            "fired" => TickOutcome::Fired,
+            "overlap" => TickOutcome::Overlap,
+            _ => TickOutcome::Passed,
         })
     }
 
@@ -255,9 +255,9 @@ impl CronEntry {
         let fired = self.fire(tick).await?;
         tracing::debug!(entry = self.name, %tick, ?fired, "tick");
         let outcome = match fired {
-            Fired::Fired => "fired",
-            Fired::Passed => "passed",
-            Fired::Overlap => "overlap",
+            TickOutcome::Fired => "fired",
+            TickOutcome::Passed => "passed",
+            TickOutcome::Overlap => "overlap",
         };
         metrics::counter!("perch_cron_ticks_total", "entry" => self.name.clone(), "outcome" => outcome).increment(1);
         Ok(())

@@ -10,7 +10,7 @@ use perch_base::{
     settings::{CatchUp, CronSettings, Overlap, Rate},
 };
 use perch_queue::{
-    CronEntry, EnqueueOptions, EventKind, Fail, Fired,
+    CronEntry, EnqueueOptions, EventKind, Fail, TickOutcome,
     testing::{self, End},
     worker::{HandlerResult, Handlers},
 };
@@ -102,7 +102,7 @@ async fn a_tick_that_a_scheduler_fired_an_hour_too_early_holds_nothing_up() {
     let world = World::start().await;
     world.queue.redis().ping().await.expect("Redis answers");
     let entry = CronEntry::new("every_second", &every_second(), &world.client).expect("a schedule");
-    assert_eq!(entry.fire(world.queue.now() + TimeDelta::hours(1)).await.expect("Redis"), Fired::Fired);
+    assert_eq!(entry.fire(world.queue.now() + TimeDelta::hours(1)).await.expect("Redis"), TickOutcome::Fired);
     let stop = CancellationToken::new();
     let running = tokio::spawn(entry.clone().run(stop.clone()));
     eventually("it fires again", || async { world.count(EventKind::Enqueued).await >= 3 }).await;
@@ -115,7 +115,7 @@ async fn a_tick_that_a_scheduler_fired_an_hour_too_early_holds_nothing_up() {
     cmd.arg(world.queue.keys().cron()).arg("every_second").arg("tomorrow");
     cmd.exec_async(&mut world.redis.raw().await).await.expect("HSET");
     assert_eq!(entry.view().await.expect("it can be seen").last, None);
-    assert_eq!(entry.fire(world.queue.now() + TimeDelta::seconds(2)).await.expect("Redis"), Fired::Fired);
+    assert_eq!(entry.fire(world.queue.now() + TimeDelta::seconds(2)).await.expect("Redis"), TickOutcome::Fired);
 }
 
 /// As after a failover to a server whose clock is behind.

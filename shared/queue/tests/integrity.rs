@@ -114,7 +114,7 @@ async fn a_key_of_another_type_is_set_aside_and_the_queue_goes_on() {
     for (key, plant) in odd_keys(&world) {
         redis::cmd("FLUSHDB").exec_async(&mut raw).await.expect("FLUSHDB");
         plant.exec_async(&mut raw).await.expect("planted");
-        assert_eq!(world.queue.odd_keys().await.expect("they can be looked for").len(), 1, "{key}");
+        assert_eq!(world.queue.keys_of_wrong_type().await.expect("they can be looked for").len(), 1, "{key}");
         let seen = Seen::new();
         let record = seen.clone();
         let working = world.work(Handlers::new().on(move |chore: Chore| {
@@ -133,7 +133,7 @@ async fn a_key_of_another_type_is_set_aside_and_the_queue_goes_on() {
         .await;
         world.queue.stats().await.expect("the numbers can be read");
         working.stop().await;
-        for odd in world.queue.odd_keys().await.expect("they can be looked for") {
+        for odd in world.queue.keys_of_wrong_type().await.expect("they can be looked for") {
             assert!(odd.key.starts_with(&key), "{odd:?} beside an odd {key}");
         }
     }

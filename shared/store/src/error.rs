@@ -2,7 +2,7 @@ mod answer;
 
 use std::time::Duration;
 
-use perch_base::{BadCursor, Classified, Disposition, Environment};
+use perch_base::{Classified, Disposition, Environment, InvalidCursor};
 use perch_queue::QueueError;
 
 use self::answer::{Class, advice, class, is_disk_full};
@@ -184,7 +184,7 @@ pub enum StoreError {
     },
     /// A page was asked for with a cursor of another list.
     #[error("cursor: {0}")]
-    Cursor(#[from] BadCursor),
+    Cursor(#[from] InvalidCursor),
     /// Redis failed.
     #[error(transparent)]
     Redis(#[from] QueueError),

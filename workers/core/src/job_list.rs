@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
-use perch_base::{BadCursor, Cursor, Page, Paging};
+use perch_base::{Cursor, InvalidCursor, Page, Paging};
 use perch_jobs::{JobId, JobState, Priority, QueueName};
 use perch_queue::{JobFilter, JobPlace, JobView, Queue, QueueError};
 use perch_store::{JobRecord, Store, StoreError};
@@ -24,7 +24,7 @@ const LIST: &str = "jobs";
 pub enum ListError {
     /// A page was asked for with a cursor of another list.
     #[error("cursor: {0}")]
-    Cursor(#[from] BadCursor),
+    Cursor(#[from] InvalidCursor),
     /// Redis.
     #[error(transparent)]
     Queue(#[from] QueueError),
@@ -177,7 +177,7 @@ pub async fn unfinished(queues: &[Queue], filter: &JobFilter, paging: &Paging) -
     let from: Option<Place> = paging.place(LIST)?;
     let states = filter.state.map_or(JobState::LIVE.to_vec(), |state| vec![state]);
     if from.as_ref().is_some_and(|Place(state, ..)| !states.contains(state)) {
-        return Err(BadCursor.into());
+        return Err(InvalidCursor.into());
     }
     let Some(now) = queues.first().map(Queue::now) else { return Ok(Page { items: Vec::new(), next: None }) };
     let sections = sections(queues, &states, from.as_ref());

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use perch_base::NoTime;
+use perch_base::InvalidTime;
 pub use perch_base::When;
 
 /// A time with its zone, RFC 3339: `2026-03-01T09:00:00Z` or with an offset; a space may stand for the `T`.
@@ -28,7 +28,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 
 /// What `--since` and `--until` take: how long ago (`10m`, `7d`), a day in UTC, or a time with its zone.
 pub fn when(text: &str) -> Result<When, String> {
-    text.parse().map_err(|error: NoTime| error.to_string())
+    text.parse().map_err(|error: InvalidTime| error.to_string())
 }
 
 #[cfg(test)]
