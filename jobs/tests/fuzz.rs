@@ -1,6 +1,6 @@
 //! What services and models send, in every broken form: answers, payloads, names.
 
-use perch_jobs::{AccountId, Answer, JobId, JobKind, PostId, QueueName, is_own_key};
+use perch_jobs::{AccountId, ExtractedBets, JobId, JobKind, PostId, QueueName, is_own_key};
 use perch_testkit::fuzz;
 use serde_json::{Value, value::RawValue};
 
@@ -12,10 +12,10 @@ fn corpus(name: &str) -> String {
 fn an_answer_of_a_model_is_refused_with_its_place_or_reads_the_same_when_written_again() {
     fuzz(corpus("answers"), |input| {
         let text = String::from_utf8_lossy(input);
-        match Answer::parse(&text) {
+        match ExtractedBets::parse(&text) {
             Ok(answer) => {
                 let written = serde_json::to_string(&answer).expect("an answer is JSON");
-                assert_eq!(Answer::parse(&written).expect("what was written is read"), answer, "{written}");
+                assert_eq!(ExtractedBets::parse(&written).expect("what was written is read"), answer, "{written}");
                 "ok".to_owned()
             }
             Err(error) => {

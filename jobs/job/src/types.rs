@@ -10,7 +10,7 @@ use crate::{
 
 /// What a payload says about its own job.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Traits {
+pub(crate) struct PayloadTraits {
     unique: Option<Unique>,
     group: Option<String>,
 }
@@ -28,7 +28,7 @@ pub struct JobType {
     pub timeout: Duration,
     /// Which jobs go first.
     pub priority: Priority,
-    check: fn(&RawValue) -> Result<Traits, PayloadError>,
+    check: fn(&RawValue) -> Result<PayloadTraits, PayloadError>,
     from_outside: fn(&RawValue) -> Result<(), PayloadError>,
     schema: fn() -> Schema,
 }
@@ -44,7 +44,7 @@ impl JobType {
             priority: J::PRIORITY,
             check: |payload| {
                 let job: J = read_payload(payload)?;
-                Ok(Traits { unique: job.unique(), group: job.group() })
+                Ok(PayloadTraits { unique: job.unique(), group: job.group() })
             },
             from_outside: |payload| read_payload::<J>(payload)?.check_from_outside(),
             schema: J::schema,
@@ -59,7 +59,7 @@ impl JobType {
             retry: RetryPolicy::new(10, Duration::from_secs(1), Duration::from_secs(60)),
             timeout: Duration::from_secs(120),
             priority: Priority::Normal,
-            check: |_| Ok(Traits::default()),
+            check: |_| Ok(PayloadTraits::default()),
             from_outside: |_| Ok(()),
             schema: || schemars::json_schema!(true),
         }

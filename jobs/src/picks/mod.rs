@@ -9,7 +9,7 @@ use chrono::NaiveDate;
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Deserialize, Serialize};
 
-pub use self::pick::{Answer, Bet, Parlay, ParlayTag, Pick, PickError, PickKind, Side};
+pub use self::pick::{Bet, ExtractedBets, Parlay, ParlayTag, Pick, PickError, PickKind, Side};
 use crate::{AccountId, CollectMetrics, Job, JobTypes, Post, PostId, RetryPolicy, Unique, UniqueScope};
 
 const MINUTE: Duration = Duration::from_secs(60);

@@ -115,7 +115,7 @@ impl Bet {
 /// `null` stands for results, recaps and chatter.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
-pub enum Answer {
+pub enum ExtractedBets {
     /// Nothing to bet on.
     Nothing(()),
     /// Several bets, each on its own; a parlay among them wins or loses as one.
@@ -136,7 +136,7 @@ pub struct PickError {
     pub reason: String,
 }
 
-impl Answer {
+impl ExtractedBets {
     /// Reads a model's answer: the JSON value, also inside a Markdown code fence or as the `answer` of an object, which
     /// is what schemas with an object at the top lead to.
     pub fn parse(text: &str) -> Result<Self, PickError> {
@@ -338,67 +338,74 @@ mod tests {
 
     #[test]
     fn the_four_forms_of_an_answer_are_told_apart() {
-        assert_eq!(Answer::parse("null"), Ok(Answer::Nothing(())));
-        assert!(matches!(Answer::parse(LAKERS), Ok(Answer::One(_))));
+        assert_eq!(ExtractedBets::parse("null"), Ok(ExtractedBets::Nothing(())));
+        assert!(matches!(ExtractedBets::parse(LAKERS), Ok(ExtractedBets::One(_))));
         assert!(
-            matches!(Answer::parse(&format!("[{LAKERS},{LAKERS}]")), Ok(Answer::Several(picks)) if picks.len() == 2)
+            matches!(
+                ExtractedBets::parse(&format!("[{LAKERS},{LAKERS}]")),
+                Ok(ExtractedBets::Several(picks)) if picks.len() == 2
+            )
         );
         let parlay = format!(
             r#"```json
 {{"type":"parlay","picks":[{LAKERS},{LAKERS}],"odds":"+264"}}
 ```"#
         );
-        assert!(matches!(Answer::parse(&parlay), Ok(Answer::Parlay(_))));
+        assert!(matches!(ExtractedBets::parse(&parlay), Ok(ExtractedBets::Parlay(_))));
     }
 
     #[test]
     fn a_card_may_have_bets_on_their_own_and_parlays() {
         let parlay = format!(r#"{{"type":"parlay","picks":[{LAKERS},{LAKERS}],"odds":"+264"}}"#);
-        let card = Answer::parse(&format!("[{LAKERS},{parlay}]")).expect("a card");
+        let card = ExtractedBets::parse(&format!("[{LAKERS},{parlay}]")).expect("a card");
         let bets = card.clone().into_bets();
         assert!(matches!(bets.as_slice(), [Bet::Single(_), Bet::Parlay(parlay)] if parlay.picks.len() == 2));
-        assert_eq!(Answer::parse(&serde_json::to_string(&card).expect("JSON")), Ok(card));
-        assert_eq!(Answer::of(bets[1..].to_vec()), Answer::parse(&parlay).expect("a parlay"));
+        assert_eq!(ExtractedBets::parse(&serde_json::to_string(&card).expect("JSON")), Ok(card));
+        assert_eq!(ExtractedBets::of(bets[1..].to_vec()), ExtractedBets::parse(&parlay).expect("a parlay"));
 
         let wrong = format!("[{LAKERS},{}]", parlay.replacen("-3.5", "\"minus three\"", 1));
-        assert_eq!(Answer::parse(&wrong).expect_err("a line is a number").path, "$[1].picks[0].line");
+        assert_eq!(ExtractedBets::parse(&wrong).expect_err("a line is a number").path, "$[1].picks[0].line");
         let short = format!(r#"[{{"type":"parlay","picks":[{LAKERS}],"odds":null}},{LAKERS}]"#);
-        assert_eq!(Answer::parse(&short).expect_err("one leg").path, "$[0].picks");
+        assert_eq!(ExtractedBets::parse(&short).expect_err("one leg").path, "$[0].picks");
     }
 
     #[test]
     fn an_answer_inside_an_object_is_the_same_answer() {
-        assert_eq!(Answer::parse(r#"{"answer":null}"#), Ok(Answer::Nothing(())));
-        assert_eq!(Answer::parse(&format!(r#"{{"answer":[{LAKERS}]}}"#)), Answer::parse(&format!("[{LAKERS}]")));
+        assert_eq!(ExtractedBets::parse(r#"{"answer":null}"#), Ok(ExtractedBets::Nothing(())));
+        assert_eq!(
+            ExtractedBets::parse(&format!(r#"{{"answer":[{LAKERS}]}}"#)),
+            ExtractedBets::parse(&format!("[{LAKERS}]"))
+        );
     }
 
     #[test]
     fn a_malformed_answer_is_refused_with_the_path_that_is_wrong() {
         let wrong = format!("[{LAKERS},{}]", LAKERS.replace("-3.5", "\"minus three\""));
-        assert_eq!(Answer::parse(&wrong).expect_err("a line is a number").path, "$[1].line");
+        assert_eq!(ExtractedBets::parse(&wrong).expect_err("a line is a number").path, "$[1].line");
         let odds = LAKERS.replace("\"-110\"", "\"-11\"");
-        assert_eq!(Answer::parse(&odds).expect_err("-11 is no price").path, "$.odds");
+        assert_eq!(ExtractedBets::parse(&odds).expect_err("-11 is no price").path, "$.odds");
         let nobody = LAKERS.replace("Los Angeles Lakers", " ");
-        let error = Answer::parse(&nobody).expect_err("nobody is backed");
+        let error = ExtractedBets::parse(&nobody).expect_err("nobody is backed");
         assert_eq!((error.path.as_str(), error.reason.as_str()), ("$.selection", "who is backed is missing"));
-        assert_eq!(Answer::parse("I think the Lakers win").expect_err("prose").path, "$");
+        assert_eq!(ExtractedBets::parse("I think the Lakers win").expect_err("prose").path, "$");
     }
 
     #[test]
     fn odds_may_be_written_in_every_way_that_is_read() {
         for written in ["-110", "+120", "(−110)", "1.85", "1,85", "@ 1.91", "5/2", "evens", "EV"] {
-            let parsed = Answer::parse(&LAKERS.replace("-110", written));
+            let parsed = ExtractedBets::parse(&LAKERS.replace("-110", written));
             assert!(parsed.is_ok(), "{written}: {parsed:?}");
         }
-        let error = Answer::parse(&LAKERS.replace("-110", "150")).expect_err("American or decimal, nobody knows");
+        let error =
+            ExtractedBets::parse(&LAKERS.replace("-110", "150")).expect_err("American or decimal, nobody knows");
         assert!(error.to_string().contains("+150, -150 or 150.0"), "{error}");
     }
 
     #[test]
     fn the_same_bet_at_another_price_has_the_same_identity() {
-        let (Ok(Answer::One(a)), Ok(Answer::One(b))) = (
-            Answer::parse(LAKERS),
-            Answer::parse(&LAKERS.replace("-110", "+105").replace("Los Angeles Lakers", "los angeles lakers")),
+        let (Ok(ExtractedBets::One(a)), Ok(ExtractedBets::One(b))) = (
+            ExtractedBets::parse(LAKERS),
+            ExtractedBets::parse(&LAKERS.replace("-110", "+105").replace("Los Angeles Lakers", "los angeles lakers")),
         ) else {
             panic!("both are single picks")
         };
@@ -407,8 +414,8 @@ mod tests {
 
     #[test]
     fn the_order_of_the_sides_and_an_opponent_more_or_less_make_no_other_bet() {
-        let read = |text: &str| match Answer::parse(text) {
-            Ok(Answer::One(pick)) => pick.identity(),
+        let read = |text: &str| match ExtractedBets::parse(text) {
+            Ok(ExtractedBets::One(pick)) => pick.identity(),
             other => panic!("a single pick: {other:?}"),
         };
         let with = LAKERS.replace(r#""event":null"#, r#""event":"Miami Heat vs Los Angeles Lakers""#);

@@ -6,7 +6,7 @@ use crate::{Environment, settings::ModelSettings};
 
 /// A value outside its rules, by the path of its key.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Finding {
+pub(crate) struct InvalidSetting {
     pub key: String,
     pub wrong: String,
     pub allowed: String,
@@ -14,12 +14,12 @@ pub(crate) struct Finding {
 
 /// Collects what is wrong with settings, so that all of it is named at once.
 #[derive(Debug, Default)]
-pub struct Check(pub(crate) Vec<Finding>);
+pub struct Check(pub(crate) Vec<InvalidSetting>);
 
 impl Check {
     /// A value that cannot be used: what is wrong, as in "is 7", and what is allowed.
     pub fn refuse(&mut self, key: impl Into<String>, wrong: impl Into<String>, allowed: impl Into<String>) {
-        self.0.push(Finding { key: key.into(), wrong: wrong.into(), allowed: allowed.into() });
+        self.0.push(InvalidSetting { key: key.into(), wrong: wrong.into(), allowed: allowed.into() });
     }
 
     /// A number within bounds.

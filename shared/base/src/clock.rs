@@ -19,10 +19,10 @@ pub fn now() -> DateTime<Utc> {
 
 /// A source of time that a test can hold still. Copies of one clock show the same time.
 #[derive(Debug, Clone, Default)]
-pub struct Clock(Source);
+pub struct Clock(TimeSource);
 
 #[derive(Debug, Clone, Default)]
-enum Source {
+enum TimeSource {
     #[default]
     System,
     /// Milliseconds since 1970.
@@ -32,24 +32,24 @@ enum Source {
 impl Clock {
     /// The clock of the system.
     pub const fn system() -> Self {
-        Self(Source::System)
+        Self(TimeSource::System)
     }
 
     /// A clock that stands at `start`, cut to the millisecond, until it is advanced.
     pub fn manual(start: DateTime<Utc>) -> Self {
-        Self(Source::Fixed(Arc::new(AtomicI64::new(start.timestamp_millis()))))
+        Self(TimeSource::Fixed(Arc::new(AtomicI64::new(start.timestamp_millis()))))
     }
 
     /// True for the clock of the system.
     pub const fn is_system(&self) -> bool {
-        matches!(self.0, Source::System)
+        matches!(self.0, TimeSource::System)
     }
 
     /// The time, to the millisecond.
     pub fn now(&self) -> DateTime<Utc> {
         match &self.0 {
-            Source::System => now(),
-            Source::Fixed(millis) => {
+            TimeSource::System => now(),
+            TimeSource::Fixed(millis) => {
                 DateTime::from_timestamp_millis(millis.load(Ordering::SeqCst)).unwrap_or(DateTime::<Utc>::MAX_UTC)
             }
         }
@@ -58,7 +58,7 @@ impl Clock {
     /// Moves a manual clock forward, in whole milliseconds, for all its copies. The clock of the system goes its own
     /// way and is not moved.
     pub fn advance(&self, by: Duration) {
-        if let Source::Fixed(millis) = &self.0 {
+        if let TimeSource::Fixed(millis) = &self.0 {
             millis.fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);
         }
     }

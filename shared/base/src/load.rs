@@ -7,11 +7,11 @@ use secrecy::SecretString;
 
 use crate::{
     ConfigError, ConfigSchema, Environment, Origin, Problem, Sections, Settings,
-    check::{Check, Finding},
+    check::{Check, InvalidSetting},
     layers::Layers,
-    reading::{self, Reading},
+    reading::{self, ReadOutcome},
     secrets,
-    section::Taken,
+    section::SectionWithLayers,
     validate,
     variables::Variables,
 };
@@ -75,13 +75,13 @@ fn load(dir: &Path, schema: &ConfigSchema, vars: &Variables) -> Result<Settings,
     problems.extend(push_well_known(&mut layers, vars));
     let (sections, unreadable) = schema.take(&mut layers, dir);
     problems.extend(unreadable);
-    let Reading { settings, problems: unreadable } = reading::read(&mut layers, &base, None);
+    let ReadOutcome { settings, problems: unreadable } = reading::read(&mut layers, &base, None);
     problems.extend(unreadable);
 
     let Some(file) = settings else { return Err(ConfigError::Invalid(problems)) };
     let findings = validate::validate(&file, &schema.types, env);
     problems.extend(findings.into_iter().map(|finding| located(finding, &layers, &base)));
-    for Taken { held, layers } in &sections {
+    for SectionWithLayers { held, layers } in &sections {
         let mut check = Check::default();
         held.check(&file, env, &mut check);
         let own = held.file(dir);
@@ -98,7 +98,7 @@ fn load(dir: &Path, schema: &ConfigSchema, vars: &Variables) -> Result<Settings,
 }
 
 /// With who gave the value.
-fn located(finding: Finding, layers: &Layers, base: &Origin) -> Problem {
+fn located(finding: InvalidSetting, layers: &Layers, base: &Origin) -> Problem {
     let path: Vec<String> = finding.key.split('.').map(str::to_owned).collect();
     let origin = layers.origin(&path).unwrap_or(base).clone();
     Problem { origin, key: finding.key, wrong: finding.wrong, allowed: finding.allowed }

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use crate::{Origin, Problem, layers::Layers, redact};
 
 /// What became of the layers: the settings if every value could be read, and everything that is wrong with them.
-pub(crate) struct Reading<T> {
+pub(crate) struct ReadOutcome<T> {
     pub settings: Option<T>,
     pub problems: Vec<Problem>,
 }
@@ -24,7 +24,7 @@ const MOST_PROBLEMS: usize = 200;
 /// layer below then shows), or, when none is left, a stand-in takes its place; then everything is read again.
 ///
 /// Reads the table `of`, or everything where it is `None`. What nobody has given is missed in the file `base`.
-pub(crate) fn read<T: DeserializeOwned>(layers: &mut Layers, base: &Origin, of: Option<&str>) -> Reading<T> {
+pub(crate) fn read<T: DeserializeOwned>(layers: &mut Layers, base: &Origin, of: Option<&str>) -> ReadOutcome<T> {
     let mut problems = Vec::new();
     let mut reported = BTreeSet::new();
     let mut stand_ins = BTreeMap::<Vec<String>, usize>::new();
@@ -36,7 +36,7 @@ pub(crate) fn read<T: DeserializeOwned>(layers: &mut Layers, base: &Origin, of: 
             None => all.extract(),
         };
         let error = match read {
-            Ok(settings) => return Reading { settings: stand_ins.is_empty().then_some(settings), problems },
+            Ok(settings) => return ReadOutcome { settings: stand_ins.is_empty().then_some(settings), problems },
             Err(error) => error,
         };
         let mut path = error.path.clone();
@@ -69,7 +69,7 @@ pub(crate) fn read<T: DeserializeOwned>(layers: &mut Layers, base: &Origin, of: 
             reported.insert(path);
         }
     }
-    Reading { settings: None, problems }
+    ReadOutcome { settings: None, problems }
 }
 
 const STAND_IN_TEXTS: [&str; 9] =

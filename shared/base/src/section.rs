@@ -15,7 +15,7 @@ use crate::{
     ConfigError, Environment, Origin, Problem,
     check::Check,
     layers::Layers,
-    reading::{self, Reading},
+    reading::{self, ReadOutcome},
     redact,
     settings::FileSettings,
 };
@@ -36,20 +36,20 @@ pub trait Section: DeserializeOwned + Serialize + fmt::Debug + Send + Sync + 'st
 #[derive(Debug, Clone, Default)]
 pub struct ConfigSchema {
     pub(crate) types: JobTypes,
-    sections: Vec<Kind>,
+    sections: Vec<SectionType>,
 }
 
 /// One type of section.
 #[derive(Clone, Copy)]
-struct Kind {
+struct SectionType {
     name: &'static str,
-    read: Read,
+    read: ReadSection,
 }
 
 /// Reads a section out of its layers; what nobody has given is missed in the file.
-type Read = fn(&mut Layers, &Origin) -> (Option<Held>, Vec<Problem>);
+type ReadSection = fn(&mut Layers, &Origin) -> (Option<LoadedSection>, Vec<Problem>);
 
-impl fmt::Debug for Kind {
+impl fmt::Debug for SectionType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name)
     }
@@ -78,7 +78,7 @@ impl ConfigSchema {
     #[must_use]
     pub fn with<T: Section>(mut self) -> Self {
         self.sections.retain(|kind| kind.name != T::NAME);
-        self.sections.push(Kind { name: T::NAME, read: read::<T> });
+        self.sections.push(SectionType { name: T::NAME, read: read::<T> });
         self
     }
 
@@ -122,19 +122,19 @@ impl ConfigSchema {
     }
 
     /// Takes the sections out of the layers; what is left is the platform's.
-    pub(crate) fn take(&self, layers: &mut Layers, dir: &Path) -> (Vec<Taken>, Vec<Problem>) {
+    pub(crate) fn take(&self, layers: &mut Layers, dir: &Path) -> (Vec<SectionWithLayers>, Vec<Problem>) {
         let (mut taken, mut problems) = (Vec::new(), Vec::new());
         for kind in &self.sections {
             let mut own = layers.split_off(kind.name);
             let (held, wrong) = (kind.read)(&mut own, &Origin::File(file_of(dir, kind.name)));
             problems.extend(wrong);
-            taken.extend(held.map(|held| Taken { held, layers: own }));
+            taken.extend(held.map(|held| SectionWithLayers { held, layers: own }));
         }
         (taken, problems)
     }
 }
 
-impl Kind {
+impl SectionType {
     /// Adds one of its files. Where it is the first, its cron entries are its own.
     fn push(self, layers: &mut Layers, file: &Path, first: bool) -> Result<Vec<Problem>, ConfigError> {
         let entries = layers.names_at(&["cron"]);
@@ -192,9 +192,9 @@ fn file_of(dir: &Path, name: &str) -> PathBuf {
     dir.join("bots").join(format!("{name}.toml"))
 }
 
-fn read<T: Section>(layers: &mut Layers, file: &Origin) -> (Option<Held>, Vec<Problem>) {
-    let Reading { settings, problems } = reading::read::<T>(layers, file, Some(T::NAME));
-    (settings.map(Held::of), problems)
+fn read<T: Section>(layers: &mut Layers, file: &Origin) -> (Option<LoadedSection>, Vec<Problem>) {
+    let ReadOutcome { settings, problems } = reading::read::<T>(layers, file, Some(T::NAME));
+    (settings.map(LoadedSection::of), problems)
 }
 
 /// The same without what may be a credential, which does not belong into a file.
@@ -214,21 +214,21 @@ fn masked(value: serde_json::Value) -> serde_json::Value {
 }
 
 /// A section that was read, with what says where its values come from.
-pub(crate) struct Taken {
-    pub held: Held,
+pub(crate) struct SectionWithLayers {
+    pub held: LoadedSection,
     pub layers: Layers,
 }
 
 /// A section that was read.
 #[derive(Clone)]
-pub(crate) struct Held {
+pub(crate) struct LoadedSection {
     name: &'static str,
     value: Arc<dyn Any + Send + Sync>,
     shown: fn(&(dyn Any + Send + Sync)) -> Option<serde_json::Value>,
     check: fn(&(dyn Any + Send + Sync), &FileSettings, Environment, &mut Check),
 }
 
-impl Held {
+impl LoadedSection {
     fn of<T: Section>(value: T) -> Self {
         Self {
             name: T::NAME,
@@ -258,7 +258,7 @@ impl Held {
 
 /// The sections of a process, by their types.
 #[derive(Clone, Default)]
-pub struct Sections(BTreeMap<&'static str, Held>);
+pub struct Sections(BTreeMap<&'static str, LoadedSection>);
 
 impl fmt::Debug for Sections {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -267,7 +267,7 @@ impl fmt::Debug for Sections {
 }
 
 impl Sections {
-    pub(crate) fn new(held: impl IntoIterator<Item = Held>) -> Self {
+    pub(crate) fn new(held: impl IntoIterator<Item = LoadedSection>) -> Self {
         Self(held.into_iter().map(|held| (held.name, held)).collect())
     }
 
@@ -284,7 +284,7 @@ impl Sections {
     /// Puts another in its place, as a test does.
     #[must_use]
     pub fn with<T: Section>(mut self, section: T) -> Self {
-        self.0.insert(T::NAME, Held::of(section));
+        self.0.insert(T::NAME, LoadedSection::of(section));
         self
     }
 

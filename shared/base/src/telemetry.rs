@@ -27,7 +27,7 @@ mod trace;
 
 use fields::{JsonFields, TextFields};
 pub use metrics::metrics;
-use trace::Ids;
+use trace::SpanIds;
 pub use trace::{current_trace_id, current_traceparent, set_parent, trace_id_of};
 
 /// Why a process cannot report about itself.
@@ -137,7 +137,7 @@ fn subscriber(
         let builder = SdkTracerProvider::builder().with_resource(resource).with_sampler(sampler.clone());
         builder.with_batch_exporter(exporter).build()
     });
-    // Without an export one filter is for all (see `Ids`).
+    // Without an export one filter is for all (see `SpanIds`).
     let (lines, traces) = match &provider {
         // Each of these costs time at every step into a span and out of it; the log says where a line was written, and
         // everything here asks a span for its trace (see `trace`), never OpenTelemetry for the current one.
@@ -151,7 +151,7 @@ fn subscriber(
                 .with_target(false);
             (lines.with_filter(filter).boxed(), traces.with_filter(spans).boxed())
         }
-        None => (lines, Ids::new(sampler, filter, spans).boxed()),
+        None => (lines, SpanIds::new(sampler, filter, spans).boxed()),
     };
     let subscriber = tracing_subscriber::registry().with(lines).with(traces);
     Ok((subscriber, TelemetryGuard(provider)))

@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::{
     CronSchedule, Environment,
-    check::{Check, Finding},
+    check::{Check, InvalidSetting},
     settings::{
         AnalyticsSettings, CronSettings, EngineSettings, FileSettings, History, HttpSettings, ModelSettings,
         PostgresSettings, QueueSettings, Rate, RedisSettings, SandboxSettings, TelemetrySettings, XSettings,
@@ -42,11 +42,12 @@ pub fn engine_problems<'a>(
     for (name, queue) in queues {
         one_queue(&mut check, &format!("queues.{name}"), queue);
     }
-    check.0.into_iter().map(|Finding { key, wrong, allowed }| format!("{key} {wrong}; allowed: {allowed}")).collect()
+    let sentence = |InvalidSetting { key, wrong, allowed }| format!("{key} {wrong}; allowed: {allowed}");
+    check.0.into_iter().map(sentence).collect()
 }
 
 /// Everything about these settings that cannot work, by key.
-pub(crate) fn validate(settings: &FileSettings, types: &JobTypes, env: Environment) -> Vec<Finding> {
+pub(crate) fn validate(settings: &FileSettings, types: &JobTypes, env: Environment) -> Vec<InvalidSetting> {
     let mut check = Check::default();
     if env == Environment::Staging && settings.live_posts {
         check.refuse("live_posts", "is true in staging", "false; only APP_ENV=production sends posts");

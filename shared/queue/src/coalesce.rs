@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use crate::{
     EnqueueError, Queue, QueueError,
     admission::Admission,
-    coalescer::{EnqueueResult, SendMode, Waiting},
+    coalescer::{EnqueueResult, SendMode, WaitingEnqueues},
     transport::{CHUNK, push, push_all},
 };
 
@@ -16,12 +16,12 @@ use crate::{
 const SENT_AT_ONCE: usize = 1_000;
 
 /// A task that sends what waits, until nothing does.
-struct Sender {
+struct SenderTask {
     queue: Queue,
     done: bool,
 }
 
-impl Drop for Sender {
+impl Drop for SenderTask {
     /// Where its runtime ends before it does, the callers learn of it: their channels are dropped with the jobs that wait.
     fn drop(&mut self) {
         while !self.done {
@@ -30,7 +30,7 @@ impl Drop for Sender {
     }
 }
 
-impl Sender {
+impl SenderTask {
     async fn run(mut self) {
         loop {
             self.gather().await;
@@ -56,7 +56,7 @@ impl Sender {
         }
     }
 
-    async fn send(&self, waiting: Waiting) {
+    async fn send(&self, waiting: WaitingEnqueues) {
         let (jobs, callers): (Vec<Admission>, Vec<_>) = waiting.into_iter().unzip();
         let mut callers = callers.into_iter();
         for some in jobs.chunks(SENT_AT_ONCE) {
@@ -86,7 +86,7 @@ impl Queue {
             }
             SendMode::Shared { result, spawn_sender } => {
                 if spawn_sender {
-                    let sender = Sender { queue: self.clone(), done: false };
+                    let sender = SenderTask { queue: self.clone(), done: false };
                     // Without a runtime it is dropped here, and tells the callers.
                     if let Ok(runtime) = Handle::try_current() {
                         runtime.spawn(sender.run());

@@ -9,7 +9,7 @@ use crate::{EnqueueError, Enqueued, admission::Admission};
 pub(crate) type EnqueueResult = Result<Enqueued, EnqueueError>;
 
 /// Jobs that wait for a shared call, each with the caller to answer.
-pub(crate) type Waiting = Vec<(Admission, oneshot::Sender<EnqueueResult>)>;
+pub(crate) type WaitingEnqueues = Vec<(Admission, oneshot::Sender<EnqueueResult>)>;
 
 /// Most sender tasks at once: with only one, the process and Redis wait for each other.
 const SENDERS: usize = 2;
@@ -23,7 +23,7 @@ struct CoalescerState {
     direct: bool,
     /// Sender tasks that run. They never wait for a caller, who need not be polled.
     senders: usize,
-    waiting: Waiting,
+    waiting: WaitingEnqueues,
 }
 
 /// How a job gets to Redis.
@@ -60,7 +60,7 @@ impl Coalescer {
     }
 
     /// Takes everything that waits. A sender task that gets nothing no longer counts and must end.
-    pub fn take(&self) -> Waiting {
+    pub fn take(&self) -> WaitingEnqueues {
         let mut state = self.state();
         let waiting = std::mem::take(&mut state.waiting);
         state.senders -= usize::from(waiting.is_empty());

@@ -90,7 +90,7 @@ pub struct Replay {
 /// The result of a replay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Replayed {
+pub enum ReplayOutcome {
     /// It waits again, with a fresh set of attempts.
     Replayed,
     /// It is not in the dead letters any more.
@@ -248,7 +248,7 @@ impl Queue {
         replays: &[Replay],
         delay: Duration,
         by: &str,
-    ) -> Result<Vec<(JobId, Replayed)>, QueueError> {
+    ) -> Result<Vec<(JobId, ReplayOutcome)>, QueueError> {
         let mut results = Vec::with_capacity(replays.len());
         for chunk in replays.chunks(AT_ONCE) {
             let mut call = self.invocation(&scripts::REPLAY);
@@ -256,7 +256,7 @@ impl Queue {
             let mut sent = Vec::new();
             for replay in chunk {
                 let Some((seen, envelope)) = revived(replay, by) else {
-                    results.push((replay.letter.id, Replayed::Unreadable));
+                    results.push((replay.letter.id, ReplayOutcome::Unreadable));
                     continue;
                 };
                 call.arg(replay.letter.id.to_string()).arg(seen).arg(envelope);
@@ -269,10 +269,10 @@ impl Queue {
             let answers: Vec<String> = self.run("replay", &call).await?;
             crash_point!("replay.after");
             results.extend(sent.into_iter().zip(answers.iter().map(|answer| match answer.as_str() {
-                "replayed" => Replayed::Replayed,
-                "changed" => Replayed::Changed,
-                "conflict" => Replayed::Conflict,
-                _ => Replayed::Gone,
+                "replayed" => ReplayOutcome::Replayed,
+                "changed" => ReplayOutcome::Changed,
+                "conflict" => ReplayOutcome::Conflict,
+                _ => ReplayOutcome::Gone,
             })));
         }
         Ok(results)

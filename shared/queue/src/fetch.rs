@@ -10,7 +10,7 @@ use crate::{
     Queue, QueueError,
     lease::Lease,
     raw_text::RawText,
-    scripts::{self, Call},
+    scripts::{self, ScriptCall},
 };
 
 /// A leased job as it came from Redis.
@@ -73,7 +73,7 @@ pub(crate) async fn fetch(queue: &Queue, ask: FetchRequest<'_>) -> Result<Batch,
 
 /// The fetch that is sent along with a blocking read: it counts only while Redis knows the worker by the description `known_by`.
 /// For a queue that was `plain` there is a quick script, which does not count where the queue has changed.
-pub(crate) fn behind(queue: &Queue, ask: FetchRequest<'_>, known_by: &str, plain: bool) -> Call {
+pub(crate) fn behind(queue: &Queue, ask: FetchRequest<'_>, known_by: &str, plain: bool) -> ScriptCall {
     if !plain {
         return full(queue, ask, known_by);
     }
@@ -83,7 +83,7 @@ pub(crate) fn behind(queue: &Queue, ask: FetchRequest<'_>, known_by: &str, plain
 }
 
 /// The general fetch; an empty `known_by` accepts any description of the worker.
-fn full(queue: &Queue, ask: FetchRequest<'_>, known_by: &str) -> Call {
+fn full(queue: &Queue, ask: FetchRequest<'_>, known_by: &str) -> ScriptCall {
     let settings = queue.settings();
     let (group_step, group_burst) = step(settings.group_rate);
     let (queue_step, queue_burst) = step(settings.rate);

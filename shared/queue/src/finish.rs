@@ -98,14 +98,19 @@ impl Transition {
 
 /// The rules of a job by which attempts are decided.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Rules {
+pub(crate) struct AttemptRules {
     pub retry: RetryPolicy,
     /// How long a job waits for a worker that knows its kind.
     pub unknown_kind_wait: Duration,
 }
 
 /// Decides what happens to a job after attempt number `attempt` ended. `draw` in 0.0..=1.0 places the retry in its backoff.
-pub(crate) fn decide(ended: &AttemptResult, rules: &Rules, attempt: u32, draw: f64) -> (Transition, Option<String>) {
+pub(crate) fn decide(
+    ended: &AttemptResult,
+    rules: &AttemptRules,
+    attempt: u32,
+    draw: f64,
+) -> (Transition, Option<String>) {
     let policy = &rules.retry;
     let spent = attempt >= policy.max_attempts;
     let retry = |delay| if spent { Transition::Dead } else { Transition::Retry(delay) };
@@ -206,7 +211,7 @@ mod tests {
 
     use super::*;
 
-    const RULES: Rules = Rules {
+    const RULES: AttemptRules = AttemptRules {
         retry: RetryPolicy { max_attempts: 3, base_ms: 100, cap_ms: 1_000 },
         unknown_kind_wait: Duration::from_secs(60),
     };

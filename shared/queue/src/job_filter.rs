@@ -1,7 +1,7 @@
 //! Which jobs: one struct for the query of the HTTP API, the command line, the engine and the history.
 
 use chrono::{DateTime, Utc};
-use perch_base::When;
+use perch_base::PointInTime;
 use perch_job::{JobId, JobKind, JobState, QueueName};
 use serde::Deserialize;
 
@@ -45,12 +45,12 @@ pub struct JobFilter {
     #[serde(default)]
     #[cfg_attr(feature = "openapi", param(value_type = Option<String>, example = "7d"))]
     #[cfg_attr(feature = "clap", arg(long, value_name = "TIME"))]
-    pub since: Option<When>,
+    pub since: Option<PointInTime>,
     /// Only those enqueued before then.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", param(value_type = Option<String>, example = "2026-03-01T09:00:00Z"))]
     #[cfg_attr(feature = "clap", arg(long, value_name = "TIME"))]
-    pub until: Option<When>,
+    pub until: Option<PointInTime>,
 }
 
 /// A job id in either case.

@@ -104,10 +104,10 @@ pub(crate) async fn through(
     let waiting: Vec<&Admission> = jobs.iter().zip(&kept).filter(waits).map(|(job, _)| job).collect();
     let mut pushed = push_all(queue, &waiting).await.into_iter();
     crash_point!("ledger.pushed");
-    let pushed: Vec<Pushed> = jobs
+    let pushed: Vec<PushResult> = jobs
         .iter()
         .zip(kept)
-        .map(|(job, kept)| Pushed {
+        .map(|(job, kept)| PushResult {
             job,
             kept,
             answer: if kept == LedgerState::HandedOver { None } else { pushed.next() },
@@ -119,13 +119,13 @@ pub(crate) async fn through(
 }
 
 /// A job that the ledger keeps, and the result from Redis; `None` where it was not sent.
-struct Pushed<'a> {
+struct PushResult<'a> {
     job: &'a Admission,
     kept: LedgerState,
     answer: Option<Result<Enqueued, EnqueueError>>,
 }
 
-impl Pushed<'_> {
+impl PushResult<'_> {
     fn is_there(&self) -> bool {
         matches!(&self.answer, Some(Ok(enqueued)) if enqueued.acceptance != Acceptance::Kept)
     }
@@ -164,7 +164,11 @@ impl Pushed<'_> {
 }
 
 /// Reports to the ledger what Redis answered, and returns the results for the enqueuers.
-async fn settled(ledger: &dyn Ledger, queue: &Queue, pushed: Vec<Pushed<'_>>) -> Vec<Result<Enqueued, EnqueueError>> {
+async fn settled(
+    ledger: &dyn Ledger,
+    queue: &Queue,
+    pushed: Vec<PushResult<'_>>,
+) -> Vec<Result<Enqueued, EnqueueError>> {
     let (mut there, mut refused) = (Vec::new(), Vec::new());
     for job in &pushed {
         if job.is_there() {

@@ -17,7 +17,7 @@ use crate::{
     Connection, Keys, QueueError, Redis,
     coalescer::Coalescer,
     raw_text::RawText,
-    scripts::{self, By, Call, Script, all_keys, typed_keys},
+    scripts::{self, Script, ScriptCall, ScriptReference, all_keys, typed_keys},
 };
 
 /// Into how many parts the byte limit of the stream of events is divided (`scripts/events.lua`).
@@ -130,12 +130,12 @@ impl Queue {
     }
 
     /// A call of `script` with its keys and the arguments that all scripts share (see `scripts/head.lua`).
-    pub(crate) fn invocation(&self, script: &'static Script) -> Call {
-        self.invocation_by(script, By::Hash)
+    pub(crate) fn invocation(&self, script: &'static Script) -> ScriptCall {
+        self.invocation_by(script, ScriptReference::Hash)
     }
 
-    pub(crate) fn invocation_by(&self, script: &'static Script, by: By) -> Call {
-        let mut call = Call::new(script, &self.0.script_keys, by);
+    pub(crate) fn invocation_by(&self, script: &'static Script, by: ScriptReference) -> ScriptCall {
+        let mut call = ScriptCall::new(script, &self.0.script_keys, by);
         let now = if self.0.clock.is_system() { 0 } else { self.now().timestamp_millis() };
         let history = match self.0.settings.history {
             History::Full => "full",
@@ -147,8 +147,8 @@ impl Queue {
     }
 
     /// A call of a script that only reads, with its keys and none of the arguments that the others share.
-    pub(crate) fn reading(&self, script: &'static Script) -> Call {
-        Call::new(script, &self.0.script_keys, By::Hash)
+    pub(crate) fn reading(&self, script: &'static Script) -> ScriptCall {
+        ScriptCall::new(script, &self.0.script_keys, ScriptReference::Hash)
     }
 
     /// Counts jobs of `kind` that were accepted.
@@ -165,7 +165,7 @@ impl Queue {
     pub(crate) async fn run<T: FromRedisValue + Send>(
         &self,
         doing: &'static str,
-        call: &Call,
+        call: &ScriptCall,
     ) -> Result<T, QueueError> {
         let ran = self.0.redis.call(doing, |mut conn: Connection| async move { call.invoke(&mut conn).await }).await;
         match ran {
@@ -178,7 +178,7 @@ impl Queue {
     /// Renames the keys of the queue that are of another type than it keeps there, so that they fail one call only. Answers the
     /// error for that call.
     async fn set_aside(&self, error: QueueError) -> QueueError {
-        let mut call = Call::new(&scripts::SET_ASIDE, &self.0.script_keys, By::Code);
+        let mut call = ScriptCall::new(&scripts::SET_ASIDE, &self.0.script_keys, ScriptReference::Code);
         for (_, wanted) in typed_keys(&self.0.keys) {
             call.arg(wanted);
         }

@@ -16,7 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::{
     Connection, QueueError,
     redis_clock::RedisClock,
-    shared_connection::{ConnectionOrWait, Numbered, SharedConnection},
+    shared_connection::{ConnectionOrWait, NumberedConnection, SharedConnection},
 };
 
 #[expect(clippy::large_enum_variant, reason = "there are few pools")]
@@ -143,7 +143,7 @@ impl Redis {
         F: FnOnce(Connection) -> Fut,
         Fut: Future<Output = redis::RedisResult<T>>,
     {
-        let Numbered { conn, number } = self.shared(doing).await?;
+        let NumberedConnection { conn, number } = self.shared(doing).await?;
         if self.0.clock.is_due() {
             // Beside the call, so that calls stay in their order.
             tokio::spawn(self.clone().read_clock(conn.clone()));
@@ -232,7 +232,7 @@ impl Redis {
 
     /// The connection that short commands share. All callers wait for one attempt to connect, and while Redis is away no longer than
     /// [`WHILE_AWAY`].
-    async fn shared(&self, doing: &'static str) -> Result<Numbered, QueueError> {
+    async fn shared(&self, doing: &'static str) -> Result<NumberedConnection, QueueError> {
         match self.0.shared.ask() {
             ConnectionOrWait::Connection(conn) => Ok(conn),
             ConnectionOrWait::Wait { answer, connects, is_away } => {
@@ -252,7 +252,7 @@ impl Redis {
 
     /// Opens the connection that short commands share.
     async fn connect(self) {
-        let mut attempt = Attempting { pool: self.clone(), opened: None };
+        let mut attempt = ConnectAttempt { pool: self.clone(), opened: None };
         attempt.opened = Some(self.open().await);
     }
 
@@ -302,12 +302,12 @@ impl Redis {
 }
 
 /// An attempt to connect. Its waiters get the result, even where its runtime ends first.
-struct Attempting {
+struct ConnectAttempt {
     pool: Redis,
     opened: Option<Result<Connection, QueueError>>,
 }
 
-impl Drop for Attempting {
+impl Drop for ConnectAttempt {
     fn drop(&mut self) {
         let settings = &self.pool.0.settings;
         let given_up = || Err(QueueError::Timeout { doing: "connect", after: settings.connect_timeout });

@@ -8,7 +8,7 @@ use crate::{Envelope, EnvelopeError, EventData, OnConflict, Queue, QueueError, a
 
 /// An unfinished job, as it is known outside Redis.
 #[derive(Debug, Clone)]
-pub struct Restore {
+pub struct LostJob {
     /// Its id.
     pub id: JobId,
     /// Its envelope.
@@ -29,7 +29,7 @@ pub struct Restore {
 /// Jobs in one script call.
 const AT_ONCE: usize = 250;
 
-impl Restore {
+impl LostJob {
     fn arguments(&self, now: DateTime<Utc>) -> Result<[String; 6], EnvelopeError> {
         let mut envelope = Envelope::decode(self.envelope.as_bytes())?;
         envelope.run_at = self.run_at.or(envelope.run_at);
@@ -62,7 +62,7 @@ impl Queue {
     /// # Cancel safety
     ///
     /// Dropped before it returns, it may or may not be done, as after an error.
-    pub async fn restore(&self, jobs: &[Restore]) -> Result<(usize, Vec<(JobId, EnvelopeError)>), QueueError> {
+    pub async fn restore(&self, jobs: &[LostJob]) -> Result<(usize, Vec<(JobId, EnvelopeError)>), QueueError> {
         let (mut restored, mut unreadable) = (0, Vec::new());
         for chunk in jobs.chunks(AT_ONCE) {
             let mut call = self.invocation(&scripts::RESTORE);

@@ -17,22 +17,22 @@ pub(crate) struct Script {
 }
 
 /// A key as scripts name it. `holds` is the type that it has to have; none for a prefix of keys.
-struct Named {
+struct ScriptKey {
     name: &'static str,
     key: fn(&Keys) -> String,
     holds: Option<&'static str>,
 }
 
-const fn named(name: &'static str, key: fn(&Keys) -> String, holds: &'static str) -> Named {
-    Named { name, key, holds: Some(holds) }
+const fn named(name: &'static str, key: fn(&Keys) -> String, holds: &'static str) -> ScriptKey {
+    ScriptKey { name, key, holds: Some(holds) }
 }
 
-const fn prefix(name: &'static str, key: fn(&Keys) -> String) -> Named {
-    Named { name, key, holds: None }
+const fn prefix(name: &'static str, key: fn(&Keys) -> String) -> ScriptKey {
+    ScriptKey { name, key, holds: None }
 }
 
 /// What the scripts call the keys of a queue.
-const NAMES: [Named; 31] = [
+const NAMES: [ScriptKey; 31] = [
     named("JOBS", Keys::jobs, "hash"),
     named("READY_HIGH", |keys| keys.ready(Priority::High), "list"),
     named("READY_NORMAL", |keys| keys.ready(Priority::Normal), "list"),
@@ -66,7 +66,7 @@ const NAMES: [Named; 31] = [
     prefix("RATE", Keys::rate),
 ];
 
-/// The keys of a queue as [`Call::new`] takes them.
+/// The keys of a queue as [`ScriptCall::new`] takes them.
 pub(crate) fn all_keys(keys: &Keys) -> Vec<String> {
     NAMES.iter().map(|named| (named.key)(keys)).collect()
 }
@@ -83,7 +83,7 @@ impl Script {
         let code = guarded(parts.concat());
         let used = words(&code);
         let all = used.contains("KEYS");
-        let is_named = |named: &Named| if all { named.holds.is_some() } else { used.contains(named.name) };
+        let is_named = |named: &ScriptKey| if all { named.holds.is_some() } else { used.contains(named.name) };
         let keys: Vec<usize> = (0..NAMES.len()).filter(|&i| is_named(&NAMES[i])).collect();
         let text = if all { code } else { header(&keys) + &code };
         Self { code: redis::Script::new(&text), text, keys }
@@ -165,7 +165,7 @@ scripts! {
 
 /// How a call names its script.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum By {
+pub(crate) enum ScriptReference {
     /// By its hash, which a Redis that does not know the script refuses.
     Hash,
     /// By its text: Redis knows it from then on.
@@ -174,17 +174,17 @@ pub(crate) enum By {
 
 /// A call of a script. Unlike the library's own, it writes its keys and arguments once, into the command itself.
 #[derive(Debug)]
-pub(crate) struct Call {
+pub(crate) struct ScriptCall {
     script: &'static Script,
     cmd: Cmd,
 }
 
-impl Call {
+impl ScriptCall {
     /// A call with the keys of a queue, as [`all_keys`] answers them.
-    pub fn new(script: &'static Script, keys: &[String], by: By) -> Self {
+    pub fn new(script: &'static Script, keys: &[String], by: ScriptReference) -> Self {
         let (name, told) = match by {
-            By::Hash => ("EVALSHA", script.code.get_hash()),
-            By::Code => ("EVAL", script.text.as_str()),
+            ScriptReference::Hash => ("EVALSHA", script.code.get_hash()),
+            ScriptReference::Code => ("EVAL", script.text.as_str()),
         };
         let mut cmd = redis::cmd(name);
         cmd.arg(told).arg(script.keys.len());

@@ -15,38 +15,38 @@ use tokio::sync::watch;
 use crate::{Connection, QueueError};
 
 /// The result of an attempt; `None` while it is under way.
-pub(crate) type Attempt = Option<Result<Numbered, Failure>>;
+pub(crate) type ConnectResult = Option<Result<NumberedConnection, SharedError>>;
 
 /// A connection and its number: a late failure of a call on an earlier connection must not close this one.
 #[derive(Clone)]
-pub(crate) struct Numbered {
+pub(crate) struct NumberedConnection {
     pub conn: Connection,
     pub number: u64,
 }
 
 /// A failure that several callers get.
 #[derive(Clone)]
-pub(crate) struct Failure(Arc<QueueError>);
+pub(crate) struct SharedError(Arc<QueueError>);
 
 #[derive(Default)]
 pub(crate) struct SharedConnection(Mutex<Breaker>);
 
 #[derive(Default)]
 struct Breaker {
-    conn: Option<Numbered>,
+    conn: Option<NumberedConnection>,
     /// How many connections there were.
     opened: u64,
-    attempt: Option<watch::Sender<Attempt>>,
+    attempt: Option<watch::Sender<ConnectResult>>,
     /// Why the last connection was given up, until there is another: the breaker is open.
-    away: Option<Failure>,
+    away: Option<SharedError>,
 }
 
 /// What a caller gets who asks for the connection.
 pub(crate) enum ConnectionOrWait {
-    Connection(Numbered),
+    Connection(NumberedConnection),
     /// The result of the attempt under way. `connects`: the caller has to start it. `is_away`: the breaker is open.
     Wait {
-        answer: watch::Receiver<Attempt>,
+        answer: watch::Receiver<ConnectResult>,
         connects: bool,
         is_away: bool,
     },
@@ -78,10 +78,10 @@ impl SharedConnection {
     /// Waits for the answer of an attempt.
     pub async fn answer(
         &self,
-        mut answer: watch::Receiver<Attempt>,
+        mut answer: watch::Receiver<ConnectResult>,
         doing: &'static str,
         patience: Duration,
-    ) -> Result<Numbered, QueueError> {
+    ) -> Result<NumberedConnection, QueueError> {
         let told = tokio::time::timeout(patience, answer.wait_for(Option::is_some)).await;
         match told.map(|told| told.map(|attempt| attempt.clone())) {
             Ok(Ok(Some(Ok(conn)))) => Ok(conn),
@@ -101,12 +101,12 @@ impl SharedConnection {
         let told = match opened {
             Ok(conn) => {
                 state.opened += 1;
-                let conn = Numbered { conn, number: state.opened };
+                let conn = NumberedConnection { conn, number: state.opened };
                 (state.conn, state.away) = (Some(conn.clone()), None);
                 Ok(conn)
             }
             Err(error) => {
-                let failure = Failure(error.into());
+                let failure = SharedError(error.into());
                 state.away = Some(failure.clone());
                 Err(failure)
             }
@@ -122,7 +122,7 @@ impl SharedConnection {
         let mut state = self.state();
         let is_it = state.conn.take_if(|conn| conn.number == number).is_some();
         if is_it {
-            state.away = Some(Failure(error.again("connect").into()));
+            state.away = Some(SharedError(error.again("connect").into()));
         }
         is_it
     }

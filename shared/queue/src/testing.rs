@@ -8,13 +8,13 @@ use serde_json::Value;
 use crate::{
     Envelope, EventData, Fail, Lease, Queue, QueueError,
     fetch::{self, Batch, FetchRequest, LeasedJob, QueueState},
-    finish::{self, Ack, AttemptResult, Rules, Transition, decide},
+    finish::{self, Ack, AttemptResult, AttemptRules, Transition, decide},
     lease,
 };
 
 /// The result of a fetch.
 #[derive(Debug)]
-pub struct Fetched {
+pub struct FetchResult {
     /// The leases taken, with the envelope of each job.
     pub jobs: Vec<(Lease, Vec<u8>)>,
     /// Whether the queue is paused.
@@ -25,7 +25,7 @@ pub struct Fetched {
 
 /// How an attempt ended.
 #[derive(Debug)]
-pub enum End {
+pub enum AttemptEnd {
     /// The handler succeeded.
     Succeeded,
     /// The handler failed.
@@ -37,17 +37,17 @@ pub enum End {
 }
 
 /// One fetch of a worker.
-pub async fn fetch(queue: &Queue, holder: &str, slots: usize, reaped: usize) -> Result<Fetched, QueueError> {
+pub async fn fetch(queue: &Queue, holder: &str, slots: usize, reaped: usize) -> Result<FetchResult, QueueError> {
     fetch::fetch(queue, FetchRequest { holder, slots, reaped, about: "" }).await.map(fetched)
 }
 
-fn fetched(batch: Batch) -> Fetched {
+fn fetched(batch: Batch) -> FetchResult {
     let jobs = batch.jobs.into_iter().map(|LeasedJob { lease, envelope }| (lease, envelope)).collect();
-    Fetched { jobs, paused: batch.state == QueueState::Paused, next: batch.next }
+    FetchResult { jobs, paused: batch.state == QueueState::Paused, next: batch.next }
 }
 
 /// One fetch of an idle worker that a token has woken: by the quick script if that counts, else the general one.
-pub async fn fetch_woken(queue: &Queue, holder: &str, slots: usize, reaped: usize) -> Result<Fetched, QueueError> {
+pub async fn fetch_woken(queue: &Queue, holder: &str, slots: usize, reaped: usize) -> Result<FetchResult, QueueError> {
     let known_by = "known";
     set_known(queue, "HSET", &[holder, known_by]).await?;
     let ask = FetchRequest { holder, slots, reaped, about: "" };
@@ -75,7 +75,7 @@ pub async fn fetch_behind(
     reaped: usize,
     known_by: &str,
     plain: bool,
-) -> Result<Option<Fetched>, QueueError> {
+) -> Result<Option<FetchResult>, QueueError> {
     let call = fetch::behind(queue, FetchRequest { holder, slots, reaped, about: "" }, known_by, plain);
     let batch: Batch = queue.run("fetch", &call).await?;
     Ok((batch.state != QueueState::Rejected).then(|| fetched(batch)))
@@ -93,15 +93,17 @@ pub async fn leave(queue: &Queue, holder: &str) -> Result<(), QueueError> {
 
 /// One acknowledgement of a worker: decides what the end of an attempt leads to, and carries it out. A retry comes after
 /// the longest time that the policy of the envelope allows. Answers whether the lease was still held.
-pub async fn finish(queue: &Queue, lease: &Lease, envelope: &Envelope, end: End) -> Result<bool, QueueError> {
+pub async fn finish(queue: &Queue, lease: &Lease, envelope: &Envelope, end: AttemptEnd) -> Result<bool, QueueError> {
     let ended = match end {
-        End::Succeeded => AttemptResult::Succeeded(Value::Null),
-        End::Failed(fail) => AttemptResult::Failed(fail),
-        End::Interrupted => AttemptResult::Interrupted,
-        End::Unknown => AttemptResult::Unknown("nobody here knows the kind".to_owned()),
+        AttemptEnd::Succeeded => AttemptResult::Succeeded(Value::Null),
+        AttemptEnd::Failed(fail) => AttemptResult::Failed(fail),
+        AttemptEnd::Interrupted => AttemptResult::Interrupted,
+        AttemptEnd::Unknown => AttemptResult::Unknown("nobody here knows the kind".to_owned()),
     };
-    let rules =
-        Rules { retry: envelope.retry(&RetryPolicy::DEFAULT), unknown_kind_wait: queue.engine().unknown_kind_wait };
+    let rules = AttemptRules {
+        retry: envelope.retry(&RetryPolicy::DEFAULT),
+        unknown_kind_wait: queue.engine().unknown_kind_wait,
+    };
     let (transition, error) = decide(&ended, &rules, lease.attempt(), 1.0);
     let data = EventData { attempt: Some(lease.attempt()), error, ..EventData::default() };
     let held = finish::finish(queue, &[Ack { lease: lease.clone(), transition, data }]).await?;

@@ -6,7 +6,7 @@ use perch_job::JobKind;
 use crate::{
     Acceptance, EnqueueError, Enqueued, Queue,
     admission::Admission,
-    scripts::{self, By, Call, Script},
+    scripts::{self, Script, ScriptCall, ScriptReference},
 };
 
 /// Jobs in one script call.
@@ -33,7 +33,7 @@ pub(crate) fn chunked<'a>(jobs: impl Iterator<Item = &'a Admission>) -> Vec<Vec<
 
 /// Stores prepared jobs of one queue, at most [`CHUNK`] of them.
 pub(crate) async fn push(queue: &Queue, jobs: &[&Admission]) -> Vec<Result<Enqueued, EnqueueError>> {
-    store(queue, jobs, By::Hash).await
+    store(queue, jobs, ScriptReference::Hash).await
 }
 
 /// Stores chunks, of which several may be under way at once. The first chunk for each script carries the script itself: a chunk
@@ -46,15 +46,15 @@ pub(crate) fn pushes<'a>(
     let mut by = |chunk: &[&Admission]| {
         let script: *const Script = script(queue, chunk);
         if chunks.len() == 1 || brought.contains(&script) {
-            return By::Hash;
+            return ScriptReference::Hash;
         }
         brought.push(script);
-        By::Code
+        ScriptReference::Code
     };
     chunks.iter().map(|chunk| store(queue, chunk, by(chunk))).collect()
 }
 
-async fn store(queue: &Queue, jobs: &[&Admission], by: By) -> Vec<Result<Enqueued, EnqueueError>> {
+async fn store(queue: &Queue, jobs: &[&Admission], by: ScriptReference) -> Vec<Result<Enqueued, EnqueueError>> {
     let call = call(queue, jobs, by);
     crash_point!("enqueue.before");
     let answered = queue.run::<Vec<(usize, u8, String)>>("enqueue", &call).await;
@@ -76,7 +76,7 @@ fn script(queue: &Queue, jobs: &[&Admission]) -> &'static Script {
 }
 
 /// The call that stores jobs.
-fn call(queue: &Queue, jobs: &[&Admission], by: By) -> Call {
+fn call(queue: &Queue, jobs: &[&Admission], by: ScriptReference) -> ScriptCall {
     let script = script(queue, jobs);
     let mut call = queue.invocation_by(script, by);
     call.arg(queue.settings().max_depth);

@@ -9,7 +9,7 @@ use perch_base::{Clock, settings::History};
 use perch_job::{JobId, Priority};
 use perch_queue::{
     Envelope, EventKind, Fail, JobState, Lease,
-    testing::{self, End},
+    testing::{self, AttemptEnd},
 };
 use proptest::{
     prelude::*,
@@ -69,7 +69,7 @@ impl Play {
         self.leases.iter().zip(&self.fates).filter(|(_, f)| wanted(**f)).map(|((lease, _), _)| lease.clone()).collect()
     }
 
-    async fn end(&self, wanted: Fate, end: impl Fn() -> End) {
+    async fn end(&self, wanted: Fate, end: impl Fn() -> AttemptEnd) {
         for ((lease, envelope), _) in self.leases.iter().zip(&self.fates).filter(|(_, fate)| **fate == wanted) {
             assert!(testing::finish(&self.world.queue, lease, envelope, end()).await.expect("Redis"));
         }
@@ -88,7 +88,9 @@ impl Play {
         taken.retain(|(lease, _)| back.contains(&lease.id()));
         // Those that only wait are given back as a worker that stops gives them.
         for (lease, envelope) in taken {
-            assert!(testing::finish(&self.world.queue, &lease, &envelope, End::Interrupted).await.expect("Redis"));
+            assert!(
+                testing::finish(&self.world.queue, &lease, &envelope, AttemptEnd::Interrupted).await.expect("Redis")
+            );
         }
     }
 
@@ -116,11 +118,11 @@ impl Play {
     }
 
     async fn acknowledge(&self) {
-        self.end(Ended, || End::Succeeded).await;
+        self.end(Ended, || AttemptEnd::Succeeded).await;
         let hour = Duration::from_secs(3_600);
-        self.end(PutOff, || End::Failed(Fail::RetryAfter(hour, "later".into()))).await;
-        self.end(Snoozed, || End::Failed(Fail::Snooze(hour, "later".into()))).await;
-        self.end(Dead, || End::Failed(Fail::Dead("hopeless".into()))).await;
+        self.end(PutOff, || AttemptEnd::Failed(Fail::RetryAfter(hour, "later".into()))).await;
+        self.end(Snoozed, || AttemptEnd::Failed(Fail::Snooze(hour, "later".into()))).await;
+        self.end(Dead, || AttemptEnd::Failed(Fail::Dead("hopeless".into()))).await;
         self.run_out().await;
         self.put_back(BackAndTaken).await;
         let more = self.of(|fate| fate == BackAndTaken).len();
@@ -190,7 +192,7 @@ async fn what_is_planted_among_the_leases_changes_nothing() {
     let mut planted = redis::cmd("ZADD");
     planted.arg(play.world.queue.keys().leases()).arg(9e15).arg("no lease").arg(-1).arg("nor this");
     planted.exec_async(&mut play.world.redis.raw().await).await.expect("ZADD");
-    play.end(Ended, || End::Succeeded).await;
+    play.end(Ended, || AttemptEnd::Succeeded).await;
     let held = testing::succeed(&play.world.queue, &play.of(|_| true)).await.expect("Redis");
     assert_eq!(held, [true, false, true]);
 }

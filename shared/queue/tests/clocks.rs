@@ -11,7 +11,7 @@ use perch_base::{
 };
 use perch_queue::{
     CronEntry, EnqueueOptions, EventKind, Fail, TickOutcome,
-    testing::{self, End},
+    testing::{self, AttemptEnd},
     worker::{HandlerResult, Handlers},
 };
 use perch_testkit::{Machine, OwnRedis, TestRedis};
@@ -155,7 +155,7 @@ async fn a_live_worker_keeps_its_jobs_though_the_clock_of_redis_went_back_an_hou
         assert!(lost.is_empty(), "{lost:?}");
     }
     let envelope = perch_queue::Envelope::decode(&held.1).expect("readable");
-    assert!(testing::finish(&world.queue, &held.0, &envelope, End::Succeeded).await.expect("Redis"));
+    assert!(testing::finish(&world.queue, &held.0, &envelope, AttemptEnd::Succeeded).await.expect("Redis"));
 }
 
 /// What comes after a failure, and what was put off, has a time that the engine chose; what was enqueued for a time of day keeps it.
@@ -173,7 +173,7 @@ async fn jobs_that_wait_for_their_next_attempt_wait_no_longer_though_the_clock_o
     let (soon, later) = (Duration::from_secs(1), Duration::from_secs(600));
     for ((lease, envelope), wait) in held.iter().zip([soon, later]) {
         let envelope = perch_queue::Envelope::decode(envelope).expect("readable");
-        let end = End::Failed(Fail::Snooze(wait, "not now".into()));
+        let end = AttemptEnd::Failed(Fail::Snooze(wait, "not now".into()));
         assert!(testing::finish(&world.queue, lease, &envelope, end).await.expect("Redis"));
     }
     machine.set_clock(TimeDelta::zero());
@@ -302,7 +302,7 @@ async fn a_job_of_an_unknown_kind_waits_from_now_on_where_its_wait_began_by_a_cl
     let nobody_knows_it = async || {
         let (lease, envelope) = testing::fetch(&world.queue, "older", 1, 0).await.expect("Redis").jobs.remove(0);
         let envelope = perch_queue::Envelope::decode(&envelope).expect("readable");
-        assert!(testing::finish(&world.queue, &lease, &envelope, End::Unknown).await.expect("Redis"));
+        assert!(testing::finish(&world.queue, &lease, &envelope, AttemptEnd::Unknown).await.expect("Redis"));
         world.queue.job(id).await.expect("Redis").expect("it waits").unknown_kind_since.expect("it is noted")
     };
     let first = nobody_knows_it().await;

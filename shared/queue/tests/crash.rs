@@ -213,7 +213,7 @@ async fn a_job_that_was_put_back_keeps_the_attempts_it_has_left() {
     let start = chrono::DateTime::from_timestamp(1_790_000_000, 0).expect("a valid time");
     let clock = perch_base::Clock::manual(start);
     let world = World::with(|_, _| (), clock.clone()).await;
-    let lost = perch_queue::Restore {
+    let lost = perch_queue::LostJob {
         id: perch_job::JobId::at(start),
         // As Postgres writes JSON, with a space after each colon.
         envelope: r#"{"max": 3, "kind": "chore", "payload": {"n": 1}}"#.to_owned(),

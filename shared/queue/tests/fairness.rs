@@ -12,7 +12,7 @@ use perch_base::{
 use perch_job::{JobId, Priority};
 use perch_queue::{
     EnqueueOptions, Envelope, Lease,
-    testing::{self, End, Fetched},
+    testing::{self, AttemptEnd, FetchResult},
 };
 use proptest::{
     prelude::*,
@@ -34,13 +34,13 @@ async fn enqueue(world: &World, n: u64, group: Option<&str>, priority: Priority)
     world.client.enqueue_with(&Chore::number(n), options).await.expect("accepted").id
 }
 
-async fn fetch(world: &World, slots: usize) -> Fetched {
+async fn fetch(world: &World, slots: usize) -> FetchResult {
     testing::fetch(&world.queue, "worker", slots, 0).await.expect("Redis answers")
 }
 
 async fn finish(world: &World, (lease, envelope): &(Lease, Vec<u8>)) {
     let envelope = Envelope::decode(envelope).expect("readable");
-    assert!(testing::finish(&world.queue, lease, &envelope, End::Succeeded).await.expect("Redis answers"));
+    assert!(testing::finish(&world.queue, lease, &envelope, AttemptEnd::Succeeded).await.expect("Redis answers"));
 }
 
 fn number_of(envelope: &[u8]) -> u64 {
@@ -179,7 +179,9 @@ async fn a_job_given_back_goes_before_those_of_its_group_that_wait_for_it() {
     let first = fetch(&world, 4).await.jobs;
     assert_eq!(first.len(), 1, "the others are parked");
     let envelope = Envelope::decode(&first[0].1).expect("readable");
-    assert!(testing::finish(&world.queue, &first[0].0, &envelope, End::Interrupted).await.expect("Redis answers"));
+    assert!(
+        testing::finish(&world.queue, &first[0].0, &envelope, AttemptEnd::Interrupted).await.expect("Redis answers")
+    );
     let mut order = Vec::new();
     for _ in 0..4 {
         for job in fetch(&world, 4).await.jobs {

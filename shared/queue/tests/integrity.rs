@@ -7,7 +7,7 @@ use std::time::Duration;
 use perch_base::Clock;
 use perch_job::Priority;
 use perch_queue::{
-    EnqueueError, EnqueueOptions, EventKind, Intake, JobState, NewJob, Replay, Replayed,
+    EnqueueError, EnqueueOptions, EventKind, Intake, JobState, NewJob, Replay, ReplayOutcome,
     worker::{HandlerResult, Handlers},
 };
 use serde_json::value::RawValue;
@@ -37,9 +37,9 @@ async fn a_job_that_was_damaged_in_redis_does_not_run_and_is_repaired_by_an_edit
         payload: payload.map(|text| RawValue::from_string(text.to_owned()).expect("JSON")),
     };
     let answer = world.queue.replay(&[replay(None)], Duration::ZERO, "ann").await.expect("Redis");
-    assert_eq!(answer, [(id, Replayed::Unreadable)]);
+    assert_eq!(answer, [(id, ReplayOutcome::Unreadable)]);
     let answer = world.queue.replay(&[replay(Some(r#"{"n":1}"#))], Duration::ZERO, "ann").await.expect("Redis");
-    assert_eq!(answer, [(id, Replayed::Replayed)]);
+    assert_eq!(answer, [(id, ReplayOutcome::Replayed)]);
     eventually("it ran with the payload that somebody saw", || async { seen.all() == [1] }).await;
     working.stop().await;
 }

@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta};
 use perch_job::{JobId, JobState, Priority};
 use perch_queue::{
     EnqueueOptions, NewJob,
-    testing::{self, End},
+    testing::{self, AttemptEnd},
 };
 use proptest::{prelude::*, test_runner::TestRunner};
 use support::{Chore, World};
@@ -93,8 +93,8 @@ impl Walk<'_> {
             let envelope = perch_queue::Envelope::decode(&envelope).expect("readable");
             let end = match became {
                 Became::Running => continue,
-                Became::Done => End::Succeeded,
-                Became::GivenBack => End::Interrupted,
+                Became::Done => AttemptEnd::Succeeded,
+                Became::GivenBack => AttemptEnd::Interrupted,
             };
             testing::finish(&self.world.queue, &lease, &envelope, end).await.expect("Redis");
         }

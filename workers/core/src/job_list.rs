@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use perch_base::{Cursor, InvalidCursor, Page, Paging};
 use perch_jobs::{JobId, JobState, Priority, QueueName};
-use perch_queue::{JobFilter, JobPlace, JobView, Queue, QueueError};
+use perch_queue::{JobCursor, JobFilter, JobView, Queue, QueueError};
 use perch_store::{JobRecord, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -157,7 +157,7 @@ pub async fn finished(
 
 /// Where a page of unfinished jobs ends: in that state and queue, behind that place, or before its first job.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Place(JobState, QueueName, Option<JobPlace>);
+struct Place(JobState, QueueName, Option<JobCursor>);
 
 impl Place {
     /// The state and queue, as they follow one another.
@@ -217,7 +217,7 @@ impl Found<'_> {
         queue: &Queue,
         state: JobState,
         filter: &JobFilter,
-        mut after: Option<JobPlace>,
+        mut after: Option<JobCursor>,
         now: DateTime<Utc>,
     ) -> Result<Option<Place>, QueueError> {
         let place = |after| Place(state, queue.name().clone(), after);

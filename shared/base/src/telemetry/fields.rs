@@ -22,18 +22,18 @@ pub(super) struct TextFields;
 impl<'w> FormatFields<'w> for TextFields {
     fn format_fields<R: RecordFields>(&self, mut writer: Writer<'w>, fields: R) -> fmt::Result {
         let colour = writer.has_ansi_escapes();
-        let mut text = Text { written: String::with_capacity(USUAL), colour };
+        let mut text = TextVisitor { written: String::with_capacity(USUAL), colour };
         fields.record(&mut text);
         writer.write_str(&text.written)
     }
 }
 
-struct Text {
+struct TextVisitor {
     written: String,
     colour: bool,
 }
 
-impl Text {
+impl TextVisitor {
     fn name(&mut self, name: &str) {
         if !self.written.is_empty() {
             self.written.push(' ');
@@ -90,7 +90,7 @@ fn name_of(field: &Field) -> Option<&'static str> {
     (!name.starts_with("log.")).then(|| name.strip_prefix("r#").unwrap_or(name))
 }
 
-impl Visit for Text {
+impl Visit for TextVisitor {
     fn record_i64(&mut self, field: &Field, value: i64) {
         self.number(field, value);
     }
@@ -138,7 +138,7 @@ pub(super) struct JsonFields;
 
 impl<'w> FormatFields<'w> for JsonFields {
     fn format_fields<R: RecordFields>(&self, mut writer: Writer<'w>, fields: R) -> fmt::Result {
-        let mut json = Json(Vec::with_capacity(USUAL));
+        let mut json = JsonVisitor(Vec::with_capacity(USUAL));
         json.0.push(b'{');
         fields.record(&mut json);
         json.0.push(b'}');
@@ -146,7 +146,7 @@ impl<'w> FormatFields<'w> for JsonFields {
     }
 
     fn add_fields(&self, current: &'w mut FormattedFields<Self>, fields: &tracing::span::Record<'_>) -> fmt::Result {
-        let mut json = Json(std::mem::take(&mut current.fields).into_bytes());
+        let mut json = JsonVisitor(std::mem::take(&mut current.fields).into_bytes());
         if json.0.pop().is_none() {
             json.0.push(b'{');
         }
@@ -157,9 +157,9 @@ impl<'w> FormatFields<'w> for JsonFields {
     }
 }
 
-struct Json(Vec<u8>);
+struct JsonVisitor(Vec<u8>);
 
-impl Json {
+impl JsonVisitor {
     fn entry(&mut self, field: &Field, value: &(impl serde::Serialize + ?Sized)) {
         let Some(name) = name_of(field) else { return };
         if self.0.len() > 1 {
@@ -172,7 +172,7 @@ impl Json {
     }
 }
 
-impl Visit for Json {
+impl Visit for JsonVisitor {
     fn record_f64(&mut self, field: &Field, value: f64) {
         self.entry(field, &value);
     }

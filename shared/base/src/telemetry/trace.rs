@@ -63,9 +63,9 @@ pub fn set_parent(span: &Span, traceparent: &str) -> bool {
     }
     let linked = unexported(span, |_, span| {
         let mut known = span.extensions_mut();
-        let is_free = known.get_mut::<Own>().is_none();
+        let is_free = known.get_mut::<OwnContext>().is_none();
         if is_free {
-            known.replace(Parent(at));
+            known.replace(ParentContext(at));
         }
         is_free
     });
@@ -73,7 +73,7 @@ pub fn set_parent(span: &Span, traceparent: &str) -> bool {
 }
 
 fn context_of(span: &Span) -> Option<SpanContext> {
-    if let Some(known) = unexported(span, Ids::of) {
+    if let Some(known) = unexported(span, SpanIds::of) {
         return Some(known);
     }
     let context = span.context();
@@ -82,9 +82,9 @@ fn context_of(span: &Span) -> Option<SpanContext> {
 }
 
 /// What `with` answers of a span, in a process that exports no traces.
-fn unexported<T>(span: &Span, with: impl FnOnce(&Ids, &SpanRef<'_, Registry>) -> T) -> Option<T> {
+fn unexported<T>(span: &Span, with: impl FnOnce(&SpanIds, &SpanRef<'_, Registry>) -> T) -> Option<T> {
     span.with_subscriber(|(id, subscriber)| {
-        let ids = subscriber.downcast_ref::<Ids>()?;
+        let ids = subscriber.downcast_ref::<SpanIds>()?;
         Some(with(ids, &subscriber.downcast_ref::<Registry>()?.span(id)?))
     })?
 }
@@ -95,13 +95,13 @@ fn unexported<T>(span: &Span, with: impl FnOnce(&Ids, &SpanRef<'_, Registry>) ->
 /// It is also the filter of everything. A filter of each layer looks its span up at every step into it and out of it, and here
 /// one layer alone has a use for spans and lines: that which writes the log.
 #[derive(Debug)]
-pub(super) struct Ids {
+pub(super) struct SpanIds {
     sampler: Sampler,
     log: EnvFilter,
     spans: Targets,
 }
 
-impl<S: Subscriber> Layer<S> for Ids {
+impl<S: Subscriber> Layer<S> for SpanIds {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
         let logged = Layer::<S>::register_callsite(&self.log, metadata);
         if self.has_ids(metadata) { Interest::always() } else { logged }
@@ -138,12 +138,12 @@ impl<S: Subscriber> Layer<S> for Ids {
 }
 
 /// The ids of a span.
-struct Own(SpanContext);
+struct OwnContext(SpanContext);
 
 /// What [`set_parent`] made the parent of a span.
-struct Parent(SpanContext);
+struct ParentContext(SpanContext);
 
-impl Ids {
+impl SpanIds {
     /// Lets through what `log` does, and the `spans` that get ids: a quiet log must not cost those.
     pub(super) fn new(sampler: Sampler, log: EnvFilter, spans: Targets) -> Self {
         Self { sampler, log, spans }
@@ -155,17 +155,17 @@ impl Ids {
 
     /// The ids of a span, the same whenever they are asked for.
     fn of(&self, span: &SpanRef<'_, Registry>) -> SpanContext {
-        if let Some(known) = span.extensions().get::<Own>() {
+        if let Some(known) = span.extensions().get::<OwnContext>() {
             return known.0.clone();
         }
-        let given = span.extensions().get::<Parent>().map(|parent| parent.0.clone());
+        let given = span.extensions().get::<ParentContext>().map(|parent| parent.0.clone());
         let made = self.child(given.or_else(|| span.parent().map(|parent| self.of(&parent))).as_ref());
         let mut known = span.extensions_mut();
         // Another thread may have asked at the same time.
-        if let Some(earlier) = known.get_mut::<Own>() {
+        if let Some(earlier) = known.get_mut::<OwnContext>() {
             return earlier.0.clone();
         }
-        known.insert(Own(made.clone()));
+        known.insert(OwnContext(made.clone()));
         made
     }
 

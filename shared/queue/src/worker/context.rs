@@ -93,9 +93,9 @@ impl FromContext for CancellationToken {
 
 /// What a handler knows of the attempt that it runs. Cheap to clone.
 #[derive(Clone)]
-pub struct JobContext(pub(super) Arc<Run>);
+pub struct JobContext(pub(super) Arc<AttemptDetails>);
 
-pub(super) struct Run {
+pub(super) struct AttemptDetails {
     pub held: Arc<HeldLease>,
     pub kind: JobKind,
     pub queue: QueueName,

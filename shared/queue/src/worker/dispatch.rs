@@ -14,13 +14,13 @@ use tracing::{Instrument, Span};
 
 use super::{
     buffer::{Delivery, HeldLease, StopReason},
-    context::{Deps, JobContext, Run},
-    handler::{Handlers, Registered},
+    context::{AttemptDetails, Deps, JobContext},
+    handler::{Handlers, RegisteredHandler},
     meters::Meters,
 };
 use crate::{
     Client, Envelope, EnvelopeError, EventData, Fail, Queue,
-    finish::{Ack, AttemptResult, Rules, Transition, decide, is_without_event},
+    finish::{Ack, AttemptResult, AttemptRules, Transition, decide, is_without_event},
     lease,
 };
 
@@ -154,7 +154,7 @@ impl Pool {
     }
 
     fn context(&self, held: &Arc<HeldLease>, envelope: &Envelope, until: Instant) -> JobContext {
-        JobContext(Arc::new(Run {
+        JobContext(Arc::new(AttemptDetails {
             held: held.clone(),
             kind: envelope.kind.clone(),
             queue: self.queue.name().clone(),
@@ -178,9 +178,12 @@ impl Pool {
         began: Instant,
         span: &Span,
     ) -> Ack {
-        let kind_policy = self.handlers.get(&envelope.kind).map(|h: &Registered| h.job_type.retry).unwrap_or_default();
-        let rules =
-            Rules { retry: envelope.retry(&kind_policy), unknown_kind_wait: self.queue.engine().unknown_kind_wait };
+        let kind_policy =
+            self.handlers.get(&envelope.kind).map(|h: &RegisteredHandler| h.job_type.retry).unwrap_or_default();
+        let rules = AttemptRules {
+            retry: envelope.retry(&kind_policy),
+            unknown_kind_wait: self.queue.engine().unknown_kind_wait,
+        };
         let (transition, error) = decide(&ended, &rules, lease.attempt(), rand::random::<f64>());
         let transition = transition.within(self.queue.engine().max_schedule_ahead);
         let took = began.elapsed();

@@ -84,18 +84,19 @@ handler_of!(A, B);
 handler_of!(A, B, C);
 handler_of!(A, B, C, D);
 
-type Call = dyn Fn(&RawValue, &JobContext) -> Result<BoxFuture<'static, Result<Value, Fail>>, String> + Send + Sync;
-type Missing = fn(&Deps) -> Option<&'static str>;
+type ErasedHandler =
+    dyn Fn(&RawValue, &JobContext) -> Result<BoxFuture<'static, Result<Value, Fail>>, String> + Send + Sync;
+type MissingDependency = fn(&Deps) -> Option<&'static str>;
 
 /// A handler with its payload type erased.
 #[derive(Clone)]
-pub(super) struct Registered {
+pub(super) struct RegisteredHandler {
     pub job_type: JobType,
-    call: Arc<Call>,
-    missing: Missing,
+    call: Arc<ErasedHandler>,
+    missing: MissingDependency,
 }
 
-impl Registered {
+impl RegisteredHandler {
     /// Reads the payload and starts the handler; the error is a payload that does not fit.
     pub fn call(
         &self,
@@ -108,7 +109,7 @@ impl Registered {
 
 /// The handlers of a deployment, one for each kind.
 #[derive(Clone, Default)]
-pub struct Handlers(BTreeMap<JobKind, Registered>);
+pub struct Handlers(BTreeMap<JobKind, RegisteredHandler>);
 
 impl Handlers {
     /// None yet.
@@ -123,7 +124,7 @@ impl Handlers {
             let job = read_payload::<J>(payload).map_err(|e| e.to_string())?;
             Ok(handler.call(job, context))
         };
-        let registered = Registered { job_type: JobType::of::<J>(), call: Arc::new(call), missing: H::missing };
+        let registered = RegisteredHandler { job_type: JobType::of::<J>(), call: Arc::new(call), missing: H::missing };
         self.0.insert(JobKind::from_static(J::KIND), registered);
         self
     }
@@ -132,7 +133,7 @@ impl Handlers {
         self.0.keys().any(|known| known.as_str() == kind)
     }
 
-    pub(super) fn get(&self, kind: &JobKind) -> Option<&Registered> {
+    pub(super) fn get(&self, kind: &JobKind) -> Option<&RegisteredHandler> {
         self.0.get(kind)
     }
 

@@ -83,7 +83,7 @@ pub struct Runtime {
     ready: Arc<AtomicBool>,
 }
 
-struct Running {
+struct RunningPool {
     queue: Queue,
     buffer: Arc<Buffer>,
     acks: mpsc::Sender<Ack>,
@@ -142,7 +142,7 @@ impl Runtime {
                 interrupt: interrupt.clone(),
                 meters: Meters::new(queue.name().clone()),
             });
-            let attempts = Attempts { pool, buffer: buffer.clone(), acks: acks.clone() };
+            let attempts = AttemptService { pool, buffer: buffer.clone(), acks: acks.clone() };
             let name = format!("{}:{}", self.name, queue.name());
             let shared_buffer = buffer.clone();
             monitor = monitor.register(move |_| {
@@ -153,7 +153,7 @@ impl Runtime {
             });
             finishers.spawn(finisher::run(queue.clone(), buffer.clone(), inbox, queue.engine().lease));
             background.spawn(self.fetcher(&queue, &buffer, &acks, &shutdown).run());
-            running.push(Running { queue, buffer, acks });
+            running.push(RunningPool { queue, buffer, acks });
         }
         let pulse = running.iter().map(|r| (r.queue.clone(), r.buffer.clone())).collect();
         let heartbeats = heartbeat::start(self.name.to_string(), pulse, heartbeats_stop.clone())?;
@@ -234,10 +234,10 @@ impl Runtime {
 }
 
 /// At shutdown: gives back what was not started, then, after the grace, interrupts what still runs.
-async fn close(running: &[Running], shutdown: &CancellationToken, interrupt: &CancellationToken) {
+async fn close(running: &[RunningPool], shutdown: &CancellationToken, interrupt: &CancellationToken) {
     shutdown.cancelled().await;
     let mut grace = std::time::Duration::ZERO;
-    for Running { queue, buffer, acks } in running {
+    for RunningPool { queue, buffer, acks } in running {
         grace = grace.max(queue.engine().shutdown_grace);
         let back = buffer.close();
         if !back.is_empty() {
@@ -257,13 +257,13 @@ async fn close(running: &[Running], shutdown: &CancellationToken, interrupt: &Ca
 
 /// What apalis calls for each delivery. It always succeeds: failures of handlers are handled by the engine.
 #[derive(Clone)]
-struct Attempts {
+struct AttemptService {
     pool: Arc<Pool>,
     buffer: Arc<Buffer>,
     acks: mpsc::Sender<Ack>,
 }
 
-impl Service<Task<Delivery>> for Attempts {
+impl Service<Task<Delivery>> for AttemptService {
     type Response = ();
     type Error = BoxDynError;
     /// Boxed at once: apalis moves it several times.
@@ -282,7 +282,7 @@ impl Service<Task<Delivery>> for Attempts {
     }
 }
 
-impl Attempts {
+impl AttemptService {
     async fn carry_out(&self, delivery: Delivery) {
         let lease = delivery.held.lease.clone();
         // A panic here would end the worker of the whole pool.

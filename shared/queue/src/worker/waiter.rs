@@ -6,15 +6,15 @@ use futures::future::{BoxFuture, FutureExt};
 use perch_base::crash_point;
 use redis::{ErrorKind, ServerErrorKind};
 
-use crate::{Connection, Queue, QueueError, fetch::Batch, scripts::Call};
+use crate::{Connection, Queue, QueueError, fetch::Batch, scripts::ScriptCall};
 
-type Read = BoxFuture<'static, Result<(Connection, Option<Batch>), QueueError>>;
+type PendingRead = BoxFuture<'static, Result<(Connection, Option<Batch>), QueueError>>;
 
 /// The blocking read of an idle worker, with the next fetch sent along: Redis runs both as soon as there is a token, so a lone job
 /// costs no second round trip. The read continues while the worker fetches for another reason, so that none is wasted.
 pub(super) struct Waiter {
     queue: Queue,
-    pending: Option<Read>,
+    pending: Option<PendingRead>,
     idle: Option<Connection>,
 }
 
@@ -25,7 +25,7 @@ impl Waiter {
 
     /// Returns when a token came or the read timed out in Redis, with the result of the fetch; `None` when a new fetch is needed.
     /// After an error the result of the fetch may be lost.
-    pub async fn woken(&mut self, fetch: impl FnOnce() -> Call) -> Result<Option<Batch>, QueueError> {
+    pub async fn woken(&mut self, fetch: impl FnOnce() -> ScriptCall) -> Result<Option<Batch>, QueueError> {
         if self.pending.is_none() {
             let fetch = may_go_along(&self.queue).then(fetch);
             self.pending = Some(read(self.queue.clone(), self.idle.take(), fetch).boxed());
@@ -66,7 +66,7 @@ fn may_go_along(queue: &Queue) -> bool {
 async fn read(
     queue: Queue,
     conn: Option<Connection>,
-    fetch: Option<Call>,
+    fetch: Option<ScriptCall>,
 ) -> Result<(Connection, Option<Batch>), QueueError> {
     let mut conn = if let Some(conn) = conn {
         conn
@@ -110,6 +110,6 @@ async fn read(
 }
 
 /// A call that is sent ahead cannot load its script when it runs.
-async fn load(queue: &Queue, fetch: &Call, conn: &mut Connection) -> Result<(), QueueError> {
+async fn load(queue: &Queue, fetch: &ScriptCall, conn: &mut Connection) -> Result<(), QueueError> {
     queue.redis().soon("load a script", fetch.load(conn)).await
 }

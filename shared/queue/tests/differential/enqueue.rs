@@ -6,7 +6,7 @@ use perch_job::JobId;
 use perch_queue::{
     Acceptance, Client, EnqueueError, Enqueued, Envelope, Fail, JobRequest, LedgerJob, LedgerState, NewJob,
     RetryRequest, UniqueRequest,
-    testing::{self, End},
+    testing::{self, AttemptEnd},
 };
 use proptest::{collection::vec, prelude::*, sample::select};
 
@@ -131,7 +131,7 @@ impl Case {
         let fetched = testing::fetch(&world.queue, "other", self.running, 0).await.expect("Redis").jobs;
         for (lease, envelope) in fetched.iter().take(self.dead) {
             let envelope = Envelope::decode(envelope).expect("readable");
-            let end = End::Failed(Fail::Dead("it can never work".into()));
+            let end = AttemptEnd::Failed(Fail::Dead("it can never work".into()));
             assert!(testing::finish(&world.queue, lease, &envelope, end).await.expect("Redis"));
         }
         if let Some(n) = self.cancelled {

@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use perch_base::settings::{History, QueueSettings, Rate};
 use perch_queue::{
     Envelope, Fail, NewJob,
-    testing::{self, End, Fetched},
+    testing::{self, AttemptEnd, FetchResult},
 };
 use proptest::{collection::vec, prelude::*, sample::select};
 
@@ -147,9 +147,9 @@ impl Case {
         for ((lease, envelope), fate) in fetched.iter().zip(&self.begun) {
             let end = match fate {
                 Fate::Held => continue,
-                Fate::Retried => End::Failed(Fail::RetryAfter(Duration::from_secs(2), "not now".into())),
-                Fate::GivenBack => End::Interrupted,
-                Fate::Dead => End::Failed(Fail::Dead("it can never work".into())),
+                Fate::Retried => AttemptEnd::Failed(Fail::RetryAfter(Duration::from_secs(2), "not now".into())),
+                Fate::GivenBack => AttemptEnd::Interrupted,
+                Fate::Dead => AttemptEnd::Failed(Fail::Dead("it can never work".into())),
             };
             let envelope = Envelope::decode(envelope).expect("readable");
             assert!(testing::finish(&world.queue, lease, &envelope, end).await.expect("Redis"));
@@ -197,11 +197,11 @@ impl Case {
         Played { jobs: jobs.collect(), paused: fetched.paused, next: fetched.next, contents: telling(left, &world) }
     }
 
-    async fn general(&self, world: &World) -> Fetched {
+    async fn general(&self, world: &World) -> FetchResult {
         testing::fetch(&world.queue, "me", self.slots, self.reaped).await.expect("Redis")
     }
 
-    async fn behind(&self, world: &World, plain: bool, quick: &AtomicUsize) -> Fetched {
+    async fn behind(&self, world: &World, plain: bool, quick: &AtomicUsize) -> FetchResult {
         let before = contents(&mut world.redis.raw().await).await;
         let sent = testing::fetch_behind(&world.queue, "me", self.slots, self.reaped, KNOWN_BY, plain).await;
         if let Some(fetched) = sent.expect("Redis") {

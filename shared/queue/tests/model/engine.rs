@@ -7,7 +7,7 @@ use perch_job::{JobId, JobTypes, Priority, QueueName, RetryPolicy, Unique, Uniqu
 use perch_queue::{
     Client, DeadLetter, EnqueueError, EnqueueOptions, Enqueued, EntryId, Envelope, EventKind, Fail, Lease, LedgerState,
     NewJob, Queue, Queues, Redis, Replay,
-    testing::{self, End},
+    testing::{self, AttemptEnd},
 };
 use redis::{FromRedisValue, Pipeline, Value};
 use serde_json::value::RawValue;
@@ -141,14 +141,14 @@ impl Engine {
     pub async fn finish(&self, (lease, envelope): &Holding, ending: Ending) -> Answer {
         let why = || "for a reason".to_owned();
         let (end, backoff) = match ending {
-            Ending::Done => (End::Succeeded, 0),
-            Ending::Retry(after) => (End::Failed(Fail::Retry(why())), after),
-            Ending::RetryAfter(after) => (End::Failed(Fail::RetryAfter(seconds(after), why())), 0),
-            Ending::Snooze(delay) => (End::Failed(Fail::Snooze(seconds(delay), why())), 0),
-            Ending::Dead => (End::Failed(Fail::Dead(why())), 0),
-            Ending::Cancelled => (End::Failed(Fail::Cancelled(why())), 0),
-            Ending::Release => (End::Interrupted, 0),
-            Ending::Unknown => (End::Unknown, 0),
+            Ending::Done => (AttemptEnd::Succeeded, 0),
+            Ending::Retry(after) => (AttemptEnd::Failed(Fail::Retry(why())), after),
+            Ending::RetryAfter(after) => (AttemptEnd::Failed(Fail::RetryAfter(seconds(after), why())), 0),
+            Ending::Snooze(delay) => (AttemptEnd::Failed(Fail::Snooze(seconds(delay), why())), 0),
+            Ending::Dead => (AttemptEnd::Failed(Fail::Dead(why())), 0),
+            Ending::Cancelled => (AttemptEnd::Failed(Fail::Cancelled(why())), 0),
+            Ending::Release => (AttemptEnd::Interrupted, 0),
+            Ending::Unknown => (AttemptEnd::Unknown, 0),
         };
         let mut envelope = envelope.clone();
         let backoff_ms = seconds(backoff).as_millis().try_into().expect("seconds are few");

@@ -6,7 +6,7 @@ use perch_clients::{
     models::{ChatRequest, Usage, object_with},
 };
 use perch_core::{Answered, Unanswered, declined};
-use perch_jobs::{Answer, PickError, Post};
+use perch_jobs::{ExtractedBets, PickError, Post};
 use perch_queue::Fail;
 
 use super::prompt;
@@ -16,7 +16,7 @@ use crate::{Picks, store::ExtractionRecord};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
     /// The picks.
-    pub answer: Answer,
+    pub answer: ExtractedBets,
     /// Tokens of all the calls that it took.
     pub usage: Usage,
     /// The provider that answered, or `rules`.
@@ -41,14 +41,15 @@ impl Reading {
 
     /// Whether no pick was found.
     pub(super) fn is_nothing(&self) -> bool {
-        self.answer == Answer::Nothing(())
+        self.answer == ExtractedBets::Nothing(())
     }
 }
 
 impl Reading {
     /// What was answered to an earlier attempt.
     pub(super) fn recorded(record: ExtractionRecord) -> Option<Self> {
-        let answer = record.answer.map_or(Ok(Answer::Nothing(())), |answer| Answer::parse(&answer.to_string())).ok()?;
+        let parsed = |answer: serde_json::Value| ExtractedBets::parse(&answer.to_string());
+        let answer = record.answer.map_or(Ok(ExtractedBets::Nothing(())), parsed).ok()?;
         Some(Self {
             answer,
             usage: Usage { prompt_tokens: record.prompt_tokens, completion_tokens: record.completion_tokens },
@@ -127,15 +128,15 @@ struct Said {
     provider: String,
     model: String,
     usage: Usage,
-    answer: Result<Answer, PickError>,
+    answer: Result<ExtractedBets, PickError>,
 }
 
 impl Said {
     fn whole(Answered { provider, completion }: Answered) -> Self {
         // What stands around the object that was asked for is no part of the answer.
-        let answer = Answer::parse(&completion.text).or_else(|error| {
+        let answer = ExtractedBets::parse(&completion.text).or_else(|error| {
             let object = object_with(&completion.text, "answer").ok_or(error)?;
-            Answer::parse(&serde_json::Value::Object(object).to_string())
+            ExtractedBets::parse(&serde_json::Value::Object(object).to_string())
         });
         Self { answer, provider, model: completion.model, usage: completion.usage, text: completion.text }
     }

@@ -6,7 +6,7 @@
 mod addressed;
 mod said;
 
-use perch_jobs::{Answer, Bet, Parlay, Pick, Post};
+use perch_jobs::{Bet, ExtractedBets, Parlay, Pick, Post};
 
 use self::said::{Lack, Said};
 
@@ -40,7 +40,7 @@ pub struct Checked {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Grounded {
     /// What is left of the answer.
-    pub answer: Answer,
+    pub answer: ExtractedBets,
     /// Every pick that was answered, those left out among them.
     pub picks: Vec<Checked>,
 }
@@ -65,12 +65,12 @@ impl Grounded {
 ///
 /// Where the post has pictures, what the text does not say is marked as unchecked instead, if it may be a name at all, and no sentence
 /// that speaks to a model says it.
-pub fn grounded(post: &Post, answer: Answer) -> Grounded {
+pub fn grounded(post: &Post, answer: ExtractedBets) -> Grounded {
     grounded_in(post, answer, !post.media.is_empty())
 }
 
 /// The same; `has_seen_pictures` says whether who answered was shown pictures of the post, and not only its text.
-pub fn grounded_in(post: &Post, answer: Answer, has_seen_pictures: bool) -> Grounded {
+pub fn grounded_in(post: &Post, answer: ExtractedBets, has_seen_pictures: bool) -> Grounded {
     let said = Said::of(post, has_seen_pictures);
     let by_anybody = Said::to_anybody(post);
     let mut picks = Vec::new();
@@ -101,7 +101,7 @@ pub fn grounded_in(post: &Post, answer: Answer, has_seen_pictures: bool) -> Grou
             }
         }
     }
-    let answer = Answer::of(left);
+    let answer = ExtractedBets::of(left);
     Grounded { answer, picks }
 }
 

@@ -2,7 +2,7 @@
 //! sandbox.
 //!
 //! A post becomes tokens (`lex`), clauses of terms (`clause`), bets (`markets`, `price`) and, once the clauses that only
-//! talk are left out (`verdict`) and each name is settled (`leagues`), an [`Answer`]. The rules are sure of a bet only where
+//! talk are left out (`verdict`) and each name is settled (`leagues`), an [`ExtractedBets`]. The rules are sure of a bet only where
 //! they understand everything that the post says around it (`understood`): no list of warnings is ever complete, so what
 //! they do not know counts as one.
 
@@ -33,7 +33,7 @@ mod verdict;
 mod vocabulary;
 mod worth;
 
-use perch_jobs::{Answer, Bet, Parlay, ParlayTag, Pick, PickKind};
+use perch_jobs::{Bet, ExtractedBets, Parlay, ParlayTag, Pick, PickKind};
 
 use self::{
     clause::Clause,
@@ -53,15 +53,15 @@ pub use self::{
 pub struct Found {
     /// The picks that there would be if nothing else in the post meant anything: bets that are made, and bets that are only
     /// spoken of.
-    pub likely: Answer,
+    pub likely: ExtractedBets,
     /// What makes the rules doubt them. Where there is any doubt, none of them counts.
     pub doubts: Vec<Doubt>,
 }
 
 impl Found {
     /// The picks, if the rules are sure of them.
-    pub fn sure(self) -> Answer {
-        if self.doubts.is_empty() { self.likely } else { Answer::Nothing(()) }
+    pub fn sure(self) -> ExtractedBets {
+        if self.doubts.is_empty() { self.likely } else { ExtractedBets::Nothing(()) }
     }
 }
 
@@ -69,7 +69,7 @@ impl Found {
 /// advertising.
 ///
 /// The same text always gives the same answer. What the post does not say is null.
-pub fn extract(text: &str) -> Answer {
+pub fn extract(text: &str) -> ExtractedBets {
     read(text).sure()
 }
 
@@ -232,11 +232,11 @@ impl Reading {
         doubts.extend(contradiction::among(&self.picks, clauses));
         let likely = self.answer();
         // What is no pick needs no doubt.
-        doubts.retain(|_| likely != Answer::Nothing(()));
+        doubts.retain(|_| likely != ExtractedBets::Nothing(()));
         Found { likely, doubts }
     }
 
-    fn answer(mut self) -> Answer {
+    fn answer(mut self) -> ExtractedBets {
         if self.parlay {
             return self.into_parlay();
         }
@@ -251,7 +251,7 @@ impl Reading {
             }
         }
         self.leave_out_talk();
-        Answer::of(self.picks.into_iter().map(|read| Bet::Single(read.pick)).collect())
+        ExtractedBets::of(self.picks.into_iter().map(|read| Bet::Single(read.pick)).collect())
     }
 
     /// A price or a stake of a clause without a bet, of which it cannot be told which bet it is for.
@@ -272,17 +272,17 @@ impl Reading {
 
     /// A lone price is that of the whole; with more of them, each leg has its own. A parlay of which a leg could not be read
     /// is another bet than what is left of it.
-    fn into_parlay(self) -> Answer {
+    fn into_parlay(self) -> ExtractedBets {
         let mut legs: Vec<Pick> = self.picks.into_iter().map(|read| Pick { units: None, ..read.pick }).collect();
         if legs.len() < self.legs.unwrap_or(2).max(2) {
-            return Answer::Nothing(());
+            return ExtractedBets::Nothing(());
         }
         let mut odds = self.spare_odds.last().cloned();
         let mut priced = legs.iter_mut().filter(|leg| leg.odds.is_some());
         if let (None, Some(only), None) = (&odds, priced.next(), priced.next()) {
             odds = only.odds.take();
         }
-        Answer::Parlay(Parlay { kind: ParlayTag::Parlay, picks: legs, odds })
+        ExtractedBets::Parlay(Parlay { kind: ParlayTag::Parlay, picks: legs, odds })
     }
 }
 

@@ -1,4 +1,4 @@
-use perch_jobs::Answer;
+use perch_jobs::ExtractedBets;
 
 use super::{
     clause::{Clause, clauses},
@@ -25,7 +25,7 @@ pub struct Verdict {
 pub fn worth(text: &str, has_pictures: bool) -> Verdict {
     let yes = |reason| Verdict { worth: true, reason };
     let no = |reason| Verdict { worth: false, reason };
-    if read(text).likely != Answer::Nothing(()) {
+    if read(text).likely != ExtractedBets::Nothing(()) {
         return yes("the rules read a bet in it");
     }
     let clauses = clauses(&lex::tokens(&lex::normalise(text)));

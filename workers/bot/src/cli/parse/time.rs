@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use perch_base::InvalidTime;
-pub use perch_base::When;
+pub use perch_base::PointInTime;
 
 /// A time with its zone, RFC 3339: `2026-03-01T09:00:00Z` or with an offset; a space may stand for the `T`.
 pub fn time(text: &str) -> Result<DateTime<Utc>, String> {
@@ -27,7 +27,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// What `--since` and `--until` take: how long ago (`10m`, `7d`), a day in UTC, or a time with its zone.
-pub fn when(text: &str) -> Result<When, String> {
+pub fn when(text: &str) -> Result<PointInTime, String> {
     text.parse().map_err(|error: InvalidTime| error.to_string())
 }
 
