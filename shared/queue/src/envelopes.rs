@@ -26,7 +26,7 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// Redis is away, or its answer cannot be read.
+    /// Redis is unavailable, or its reply cannot be read.
     ///
     /// # Cancel safety
     ///
@@ -49,7 +49,7 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// Redis is away, or its answer cannot be read.
+    /// Redis is unavailable, or its reply cannot be read.
     ///
     /// # Cancel safety
     ///
@@ -62,7 +62,7 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// Redis is away, or its answer cannot be read.
+    /// Redis is unavailable, or its reply cannot be read.
     ///
     /// # Cancel safety
     ///

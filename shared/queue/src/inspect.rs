@@ -160,7 +160,7 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// Redis is away, or its answer cannot be read.
+    /// Redis is unavailable, or its reply cannot be read.
     ///
     /// # Cancel safety
     ///
@@ -225,7 +225,7 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// Redis is away, or its answer cannot be read.
+    /// Redis is unavailable, or its reply cannot be read.
     ///
     /// # Cancel safety
     ///
@@ -238,7 +238,7 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// Redis is away, or its answer cannot be read.
+    /// Redis is unavailable, or its reply cannot be read.
     ///
     /// # Cancel safety
     ///
@@ -309,7 +309,7 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// Redis is away, or its answer cannot be read.
+    /// Redis is unavailable, or its reply cannot be read.
     ///
     /// # Cancel safety
     ///

@@ -27,11 +27,11 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// Redis is away; it may have been done nevertheless. Calling it again does no harm.
+    /// Redis is unavailable; the change may have been made all the same. Calling it again is safe.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it returns, it may or may not be done, as after an error.
+    /// If dropped before it returns, the change may or may not have been made, as after an error.
     pub async fn cancel(&self, id: JobId, by: &str, reason: &str) -> Result<Cancellation, QueueError> {
         let mut call = self.invocation(&scripts::CANCEL);
         let why = format!("cancelled by {by}: {reason}");
@@ -51,11 +51,11 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// Redis is away; it may have been done nevertheless. Calling it again does no harm.
+    /// Redis is unavailable; the change may have been made all the same. Calling it again is safe.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it returns, it may or may not be done, as after an error.
+    /// If dropped before it returns, the change may or may not have been made, as after an error.
     pub async fn run_now(&self, id: JobId) -> Result<bool, QueueError> {
         let mut call = self.invocation(&scripts::RUN_NOW);
         call.arg(id.to_string());
@@ -69,11 +69,11 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// Redis is away; it may have been done nevertheless. Calling it again does no harm.
+    /// Redis is unavailable; the change may have been made all the same. Calling it again is safe.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it returns, it may or may not be done, as after an error.
+    /// If dropped before it returns, the change may or may not have been made, as after an error.
     pub async fn pause(&self, by: &str) -> Result<bool, QueueError> {
         self.set_paused(true, by).await
     }
@@ -82,11 +82,11 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// Redis is away; it may have been done nevertheless. Calling it again does no harm.
+    /// Redis is unavailable; the change may have been made all the same. Calling it again is safe.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it returns, it may or may not be done, as after an error.
+    /// If dropped before it returns, the change may or may not have been made, as after an error.
     pub async fn resume(&self, by: &str) -> Result<bool, QueueError> {
         self.set_paused(false, by).await
     }
@@ -105,11 +105,11 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// Redis is away; it may have been done nevertheless. Calling it again does no harm.
+    /// Redis is unavailable; the change may have been made all the same. Calling it again is safe.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it returns, it may or may not be done, as after an error.
+    /// If dropped before it returns, the change may or may not have been made, as after an error.
     pub async fn purge_some(&self, by: &str) -> Result<usize, QueueError> {
         const AT_ONCE: usize = 500;
         let mut call = self.invocation(&scripts::PURGE);
@@ -125,11 +125,11 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// Redis is away; it may have been done nevertheless. Calling it again does no harm.
+    /// Redis is unavailable; the change may have been made all the same. Calling it again is safe.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it returns, it may or may not be done, as after an error.
+    /// If dropped before it returns, the change may or may not have been made, as after an error.
     pub async fn prune_some(&self) -> Result<usize, QueueError> {
         const AT_ONCE: usize = 500;
         const SILENT: Duration = Duration::from_secs(3_600);

@@ -213,7 +213,7 @@ impl Redis {
     ///
     /// # Errors
     ///
-    /// Redis is away, or its answer cannot be read.
+    /// Redis is unavailable, or its reply cannot be read.
     ///
     /// # Cancel safety
     ///

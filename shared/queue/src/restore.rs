@@ -57,11 +57,11 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// Redis is away; it may have been done nevertheless. Calling it again does no harm.
+    /// Redis is unavailable; the change may have been made all the same. Calling it again is safe.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it returns, it may or may not be done, as after an error.
+    /// If dropped before it returns, the change may or may not have been made, as after an error.
     pub async fn restore(&self, jobs: &[LostJob]) -> Result<(usize, Vec<(JobId, EnvelopeError)>), QueueError> {
         let (mut restored, mut unreadable) = (0, Vec::new());
         for chunk in jobs.chunks(AT_ONCE) {
@@ -93,11 +93,11 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// Redis is away; it may have been done nevertheless. Calling it again does no harm.
+    /// Redis is unavailable; the change may have been made all the same. Calling it again is safe.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it returns, it may or may not be done, as after an error.
+    /// If dropped before it returns, the change may or may not have been made, as after an error.
     pub async fn drop_ended(&self, ids: &[JobId]) -> Result<usize, QueueError> {
         let mut dropped = 0;
         for chunk in ids.chunks(AT_ONCE) {
@@ -117,7 +117,7 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// Redis is away, or its answer cannot be read.
+    /// Redis is unavailable, or its reply cannot be read.
     ///
     /// # Cancel safety
     ///
@@ -130,11 +130,11 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// Redis is away; it may have been done nevertheless. Calling it again does no harm.
+    /// Redis is unavailable; the change may have been made all the same. Calling it again is safe.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it returns, it may or may not be done, as after an error.
+    /// If dropped before it returns, the change may or may not have been made, as after an error.
     pub async fn held_against(&self, run: &str) -> Result<(), QueueError> {
         self.run_id(run).await.map(|_| ())
     }

@@ -167,7 +167,7 @@ impl CronEntry {
     ///
     /// # Errors
     ///
-    /// Redis is away, or its answer cannot be read.
+    /// Redis is unavailable, or its reply cannot be read.
     ///
     /// # Cancel safety
     ///
