@@ -31,10 +31,9 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// The job is invalid (the error names the field), another job holds its unique key and is neither
-    /// kept nor replaced, the queue is full, or Redis is unavailable, or Postgres for a ledger
-    /// queue. After an outage the job may have been accepted all the same: if the caller gave the id ([`EnqueueOptions::id`]),
-    /// repeating the call enqueues it once.
+    /// The job is invalid (the error names the field), another job holds its unique key and is neither kept nor replaced, the
+    /// queue is full, or Redis is unavailable, or Postgres for a ledger queue. After an outage the job may have been accepted all
+    /// the same: if the caller gave the id ([`EnqueueOptions::id`]), repeating the call enqueues it once.
     ///
     /// # Cancel safety
     ///
@@ -47,10 +46,9 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// The job is invalid (the error names the field), another job holds its unique key and is neither
-    /// kept nor replaced, the queue is full, or Redis is unavailable, or Postgres for a ledger
-    /// queue. After an outage the job may have been accepted all the same: if the caller gave the id ([`EnqueueOptions::id`]),
-    /// repeating the call enqueues it once.
+    /// The job is invalid (the error names the field), another job holds its unique key and is neither kept nor replaced, the
+    /// queue is full, or Redis is unavailable, or Postgres for a ledger queue. After an outage the job may have been accepted all
+    /// the same: if the caller gave the id ([`EnqueueOptions::id`]), repeating the call enqueues it once.
     ///
     /// # Cancel safety
     ///
@@ -63,10 +61,9 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// The job is invalid (the error names the field), another job holds its unique key and is neither
-    /// kept nor replaced, the queue is full, or Redis is unavailable, or Postgres for a ledger
-    /// queue. After an outage the job may have been accepted all the same: if the caller gave the id ([`EnqueueOptions::id`]),
-    /// repeating the call enqueues it once.
+    /// The job is invalid (the error names the field), another job holds its unique key and is neither kept nor replaced, the
+    /// queue is full, or Redis is unavailable, or Postgres for a ledger queue. After an outage the job may have been accepted all
+    /// the same: if the caller gave the id ([`EnqueueOptions::id`]), repeating the call enqueues it once.
     ///
     /// # Cancel safety
     ///

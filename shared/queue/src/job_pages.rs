@@ -1,4 +1,4 @@
-//! Walking through the jobs of a queue, state by state, while others come and go.
+//! Paging through the jobs of a queue, state by state, while jobs come and go.
 
 use std::collections::HashMap;
 
@@ -7,43 +7,42 @@ use serde::{Deserialize, Serialize};
 
 use crate::{DeadCursor, JobView, Queue, QueueError, raw_text::RawText, scripts};
 
-/// A place among the jobs of a queue that are in one state. It stays what it is when jobs come and go, its own too.
+/// A cursor in the jobs of a queue in one state. It stays valid when jobs come and go, even its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobCursor {
-    /// Behind this one of the running jobs, which come by id.
+    /// After this running job; running jobs are in the order of their ids.
     Running(JobId),
-    /// Within one of the lists in which jobs wait.
+    /// In one of the lists of waiting jobs.
     Waiting {
         /// The list.
         list: WaitingList,
-        /// The last job told.
+        /// The last job of the page.
         #[serde(with = "crate::member_text")]
         told: Vec<u8>,
-        /// What stood last in the list when that was read.
+        /// The last id in the list when the page was read.
         #[serde(with = "crate::member_text")]
         last: Vec<u8>,
     },
-    /// Among the delayed jobs, which come by when they are due, and then by id.
+    /// In the delayed jobs, which are in the order of their due times, then of their ids.
     Delayed {
-        /// When, in milliseconds since 1970.
+        /// The due time, in milliseconds since 1970.
         due_ms: i64,
         /// The id.
         #[serde(with = "crate::member_text")]
         member: Vec<u8>,
     },
-    /// Among the dead letters.
+    /// In the dead letters.
     Dead(DeadCursor),
 }
 
-/// One of the lists in which jobs wait, in the order in which they are listed: those that are ready, by priority, then those that are
-/// parked, by group and priority.
+/// A list of waiting jobs. The order is that of the pages: ready lists by priority, then parked lists by group and priority.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum WaitingList {
-    /// Of the ready jobs of a priority.
+    /// The ready jobs of a priority.
     Ready(Priority),
-    /// Of the jobs of a group that are parked.
+    /// The parked jobs of a group and priority.
     Parked(String, Priority),
 }
 
@@ -57,33 +56,33 @@ impl WaitingList {
     }
 }
 
-/// Jobs that come one after another.
+/// A page of jobs.
 #[derive(Debug, Clone, Default)]
 pub struct JobPage {
-    /// The jobs, each with its place. What stands among them and is none is left out.
+    /// The jobs, each with its cursor. Members that are not jobs are left out.
     pub jobs: Vec<(JobCursor, JobView)>,
-    /// Where the next page begins; none when there were fewer than asked for.
+    /// The cursor for the next page; none if there were fewer jobs than asked for.
     pub end: Option<JobCursor>,
 }
 
-/// Groups whose parked jobs are listed.
+/// Most groups whose parked jobs are listed.
 const GROUPS: usize = 100_000;
 const PRIORITIES: [Priority; 3] = [Priority::High, Priority::Normal, Priority::Low];
 
-/// What was found, and where that ends if there may be more.
+/// The cursors found, and the last of them if there may be more.
 type CursorPage = (Vec<JobCursor>, Option<JobCursor>);
 
 impl Queue {
-    /// Jobs in one state after a place, or from the first one on, at most 1,000: those that come next first, and the dead the latest
-    /// first. One that stays where it is all the while is in one page of a walk. No page has finished jobs.
+    /// At most 1,000 jobs in one state after a cursor, or from the first one: those that run next first, dead letters latest
+    /// first. A job that stays in its place during the whole walk is in exactly one page. Finished jobs are in no page.
     ///
     /// # Errors
     ///
-    /// Redis is away, or answers what cannot be read.
+    /// Redis is unavailable, or its reply cannot be read.
     ///
     /// # Cancel safety
     ///
-    /// It changes nothing, so it may be dropped at any time.
+    /// It only reads, so it may be dropped at any time.
     pub async fn job_page(
         &self,
         state: JobState,
@@ -110,7 +109,7 @@ impl Queue {
         let mut leases = redis::cmd("ZRANGE");
         leases.arg(self.keys().leases()).arg(0).arg(-1);
         let leases: Vec<RawText> = self.redis().cmd("list jobs", &leases).await?;
-        // Leases are renewed all the time, so their order is no order to walk in. There are as many as jobs run.
+        // Renewals change the order of leases, so pages go by id. There are only as many leases as running jobs.
         let mut ids: Vec<JobId> = leases.iter().filter_map(|lease| lease.0.split('|').next()?.parse().ok()).collect();
         if let Some(JobCursor::Running(after)) = after {
             ids.retain(|id| id > after);
@@ -171,7 +170,7 @@ impl Queue {
         Ok((places, None))
     }
 
-    /// In the order in which they are listed.
+    /// The lists, in the order of the pages.
     async fn waiting_lists(&self) -> Result<Vec<WaitingList>, QueueError> {
         let mut groups = redis::cmd("ZRANGE");
         groups.arg(self.keys().parked_groups()).arg(0).arg(GROUPS - 1);
@@ -186,7 +185,7 @@ impl Queue {
 }
 
 impl JobCursor {
-    /// The job that stands there; none where what stands there is no id.
+    /// The job at the cursor; none if the member is not a job id.
     fn id(&self) -> Option<JobId> {
         match self {
             Self::Running(id) => Some(*id),
@@ -197,7 +196,7 @@ impl JobCursor {
     }
 }
 
-/// What was found of a sorted set, and where that ends if there may be more.
+/// The cursors for members of a sorted set, and the last of them if there may be more.
 fn scored(found: Vec<(Vec<u8>, f64)>, limit: usize, place: impl Fn(i64, Vec<u8>) -> JobCursor) -> CursorPage {
     #[expect(clippy::cast_possible_truncation, reason = "scores are milliseconds since 1970")]
     let places: Vec<JobCursor> = found.into_iter().map(|(member, at)| place(at as i64, member)).collect();

@@ -11,13 +11,13 @@ use crate::{
     transport::push_all,
 };
 
-/// Keeps jobs outside Redis. Every call may be repeated.
+/// Stores jobs outside Redis. Every call may be repeated.
 pub trait Ledger: Debug + Send + Sync + 'static {
-    /// Keeps jobs and answers, in their order, the state of each. Those whose id is known already stay as they are.
+    /// Stores jobs and returns the state of each, in their order. Jobs whose id is known already stay unchanged.
     fn keep<'a>(&'a self, jobs: &'a [LedgerJob]) -> BoxFuture<'a, Result<Vec<LedgerState>, LedgerError>>;
 
-    /// Marks the jobs `there` as stored in Redis, and deletes `refused`, which Redis did not accept. Answers those of both that a relay
-    /// has taken up meanwhile: they are not deleted, whatever their enqueuer was answered.
+    /// Marks the jobs `there` as stored in Redis, and deletes `refused`, which Redis did not accept. Returns the jobs of both
+    /// that a relay has taken up meanwhile; those are not deleted.
     fn settle<'a>(
         &'a self,
         there: &'a [JobId],
@@ -30,7 +30,7 @@ pub trait Ledger: Debug + Send + Sync + 'static {
 pub enum RelayState {
     /// Redis has it.
     HandedOver,
-    /// Redis may have it; if not, the next relay hands it over or drops it.
+    /// It is not known whether Redis has it; the next relay hands it over or drops it.
     Begun,
 }
 
@@ -39,13 +39,13 @@ pub enum RelayState {
 pub enum LedgerState {
     /// It is new.
     New,
-    /// It was there; Redis may have it or not.
+    /// It was there already; Redis may have it or not.
     Waiting,
-    /// Redis has it, or had it and it has ended.
+    /// Redis has it, or had it until it finished.
     HandedOver,
 }
 
-/// A job as the ledger keeps it.
+/// A job in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LedgerJob {
     /// Its id.
@@ -54,7 +54,7 @@ pub struct LedgerJob {
     pub queue: QueueName,
     /// Its kind.
     pub kind: JobKind,
-    /// Its envelope, as Redis gets it.
+    /// Its envelope.
     pub envelope: String,
     /// What happens when another job holds its unique key.
     pub on_conflict: OnConflict,
@@ -71,7 +71,7 @@ impl LedgerJob {
         }
     }
 
-    /// The job for the enqueue script. Redis remembers its id for an hour, so that a job which was handed over and has ended
+    /// The job for the enqueue script. Redis remembers its id for an hour, so that a job that was relayed and has finished
     /// meanwhile does not run again.
     pub(crate) fn admission(&self) -> Result<Admission, EnvelopeError> {
         Ok(Admission {
@@ -118,7 +118,7 @@ pub(crate) async fn through(
     answers
 }
 
-/// A job that the ledger keeps, and the result from Redis; `None` where it was not sent.
+/// A job that is in the ledger, and the result from Redis; `None` if it was not sent.
 struct PushResult<'a> {
     job: &'a Admission,
     kept: LedgerState,
@@ -140,8 +140,8 @@ impl PushResult<'_> {
         )
     }
 
-    /// The result for its enqueuer. `relayed` are the jobs that a relay has taken up meanwhile. `None`: they are not known, so a relay
-    /// may still hand over a job that Redis has refused.
+    /// The result for the caller. `relayed` are the jobs that a relay has taken up meanwhile; `None` if they are not known, so a
+    /// relay may still hand over a job that Redis refused.
     fn result(self, queue: &Queue, relayed: Option<&HashMap<JobId, RelayState>>) -> Result<Enqueued, EnqueueError> {
         let (is_refused, id) = (self.is_refused(), self.job.id);
         let by_relay = relayed.and_then(|relayed| relayed.get(&id).copied());
@@ -163,7 +163,7 @@ impl PushResult<'_> {
     }
 }
 
-/// Reports to the ledger what Redis answered, and returns the results for the enqueuers.
+/// Reports the results from Redis to the ledger, and returns the results for the callers.
 async fn settled(
     ledger: &dyn Ledger,
     queue: &Queue,
@@ -180,7 +180,7 @@ async fn settled(
     let relayed = if there.is_empty() && refused.is_empty() {
         Some(HashMap::new())
     } else {
-        // The relay of the ledger repeats what fails here.
+        // If this fails, the relay repeats it.
         let settled = ledger.settle(&there, &refused).await;
         settled
             .inspect_err(|error| {
