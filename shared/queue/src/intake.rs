@@ -164,7 +164,7 @@ impl Intake {
             .collect();
         crash_point!("intake.read");
         let mut accepted = 0;
-        // Where the id is the name of the task it is the same when the task is read again, so a ledger may keep the job.
+        // A task whose name is a job id gets the same id when it is read again, so its job may go into a ledger.
         let (mut lasting, others): (Vec<_>, Vec<_>) =
             jobs.into_iter().partition(|job| job.intake.as_deref() == Some(job.id.to_string().as_str()));
         let mut results = self.client.store(&self.queue, &mut lasting).await;

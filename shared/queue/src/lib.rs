@@ -1,8 +1,8 @@
 //! The durable queue engine of Perch, on Redis.
 //!
-//! A job's life, file by file: `envelope` (what is stored), `keys` (where), `admission` (its checks), `transport` (into Redis),
-//! `fetch`, `lease`, `finish` (what an attempt leads to), `dead`, `schedule` (cron), `inspect` (what an operator sees), `worker`
-//! (the runtime, on apalis). Every change of a job's state is one script in `scripts/`.
+//! The life of a job, file by file: `envelope` (what is stored), `keys` (where), `admission` (checks), `transport` (into Redis),
+//! `fetch`, `lease`, `finish` (the end of an attempt), `dead`, `schedule` (cron), `inspect` (views for operators), `worker` (the
+//! runtime, on apalis). Every change of a job's state is one script in `scripts/`.
 
 #![warn(clippy::missing_errors_doc, reason = "whoever calls an engine has to know what may fail, and what then holds")]
 
@@ -46,7 +46,7 @@ mod subscription;
 pub mod testing;
 mod transport;
 
-/// The settings of queues, of the engine, and of cron entries, each with its defaults.
+/// The settings of queues, the engine and cron entries, with their defaults.
 pub mod settings {
     pub use perch_base::settings::{
         CatchUp, CronSettings, EngineSettings, History, Overlap, PostgresSettings, QueueSettings, Rate, RedisSettings,

@@ -1,4 +1,4 @@
-//! What an operator does to waiting and running jobs and to whole queues.
+//! Operator actions on waiting and running jobs and on whole queues.
 
 use std::time::Duration;
 
@@ -12,18 +12,18 @@ use crate::{EventData, Queue, QueueError, scripts};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cancellation {
-    /// It was waiting and is gone.
+    /// It was waiting or delayed, and is cancelled.
     Cancelled,
-    /// It runs. Its worker is told with its next heartbeat, and the job ends when its handler stops.
+    /// It is running. Its worker learns of the cancellation with its next heartbeat, and the job ends when its handler stops.
     Cancelling,
     /// It is in the dead letters; discard it there.
     Dead,
-    /// There is no such job: it is done, or never was.
+    /// Redis has no such job: it is finished, or never existed.
     Unknown,
 }
 
 impl Queue {
-    /// Cancels a job, whatever it is doing. `by` and `reason` are kept in its history.
+    /// Cancels a waiting, delayed or running job. `by` and `reason` are kept in its history.
     ///
     /// # Errors
     ///
@@ -47,7 +47,7 @@ impl Queue {
         })
     }
 
-    /// Makes a delayed job ready. False when it was not delayed.
+    /// Makes a delayed job ready. False if it was not delayed.
     ///
     /// # Errors
     ///
@@ -65,7 +65,7 @@ impl Queue {
         Ok(moved == [1])
     }
 
-    /// Stops all processes from fetching. Running jobs go on. False when it was paused already.
+    /// Pauses the queue: no process fetches from it. Running jobs continue. False if it was paused already.
     ///
     /// # Errors
     ///
@@ -78,7 +78,7 @@ impl Queue {
         self.set_paused(true, by).await
     }
 
-    /// Lets all processes fetch again. False when it was not paused.
+    /// Resumes the queue. False if it was not paused.
     ///
     /// # Errors
     ///
@@ -100,8 +100,8 @@ impl Queue {
         Ok(changed == 1)
     }
 
-    /// Removes some of the waiting jobs for good: ready, parked and delayed ones. Answers how many; call it until it
-    /// answers 0. Running jobs and dead letters stay.
+    /// Cancels some of the waiting and delayed jobs. Returns how many; call it until it returns 0. Running jobs and dead letters
+    /// stay.
     ///
     /// # Errors
     ///
@@ -120,8 +120,8 @@ impl Queue {
         emptied
     }
 
-    /// Drops dead letters beyond the retention of the queue and workers not seen for an hour. Answers how many dead letters
-    /// went; call it until that is 0.
+    /// Removes dead letters beyond the retention of the queue, and workers not seen for an hour. Returns how many dead letters
+    /// were removed; call it until that is 0.
     ///
     /// # Errors
     ///
@@ -146,7 +146,7 @@ impl Queue {
     }
 }
 
-/// The data of an event that an operator caused.
+/// The data of an event caused by an operator.
 pub(crate) fn operator(by: &str, error: Option<String>) -> String {
     serde_json::to_string(&EventData { by: Some(by.to_owned()), error, ..EventData::default() })
         .expect("event data has text keys and values that JSON can hold")
