@@ -8,16 +8,16 @@ use serde_json::{Value, value::RawValue};
 use super::context::{Deps, FromContext, JobContext};
 use crate::Fail;
 
-/// What a handler answers: a value that is kept with the job's history, or how it failed.
+/// The result of a handler: a value that is kept in the history of the job, or how it failed.
 pub type HandlerResult<T = ()> = Result<T, Fail>;
 
-/// What a handler may end with: a [`HandlerResult`], or nothing, where it cannot fail.
+/// What a handler may return: a [`HandlerResult`], or `()` if it cannot fail.
 pub trait Outcome {
-    /// The answer as JSON, or the failure.
+    /// The result as JSON, or the failure.
     ///
     /// # Errors
     ///
-    /// The attempt failed, and how.
+    /// How the attempt failed.
     fn outcome(self) -> Result<Value, Fail>;
 }
 
@@ -33,12 +33,12 @@ impl Outcome for () {
     }
 }
 
-/// An async function of a payload and up to four things taken from the context.
+/// An async function of a payload and up to four values from the context.
 pub trait Handler<J: Job, Args>: Clone + Send + Sync + 'static {
     /// Runs it.
     fn call(&self, job: J, context: &JobContext) -> BoxFuture<'static, Result<Value, Fail>>;
 
-    /// What the dependencies lack for it.
+    /// The name of the missing dependency, if any.
     fn missing(deps: &Deps) -> Option<&'static str>;
 }
 
@@ -97,7 +97,7 @@ pub(super) struct RegisteredHandler {
 }
 
 impl RegisteredHandler {
-    /// Reads the payload and starts the handler; the error is a payload that does not fit.
+    /// Reads the payload and starts the handler. Fails if the payload does not fit.
     pub fn call(
         &self,
         payload: &RawValue,
@@ -112,12 +112,12 @@ impl RegisteredHandler {
 pub struct Handlers(BTreeMap<JobKind, RegisteredHandler>);
 
 impl Handlers {
-    /// None yet.
+    /// An empty set.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The same with a handler for the kind of `J`.
+    /// Adds a handler for the kind of `J`.
     #[must_use]
     pub fn on<J: Job, Args, H: Handler<J, Args>>(mut self, handler: H) -> Self {
         let call = move |payload: &RawValue, context: &JobContext| {
@@ -137,7 +137,7 @@ impl Handlers {
         self.0.get(kind)
     }
 
-    /// The first handler that asks for something that is not there: its kind, and what.
+    /// The kind of the first handler with a missing dependency, and the name of the dependency.
     pub(super) fn missing(&self, deps: &Deps) -> Option<(JobKind, &'static str)> {
         self.0.iter().find_map(|(kind, registered)| (registered.missing)(deps).map(|what| (kind.clone(), what)))
     }
