@@ -1,4 +1,4 @@
-//! The time, as the system has it or as a test sets it.
+//! The current time: that of the system, or one that a test sets.
 
 use std::{
     sync::{
@@ -10,14 +10,13 @@ use std::{
 
 use chrono::{DateTime, Utc};
 
-/// The time of the system, cut to the millisecond: that is what is kept in Redis, so a time compares equal to itself
-/// after the way there and back.
+/// The time of the system, truncated to milliseconds as in Redis, so that a time equals itself after a round trip through Redis.
 pub fn now() -> DateTime<Utc> {
     let now = Utc::now();
     DateTime::from_timestamp_millis(now.timestamp_millis()).unwrap_or(now)
 }
 
-/// A source of time that a test can hold still. Copies of one clock show the same time.
+/// A clock that a test can stop. Clones show the same time.
 #[derive(Debug, Clone, Default)]
 pub struct Clock(TimeSource);
 
@@ -35,7 +34,7 @@ impl Clock {
         Self(TimeSource::System)
     }
 
-    /// A clock that stands at `start`, cut to the millisecond, until it is advanced.
+    /// A clock that stands at `start`, truncated to milliseconds, until it is advanced.
     pub fn manual(start: DateTime<Utc>) -> Self {
         Self(TimeSource::Fixed(Arc::new(AtomicI64::new(start.timestamp_millis()))))
     }
@@ -55,8 +54,7 @@ impl Clock {
         }
     }
 
-    /// Moves a manual clock forward, in whole milliseconds, for all its copies. The clock of the system goes its own
-    /// way and is not moved.
+    /// Moves a manual clock forward, in whole milliseconds, for all its copies. Does nothing to the clock of the system.
     pub fn advance(&self, by: Duration) {
         if let TimeSource::Fixed(millis) = &self.0 {
             millis.fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);

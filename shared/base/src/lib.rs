@@ -1,4 +1,4 @@
-//! What every part of Perch stands on: configuration, telemetry, time, the environment, errors common to all.
+//! The base of all parts of Perch: configuration, telemetry, time, the environment, and common errors.
 
 mod check;
 pub mod clock;

@@ -9,21 +9,21 @@ use serde::de::DeserializeOwned;
 
 use crate::{Origin, Problem, layers::Layers, redact};
 
-/// What became of the layers: the settings if every value could be read, and everything that is wrong with them.
+/// The result of reading the layers: the settings if every value could be read, and all problems.
 pub(crate) struct ReadOutcome<T> {
     pub settings: Option<T>,
     pub problems: Vec<Problem>,
 }
 
-/// Bounds the work that a file full of errors can cause.
+/// Limits the work for a file full of errors.
 const MOST_PROBLEMS: usize = 200;
 
-/// Reads the settings and goes on after each error, so that one run names them all.
+/// Reads the settings and continues after each error, to report all errors at once.
 ///
-/// The deserialiser stops at the first value that does not fit. So that value is noted and taken out of its layer (the
-/// layer below then shows), or, when none is left, a stand-in takes its place; then everything is read again.
+/// The deserialiser stops at the first invalid value. So that value is recorded and removed from its layer, so that the layer
+/// below applies, or replaced by a stand-in if no layer has one. Then everything is read again.
 ///
-/// Reads the table `of`, or everything where it is `None`. What nobody has given is missed in the file `base`.
+/// Reads the table `of`, or everything if it is `None`. Missing values are reported for the file `base`.
 pub(crate) fn read<T: DeserializeOwned>(layers: &mut Layers, base: &Origin, of: Option<&str>) -> ReadOutcome<T> {
     let mut problems = Vec::new();
     let mut reported = BTreeSet::new();
@@ -75,7 +75,7 @@ pub(crate) fn read<T: DeserializeOwned>(layers: &mut Layers, base: &Origin, of: 
 const STAND_IN_TEXTS: [&str; 9] =
     ["1s", "x", "127.0.0.1:1", "http://localhost/", "text", "full", "skip", "UTC", "00:00"];
 
-/// Something that a setting of any type accepts, tried in turn.
+/// Stand-ins, tried in turn; a setting of any type accepts one of them.
 fn stand_in(nth: usize) -> Option<Value> {
     match nth {
         0 => Some(Value::Dict(Tag::Default, Dict::new())),
