@@ -137,7 +137,7 @@ impl Paging {
     ///
     /// # Errors
     ///
-    /// The cursor is one of another list.
+    /// The cursor is of another list.
     pub fn place<P: DeserializeOwned>(&self, list: &str) -> Result<Option<P>, InvalidCursor> {
         self.cursor.as_ref().map(|cursor| cursor.place(list)).transpose()
     }
@@ -159,7 +159,7 @@ impl<T> Page<T> {
     ///
     /// # Errors
     ///
-    /// The cursor is one of another list.
+    /// The cursor is of another list.
     pub fn of_all<P>(list: &str, rows: Vec<T>, paging: &Paging, place: impl Fn(&T) -> P) -> Result<Self, InvalidCursor>
     where
         P: Ord + Serialize + DeserializeOwned,

@@ -1,20 +1,20 @@
-//! A moment as people name it.
+//! Points in time as users write them.
 
 use std::{fmt, str::FromStr, time::Duration};
 
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use serde::{Deserialize, Deserializer};
 
-/// A moment as people name it: how long ago (`10m`, `7d`), a day in UTC, or a time with its zone.
+/// A point in time as users write it: how long ago (`10m`, `7d`), a day in UTC, or a time with its zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PointInTime {
-    /// So long ago.
+    /// This long before now.
     Ago(Duration),
-    /// Then.
+    /// At this time.
     At(DateTime<Utc>),
 }
 
-/// A text that names no moment.
+/// A text that is not a point in time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is not a time; write how long ago, such as 10m or 7d, a day, such as 2026-03-01, or a time with its zone, such as \
@@ -22,11 +22,11 @@ pub enum PointInTime {
 )]
 pub struct InvalidTime(String);
 
-/// The longest time ago: no calendar goes on for ever.
+/// The longest time ago, within the range of the calendar.
 const LONGEST: Duration = Duration::from_hours(100 * 365 * 24);
 
 impl PointInTime {
-    /// When that is, seen from `now`.
+    /// The time, relative to `now`.
     pub fn from(self, now: DateTime<Utc>) -> DateTime<Utc> {
         match self {
             Self::At(at) => at,
