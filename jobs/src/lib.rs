@@ -22,7 +22,7 @@ pub use picks::{
 pub use platform::{CollectMetrics, PublishPost, PublishSource, RetweetPost, SyncHotState, platform_types};
 pub use post::{Media, Post};
 
-/// All job types that Perch brings, for producers.
+/// All job types of Perch, for producers.
 pub fn types() -> JobTypes {
     mentions_types(picks_types(platform_types()))
 }

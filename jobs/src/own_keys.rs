@@ -1,12 +1,12 @@
-//! The keys of Perch's own jobs and effects. A caller from outside may not use one: whoever holds the key of a reply is taken
-//! for the reply, which then never goes out.
+//! The keys of Perch's own jobs and effects. Callers from outside may not use them: a job with the key of a reply would count as
+//! that reply, which would then never be sent.
 
 use crate::PayloadError;
 
-/// What the keys of Perch's own jobs and effects begin with.
+/// The prefixes of the keys of Perch's own jobs and effects.
 const BEGINNINGS: [&str; 9] =
     ["comment:", "extract:", "mention:", "mentions:", "poll:", "publish:", "reply:", "retweet:", "summary:"];
-/// Keys of Perch's own jobs of which there is one at a time.
+/// Complete keys of Perch's own jobs.
 const WHOLE: [&str; 3] = ["fetch_results", "poll_due_accounts", "sync"];
 
 /// Whether a unique key, or the key of an effect, belongs to Perch's own jobs.
@@ -23,7 +23,7 @@ pub fn own_key_reason() -> String {
     )
 }
 
-/// The refusal of a payload of `kind` whose effect key belongs to Perch's own jobs.
+/// The error for a payload of `kind` whose effect key belongs to Perch's own jobs.
 pub(crate) fn refused(kind: &str, effect_key: Option<&str>) -> Result<(), PayloadError> {
     match effect_key {
         Some(key) if is_own_key(key) => {

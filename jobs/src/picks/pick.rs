@@ -11,11 +11,11 @@ pub enum PickKind {
     Moneyline,
     /// Who wins with points given or taken.
     Spread,
-    /// How many points fall in all.
+    /// How many points are scored in total.
     Total,
-    /// What one player does.
+    /// A statistic of one player.
     Prop,
-    /// What is decided later in the season.
+    /// A result later in the season.
     Future,
 }
 
@@ -89,7 +89,7 @@ pub enum Bet {
 }
 
 impl Bet {
-    /// Reads one that stands at `path`; an error names the field.
+    /// Reads the bet at `path`; an error names the field.
     fn read(value: serde_json::Value, path: &str) -> Result<Self, PickError> {
         if value.get("type").is_some_and(|kind| kind == "parlay") {
             return typed(value, path).map(Self::Parlay);
@@ -110,7 +110,7 @@ impl Bet {
     }
 }
 
-/// What a model may answer for a post: one pick, a parlay, several picks, or nothing.
+/// The bets extracted from a post: one pick, a parlay, several picks, or nothing. It is the form of the answer of a model.
 ///
 /// `null` stands for results, recaps and chatter.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -126,19 +126,19 @@ pub enum ExtractedBets {
     One(Pick),
 }
 
-/// An answer that a model gave and that cannot be used.
+/// An unusable answer of a model.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("answer at {path}: {reason}")]
 pub struct PickError {
     /// Where in the answer, as a JSON path.
     pub path: String,
-    /// What is wrong there, in words that may go back to the model.
+    /// What is wrong there, in words for the model.
     pub reason: String,
 }
 
 impl ExtractedBets {
-    /// Reads a model's answer: the JSON value, also inside a Markdown code fence or as the `answer` of an object, which
-    /// is what schemas with an object at the top lead to.
+    /// Reads the answer of a model: the JSON value, also inside a Markdown code fence, or as the `answer` of an object, for
+    /// schemas that require an object.
     pub fn parse(text: &str) -> Result<Self, PickError> {
         let value: serde_json::Value = serde_json::from_str(unfenced(text))
             .map_err(|e| PickError { path: "$".into(), reason: format!("not JSON: {e}") })?;
@@ -160,7 +160,7 @@ impl ExtractedBets {
         Ok(answer)
     }
 
-    /// The answer that names these bets.
+    /// The value for these bets.
     pub fn of(mut bets: Vec<Bet>) -> Self {
         if bets.len() > 1 {
             return Self::Several(bets);
@@ -172,7 +172,7 @@ impl ExtractedBets {
         }
     }
 
-    /// The bets that it names.
+    /// The bets in it.
     pub fn into_bets(self) -> Vec<Bet> {
         match self {
             Self::Nothing(()) => Vec::new(),
@@ -229,7 +229,7 @@ fn check_odds(odds: Option<&str>, path: &str) -> Result<(), PickError> {
 }
 
 impl Pick {
-    /// A pick of this kind of which nothing else is said.
+    /// A pick of this kind with no other fields.
     pub const fn of(kind: PickKind) -> Self {
         Self {
             kind,
@@ -245,7 +245,7 @@ impl Pick {
         }
     }
 
-    /// Refuses a pick that contradicts itself; `path` is where it stands in the answer.
+    /// Rejects a contradictory pick; `path` is its place in the answer.
     pub fn validate(&self, path: &str) -> Result<(), PickError> {
         let fail =
             |field: &str, reason: &str| Err(PickError { path: format!("{path}.{field}"), reason: reason.into() });
@@ -268,9 +268,9 @@ impl Pick {
         }
     }
 
-    /// What makes two picks the same bet, whoever posts it and at whatever odds and stake: lower case, without the odds and
-    /// the units. The game counts only for bets on the game itself, in any order of its sides; a bet on one side or player
-    /// is the same whether or not the post names the opponent.
+    /// The identity of a bet, for comparing picks regardless of author, odds and stake: lower case, without odds and units. The
+    /// game counts only for bets on the game itself, in any order of its sides; a bet on one side or player is the same whether
+    /// or not the post names the opponent.
     pub fn identity(&self) -> String {
         let lower = |field: &Option<String>| field.as_deref().unwrap_or("-").trim().to_lowercase();
         let kind = match self.kind {
@@ -312,7 +312,7 @@ fn in_order(event: &str) -> String {
 }
 
 impl Parlay {
-    /// A parlay of these legs, at the odds of the whole.
+    /// A parlay of these legs, with the odds of the whole.
     pub fn of(legs: Vec<Pick>, odds: Option<String>) -> Self {
         Self { kind: ParlayTag::Parlay, picks: legs, odds }
     }
@@ -322,7 +322,7 @@ impl Parlay {
         &self.picks
     }
 
-    /// What makes two parlays the same bet: the same legs in any order.
+    /// The identity of a parlay: its legs in any order.
     pub fn identity(&self) -> String {
         let mut legs: Vec<String> = self.picks.iter().map(Pick::identity).collect();
         legs.sort();

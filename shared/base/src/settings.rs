@@ -116,7 +116,7 @@ pub struct PostgresSettings {
     /// How long to wait for a free connection.
     #[serde(with = "humantime_serde")]
     pub acquire_timeout: Duration,
-    /// How long one statement may take; migrations have no limit.
+    /// How long one statement may take; migrations are exempt.
     #[serde(with = "humantime_serde")]
     pub statement_timeout: Duration,
 }

@@ -23,19 +23,19 @@ pub struct PostingSettings {
     pub timezone: Tz,
     /// When nothing is published.
     pub quiet: QuietSettings,
-    /// What the guard blocks in texts from other services.
+    /// Which posts and replies the guard stops.
     #[serde(default)]
     pub guard: GuardMode,
 }
 
-/// What the guard blocks in texts from other services.
+/// Which posts and replies the guard stops.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GuardMode {
-    /// Texts that it refuses, and texts that it flags for review by a person.
+    /// Texts that the guard refuses, and texts that it flags for a person.
     #[default]
     All,
-    /// Texts that it refuses.
+    /// Texts that the guard refuses.
     Refused,
     /// Nothing: the guard does not read them.
     Off,
