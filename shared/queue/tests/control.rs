@@ -1,4 +1,4 @@
-//! Order, uniqueness, schedules, and what an operator does.
+//! Order, uniqueness, schedules, and operator actions.
 
 mod support;
 

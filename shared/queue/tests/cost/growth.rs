@@ -1,4 +1,4 @@
-//! What the cost of a job must not grow with.
+//! Sizes that the cost of a job must not grow with.
 
 use chrono::{TimeDelta, Utc};
 use perch_base::settings::History;
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// What it costs to fetch 200 jobs, for each fetch, and to acknowledge each by itself.
+/// The cost of fetching 200 jobs, for each fetch, and of acknowledging each by itself.
 async fn cost_of_steps(ground: &Ground, queued: &str) -> (Cost, Cost) {
     const JOBS: usize = 200;
     let before = ground.tally().await;

@@ -1,4 +1,4 @@
-//! What an operator does to the model.
+//! Operator actions on the model.
 
 use perch_job::JobId;
 use perch_queue::{Cancellation, EventKind, ReplayOutcome};
