@@ -16,7 +16,7 @@ use perch_base::{Clock, Environment, settings::History};
 use perch_jobs::{JobTypes, QueueName};
 use perch_queue::{
     Client, Envelope, Fail, Lease, NewJob, Queue, Queues, Redis,
-    testing::{self, End},
+    testing::{self, AttemptEnd},
     worker::{Deps, HandlerResult, Handlers, Runtime, WorkerName},
 };
 use secrecy::SecretString;
@@ -225,7 +225,7 @@ impl MeteredQueue {
 
     async fn acknowledge(&self, leases: &[(Lease, Envelope)]) -> Outcome {
         for (lease, envelope) in leases {
-            testing::finish(&self.queue, lease, envelope, End::Succeeded).await?;
+            testing::finish(&self.queue, lease, envelope, AttemptEnd::Succeeded).await?;
         }
         Ok(())
     }

@@ -16,13 +16,13 @@ pub use perch_job::{
     Priority, QueueName, RetryPolicy, Unique, UniqueScope, read_payload, strict,
 };
 pub use picks::{
-    Answer, Bet, ExtractPost, FetchResults, Parlay, ParlayTag, Pick, PickError, PickKind, PollAccount, PollAccounts,
-    PollDueAccounts, Side, SummariseDay, odds, picks_types,
+    Bet, ExtractPost, ExtractedBets, FetchResults, Parlay, ParlayTag, Pick, PickError, PickKind, PollAccount,
+    PollAccounts, PollDueAccounts, Side, SummariseDay, odds, picks_types,
 };
 pub use platform::{CollectMetrics, PublishPost, PublishSource, RetweetPost, SyncHotState, platform_types};
 pub use post::{Media, Post};
 
-/// All job types that Perch brings, for producers.
+/// All job types of Perch, for producers.
 pub fn types() -> JobTypes {
     mentions_types(picks_types(platform_types()))
 }

@@ -42,15 +42,14 @@ pub struct Mention {
     pub referenced_tweet_id: Option<PostId>,
 }
 
-/// Reads the new mentions of an account, when it is time to, and enqueues a `reply_to_mention` for each that is to be
-/// answered.
+/// Reads the new mentions of an account when they are due, and enqueues a `reply_to_mention` for each one to answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PollMentions {
-    /// The account, by its name in the configuration. Without it, one such job is started for each that is configured.
+    /// The account, by its name in the configuration. Default: one such job is started for each configured account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<AccountId>,
-    /// At once, whatever the interval says and also while polling is stopped.
+    /// Reads at once, regardless of the interval and even while polling is stopped.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub now: bool,
 }
@@ -102,7 +101,7 @@ impl Job for ReplyToMention {
     fn schema() -> Schema {
         schema_for!(Self)
     }
-    // Two answers of a model that takes its time, and the conversation before them.
+    // Enough for two slow answers of a model and reading the conversation before.
     const TIMEOUT: Duration = Duration::from_secs(240);
 
     fn unique(&self) -> Option<Unique> {

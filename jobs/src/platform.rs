@@ -1,4 +1,4 @@
-//! The jobs of the platform: what every bot publishes with, and the sync.
+//! The jobs of the platform: publishing for all bots, and the sync.
 
 use std::time::Duration;
 
@@ -29,8 +29,8 @@ pub struct PublishPost {
     /// The post to reply to, if it is a reply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<PostId>,
-    /// What makes this effect one of a kind. Two jobs with equal keys publish once.
-    /// Without it, the job's own id is the key. Keys of Perch's own posts, such as `reply:…`, are refused from outside.
+    /// The key of the effect; default: the id of the job. Two jobs with equal keys publish once.
+    /// Keys of Perch's own posts, such as `reply:…`, are refused from outside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effect_key: Option<String>,
     /// What led to it, kept with the action.
@@ -46,7 +46,7 @@ pub struct PublishSource {
     pub post_id: PostId,
     /// What it is about, as the bot names it.
     pub subject: String,
-    /// Why this was chosen, where there was a choice.
+    /// Why this was chosen, if there was a choice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
 }
@@ -74,7 +74,7 @@ impl Job for PublishPost {
     }
 }
 
-/// Repeats one post of somebody else as an account, once.
+/// Retweets one post of somebody else as an account, once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RetweetPost {
@@ -82,7 +82,7 @@ pub struct RetweetPost {
     pub account: AccountId,
     /// The post to retweet.
     pub post_id: PostId,
-    /// What makes this effect one of a kind. Without it, the account and the post do.
+    /// The key of the effect; default: `retweet:<account>:<post_id>`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effect_key: Option<String>,
     /// What led to it, kept with the action.
@@ -124,10 +124,10 @@ impl Job for RetweetPost {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CollectMetrics {
-    /// The posts to look at: at most 100, as one call of the API takes.
+    /// The posts to read: at most 100, the limit of one API call.
     #[schemars(length(min = 1, max = 100))]
     pub post_ids: Vec<PostId>,
-    /// The account whose posts they are. It reads them for less than another would.
+    /// The account whose posts they are. Reading its own posts costs it less.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<AccountId>,
 }

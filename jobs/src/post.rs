@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::PostId;
 
-/// A post as it was read from X: what the bots need of it, and nothing else.
+/// A post from X, reduced to what the bots need.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Post {

@@ -1,6 +1,6 @@
-//! What services and models send, in every broken form: answers, payloads, names.
+//! Broken input from services and models: answers, payloads, names.
 
-use perch_jobs::{AccountId, Answer, JobId, JobKind, PostId, QueueName, is_own_key};
+use perch_jobs::{AccountId, ExtractedBets, JobId, JobKind, PostId, QueueName, is_own_key};
 use perch_testkit::fuzz;
 use serde_json::{Value, value::RawValue};
 
@@ -12,10 +12,10 @@ fn corpus(name: &str) -> String {
 fn an_answer_of_a_model_is_refused_with_its_place_or_reads_the_same_when_written_again() {
     fuzz(corpus("answers"), |input| {
         let text = String::from_utf8_lossy(input);
-        match Answer::parse(&text) {
+        match ExtractedBets::parse(&text) {
             Ok(answer) => {
                 let written = serde_json::to_string(&answer).expect("an answer is JSON");
-                assert_eq!(Answer::parse(&written).expect("what was written is read"), answer, "{written}");
+                assert_eq!(ExtractedBets::parse(&written).expect("what was written is read"), answer, "{written}");
                 "ok".to_owned()
             }
             Err(error) => {
@@ -51,7 +51,7 @@ fn a_payload_is_refused_with_its_place_or_has_rules_that_can_be_followed() {
     });
 }
 
-/// The same JSON several times: in each, another one of its objects is an array of the values of its fields.
+/// Variants of the JSON: in each, another one of its objects is replaced by an array of the values of its fields.
 fn with_arrays(payload: &RawValue) -> Vec<Box<RawValue>> {
     let whole: Value = serde_json::from_str(payload.get()).expect("it was accepted, so it is JSON");
     let objects = objects(&whole, "");
@@ -80,7 +80,7 @@ fn objects(value: &Value, place: &str) -> Vec<String> {
     }
 }
 
-/// Holds a name against what it is written as.
+/// Compares a name with its written form.
 fn same<T: std::str::FromStr + ToString>(text: &str) -> bool {
     let Ok(name) = text.parse::<T>() else { return false };
     assert_eq!(name.to_string(), text);

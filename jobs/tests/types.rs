@@ -1,4 +1,4 @@
-//! What holds for every job type: its checks, its schema, its policy.
+//! Checks, schemas and retry policies of all job types.
 
 use serde_json::value::RawValue;
 

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use ulid::{ULID_LEN, Ulid};
 
-/// The identity of a job: a ULID, so ids sort by the time they were made.
+/// The id of a job: a ULID, so ids sort by creation time.
 ///
 /// As text: 26 characters of Crockford's base 32, upper case.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -13,19 +13,19 @@ use ulid::{ULID_LEN, Ulid};
 pub struct JobId(Ulid);
 
 impl JobId {
-    /// A new id that carries the time `at`.
+    /// A new random id with the time `at`.
     pub fn at(at: DateTime<Utc>) -> Self {
         let millis = u64::try_from(at.timestamp_millis()).unwrap_or(0);
         Self(Ulid::from_parts(millis, Ulid::generate().random()))
     }
 
-    /// An id made of a time and 80 given bits, for ids that must come out the same on every machine.
+    /// An id from a time and 80 given bits, for ids that must be the same on every machine.
     pub fn from_parts(at: DateTime<Utc>, random: u128) -> Self {
         let millis = u64::try_from(at.timestamp_millis()).unwrap_or(0);
         Self(Ulid::from_parts(millis, random))
     }
 
-    /// When the id was made, to the millisecond.
+    /// The creation time of the id, to the millisecond.
     pub fn created_at(self) -> DateTime<Utc> {
         i64::try_from(self.0.timestamp_ms()).ok().and_then(DateTime::from_timestamp_millis).unwrap_or_default()
     }
@@ -65,7 +65,7 @@ impl JsonSchema for JobId {
     }
 }
 
-/// A name that does not follow its rule.
+/// An invalid name or id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} {given:?} is not valid: expected {rule}")]
 pub struct InvalidName {
@@ -97,15 +97,14 @@ macro_rules! name_type {
         #[serde(transparent)]
         #[schemars(transparent)]
         pub struct $name(
-            // Most names fit into the value itself, so that a clone of one does not allocate.
+            // Most names fit inline, so that cloning does not allocate.
             #[schemars(with = "String")] smol_str::SmolStr,
         );
 
         impl $name {
             /// A name known at compile time.
             ///
-            /// # Panics
-            /// If `name` breaks the rule; meant for constants, which a test builds once.
+            /// # Panics If `name` is invalid; meant for constants, each of which a test builds once.
             pub fn from_static(name: &'static str) -> Self {
                 assert!(is_name(name), concat!($what, " {:?} must be ", "a lower-case name"), name);
                 Self(smol_str::SmolStr::new_static(name))
@@ -150,7 +149,7 @@ name_type!(
     "job kind"
 );
 name_type!(
-    /// The name by which configuration knows an account that Perch posts as, for example `main`.
+    /// The name of an account that Perch posts as, from the configuration, for example `main`.
     AccountId,
     "account"
 );
@@ -167,13 +166,13 @@ impl PostId {
         &self.0
     }
 
-    /// Ids grow with time: the smaller number is the older post.
+    /// Ids increase with time: the smaller number is the older post.
     pub fn by_age(&self, other: &Self) -> Ordering {
         let (digits, others) = (self.0.trim_start_matches('0'), other.0.trim_start_matches('0'));
         digits.len().cmp(&others.len()).then_with(|| digits.cmp(others))
     }
 
-    /// Whether it is the id of an older post.
+    /// Whether this post is older than the other.
     pub fn is_older_than(&self, other: &Self) -> bool {
         self.by_age(other).is_lt()
     }

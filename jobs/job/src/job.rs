@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{PayloadError, RetryPolicy};
 
-/// A job type: its payload is the implementing struct, its rules are the constants.
+/// A job type: the implementing struct is its payload, and the constants are its rules.
 ///
 /// ```
 /// use perch_job::Job;
@@ -23,52 +23,52 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     const KIND: &'static str;
     /// The queue its jobs wait in.
     const QUEUE: &'static str;
-    /// How failed attempts are repeated.
+    /// How failed attempts are retried.
     const RETRY: RetryPolicy = RetryPolicy::DEFAULT;
     /// How long one attempt may take.
     const TIMEOUT: Duration = Duration::from_secs(60);
     /// Which jobs of the queue go first.
     const PRIORITY: Priority = Priority::Normal;
 
-    /// The JSON schema of the payload, which the HTTP API shows and SQL checks requests against: any JSON, unless the type says more.
-    /// For a type that derives `JsonSchema` it is `schemars::schema_for!(Self)`.
+    /// The JSON schema of the payload, which the HTTP API shows and SQL checks requests against; default: any JSON. For a type
+    /// that derives `JsonSchema` it is `schemars::schema_for!(Self)`.
     fn schema() -> Schema {
         schemars::json_schema!(true)
     }
 
-    /// The lock that keeps a second equal job out, if the kind wants one.
+    /// The uniqueness lock that prevents a second equal job, if any.
     fn unique(&self) -> Option<Unique> {
         None
     }
 
-    /// What the job's limits are counted by: an account, a bot, a provider.
+    /// The group that the limits of the job are counted by: an account, a bot, a provider.
     fn group(&self) -> Option<String> {
         None
     }
 
-    /// What only Perch itself may say in a payload, refused when it comes from outside.
+    /// Rejects a payload from outside with values that only Perch itself may use.
     fn check_from_outside(&self) -> Result<(), PayloadError> {
         Ok(())
     }
 }
 
-/// Which jobs of a queue go first. Low work is kept from starving by a floor (see the engine's `fetch`).
+/// Which jobs of a queue go first. A minimum share keeps low jobs from starving (see `fetch` of the engine).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum Priority {
-    /// Before everything else.
+    /// Before all others.
     High,
     /// The default.
     #[default]
     Normal,
-    /// After everything else, but never starved.
+    /// After all others, but never starved.
     Low,
 }
 
 impl Priority {
-    /// As it is written in JSON and on the command line.
+    /// The word in JSON and on the command line.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::High => "high",
@@ -77,7 +77,7 @@ impl Priority {
         }
     }
 
-    /// True for the default, which is left out of what is stored.
+    /// True for the default, which is not stored.
     #[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
     pub fn is_normal(&self) -> bool {
         *self == Self::Normal
@@ -102,6 +102,6 @@ pub enum UniqueScope {
     Queued,
     /// Until the job is done, dead or cancelled.
     Done,
-    /// For so many milliseconds from the enqueue, whatever becomes of the job.
+    /// For this many milliseconds from the enqueue, even after the job has finished.
     WindowMs(u64),
 }

@@ -1,6 +1,6 @@
-//! What a job is: its id, its type, the rules that it runs by. No I/O.
+//! Jobs: their ids, types and rules. No I/O.
 //!
-//! All that the engine knows of jobs is here. A job type is a struct that implements [`Job`].
+//! This is all that the engine knows of jobs. A job type is a struct that implements [`Job`].
 
 mod id;
 mod job;

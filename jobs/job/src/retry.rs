@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// When and how often a failed job runs again: exponential backoff with full jitter.
+/// When and how often a failed job is retried: exponential backoff with full jitter.
 ///
 /// The delay before attempt `n + 1` is drawn evenly from `0..=min(cap, base * 2^(n-1))`
 /// (AWS Architecture Blog, "Exponential Backoff And Jitter", the variant "full jitter").
@@ -10,19 +10,19 @@ use serde::{Deserialize, Serialize};
 pub struct RetryPolicy {
     /// Attempts in all, the first included. At least 1.
     pub max_attempts: u32,
-    /// The ceiling of the first delay, in milliseconds.
+    /// The upper limit of the first delay, in milliseconds.
     pub base_ms: u64,
-    /// The ceiling of every delay, in milliseconds.
+    /// The upper limit of all delays, in milliseconds.
     pub cap_ms: u64,
 }
 
-/// A retry policy that cannot be followed.
+/// An invalid retry policy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidRetryPolicy {
     /// `max_attempts` is outside its range.
     #[error("max_attempts is {0}; it must be between 1 and {max}", max = RetryPolicy::MOST_ATTEMPTS)]
     Attempts(u32),
-    /// The cap is under the base, or over a day.
+    /// The cap is less than the base, or more than a day.
     #[error("the backoff cap of {cap_ms} ms must be at least the base of {base_ms} ms and at most a day")]
     Cap {
         /// The base given.
@@ -44,7 +44,7 @@ impl RetryPolicy {
         Self { max_attempts, base_ms: base.as_millis() as u64, cap_ms: cap.as_millis() as u64 }
     }
 
-    /// Refuses a policy that cannot be followed.
+    /// Checks that the policy is valid.
     pub fn validate(self) -> Result<Self, InvalidRetryPolicy> {
         const DAY_MS: u64 = 86_400_000;
         if self.max_attempts == 0 || self.max_attempts > Self::MOST_ATTEMPTS {

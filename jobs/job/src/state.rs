@@ -1,16 +1,16 @@
 use serde::{Deserialize, Serialize};
 
-/// Where a job stands. One word each, in JSON, on the command line and in the docs.
+/// The state of a job. Each has one word in JSON, on the command line and in the docs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum JobState {
-    /// A worker has it.
+    /// A worker holds its lease.
     Running,
-    /// It may start as soon as a worker is free, or its group has a free place.
+    /// It may start as soon as a worker is free and its group is below its limit.
     Waiting,
-    /// It may not start before a time: it was put off, or its next attempt is to come.
+    /// It may not start before a time: it is scheduled, snoozed, or awaits a retry.
     Delayed,
     /// It is a dead letter.
     Dead,
@@ -20,16 +20,16 @@ pub enum JobState {
     Cancelled,
     /// It was removed from the dead letters.
     Discarded,
-    /// Redis does not have it, and nothing tells how it ended: Redis lost it, or Postgres is far behind. No list has such jobs.
+    /// Redis does not have it, and its end is not recorded: Redis lost it, or Postgres is far behind. No list has such jobs.
     #[cfg_attr(feature = "clap", value(skip))]
     Unknown,
 }
 
 impl JobState {
-    /// Those of a job that Redis has, in the order in which lists have them.
+    /// The states of jobs in Redis, in the order of lists.
     pub const LIVE: [Self; 4] = [Self::Running, Self::Waiting, Self::Delayed, Self::Dead];
 
-    /// As it is written in JSON and on the command line.
+    /// The word in JSON and on the command line.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Running => "running",

@@ -1,10 +1,10 @@
 //! Reading JSON from outside: an array never stands for an object.
 //!
-//! `serde` reads a struct from a sequence of its fields too, so `["main", "Hello"]` would be a `PublishPost`. That is of use to
-//! formats without field names and a trap in JSON, where the schema says `object`. [`Strict`] passes everything on as it is
-//! and asks for a map wherever a struct is read, also inside of lists, options and enums.
+//! `serde` reads a struct from a sequence of its fields too, so `["main", "Hello"]` would be a `PublishPost`. That is useful for
+//! formats without field names, but wrong for JSON, where the schema says `object`. [`Strict`] passes everything through and
+//! requires a map for every struct, also inside lists, options and enums.
 //!
-//! It does not reach into what `serde` buffers before it reads it (`flatten`, `untagged`, internally tagged enums).
+//! It has no effect on values that `serde` buffers first (`flatten`, `untagged`, internally tagged enums).
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use serde::{
     de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor},
 };
 
-/// A part of `serde`'s machinery that takes no array for an object.
+/// A wrapper for `serde` traits that does not accept an array for an object.
 #[derive(Debug)]
 pub struct Strict<T>(T);
 
@@ -197,12 +197,12 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Strict<A> {
         _fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, A::Error> {
-        // The variant's own way would take a sequence as well.
+        // The default of the variant would accept a sequence too.
         self.0.newtype_variant_seed(Fields(visitor))
     }
 }
 
-/// Reads what a visitor makes of a map.
+/// Reads a map with a visitor.
 struct Fields<V>(V);
 
 impl<'de, V: Visitor<'de>> DeserializeSeed<'de> for Fields<V> {

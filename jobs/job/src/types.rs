@@ -8,9 +8,9 @@ use crate::{
     strict::{self, Strict},
 };
 
-/// What a payload says about its own job.
+/// The traits of a job that its payload determines.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Traits {
+pub(crate) struct PayloadTraits {
     unique: Option<Unique>,
     group: Option<String>,
 }
@@ -22,13 +22,13 @@ pub struct JobType {
     pub kind: JobKind,
     /// The queue its jobs wait in.
     pub queue: QueueName,
-    /// How failed attempts are repeated.
+    /// How failed attempts are retried.
     pub retry: RetryPolicy,
     /// How long one attempt may take.
     pub timeout: Duration,
     /// Which jobs go first.
     pub priority: Priority,
-    check: fn(&RawValue) -> Result<Traits, PayloadError>,
+    check: fn(&RawValue) -> Result<PayloadTraits, PayloadError>,
     from_outside: fn(&RawValue) -> Result<(), PayloadError>,
     schema: fn() -> Schema,
 }
@@ -44,14 +44,14 @@ impl JobType {
             priority: J::PRIORITY,
             check: |payload| {
                 let job: J = read_payload(payload)?;
-                Ok(Traits { unique: job.unique(), group: job.group() })
+                Ok(PayloadTraits { unique: job.unique(), group: job.group() })
             },
             from_outside: |payload| read_payload::<J>(payload)?.check_from_outside(),
             schema: J::schema,
         }
     }
 
-    /// A type for a kind that this deployment does not know: any payload may be one of it.
+    /// A type for an unknown kind, which accepts any payload.
     pub fn unknown(kind: JobKind, queue: QueueName) -> Self {
         Self {
             kind,
@@ -59,20 +59,20 @@ impl JobType {
             retry: RetryPolicy::new(10, Duration::from_secs(1), Duration::from_secs(60)),
             timeout: Duration::from_secs(120),
             priority: Priority::Normal,
-            check: |_| Ok(Traits::default()),
+            check: |_| Ok(PayloadTraits::default()),
             from_outside: |_| Ok(()),
             schema: || schemars::json_schema!(true),
         }
     }
 
-    /// Checks a payload against the type; answers the uniqueness lock and the group that it asks for.
+    /// Checks a payload against the type. Returns the uniqueness lock and the group that it implies.
     pub fn check(&self, payload: &RawValue) -> Result<(Option<Unique>, Option<String>), PayloadError> {
         (self.check)(payload).map(|t| (t.unique, t.group))
     }
 
-    /// Refuses what only Perch itself may say in a payload. [`check`](Self::check) does not look at it.
+    /// Rejects a payload with values that only Perch itself may use; [`check`](Self::check) does not.
     pub fn check_from_outside(&self, payload: &RawValue) -> Result<(), PayloadError> {
-        // The keys of effects are all there is of it. Few payloads have one, so few are read for it.
+        // Only effect keys are restricted. Few payloads have one, so others are not parsed for it.
         let text = payload.get();
         if text.contains("effect_key") || text.contains('\\') { (self.from_outside)(payload) } else { Ok(()) }
     }
@@ -85,7 +85,7 @@ impl JobType {
 
 /// Reads a payload as the job type `J`; the error names the JSON path that does not fit.
 pub fn read_payload<J: Job>(payload: &RawValue) -> Result<J, PayloadError> {
-    // Tracking the path costs more than reading, so only what does not fit is read with it.
+    // Tracking the path costs more than reading, so only invalid payloads are read with it.
     strict::from_str(payload.get()).or_else(|_| read_with_path(payload))
 }
 
@@ -101,7 +101,7 @@ fn read_with_path<J: Job>(payload: &RawValue) -> Result<J, PayloadError> {
     })
 }
 
-/// `serde_json` ends its messages with "at line 1 column 17", which the path already says better.
+/// Removes the "at line 1 column 17" of `serde_json`; the path is more useful.
 fn without_position(message: &str) -> String {
     match message.rfind(" at line ") {
         Some(at) => message[..at].to_owned(),
@@ -114,7 +114,7 @@ fn without_position(message: &str) -> String {
 pub struct JobTypes(BTreeMap<JobKind, JobType>);
 
 impl JobTypes {
-    /// None yet.
+    /// An empty set.
     pub fn new() -> Self {
         Self::default()
     }

@@ -9,7 +9,7 @@ use chrono::NaiveDate;
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Deserialize, Serialize};
 
-pub use self::pick::{Answer, Bet, Parlay, ParlayTag, Pick, PickError, PickKind, Side};
+pub use self::pick::{Bet, ExtractedBets, Parlay, ParlayTag, Pick, PickError, PickKind, Side};
 use crate::{AccountId, CollectMetrics, Job, JobTypes, Post, PostId, RetryPolicy, Unique, UniqueScope};
 
 /// See [`is_own_key`](crate::is_own_key).
@@ -37,7 +37,7 @@ pub struct ExtractPost {
     pub post: Post,
     /// The account that comments on what is found.
     pub account: AccountId,
-    /// The earlier versions of the post, oldest first, when it was edited: all of them are one post.
+    /// The earlier versions of the post, oldest first, if it was edited.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier: Vec<PostId>,
 }
@@ -56,9 +56,9 @@ impl Job for ExtractPost {
     fn schema() -> Schema {
         schema_for!(Self)
     }
-    // About twenty minutes in all: a post whose pick is in its picture waits for a model that sees.
+    // About twenty minutes in all, so that a post with its pick in a picture can wait for a model that reads pictures.
     const RETRY: RetryPolicy = RetryPolicy::new(12, Duration::from_secs(2), Duration::from_secs(600));
-    // Three providers, each of which may hang for its whole time.
+    // Time for three providers that each use their full timeout.
     const TIMEOUT: Duration = Duration::from_secs(240);
 
     fn unique(&self) -> Option<Unique> {
@@ -81,7 +81,7 @@ impl Job for PollAccounts {
     }
 }
 
-/// Starts one `poll_account` for each watched account that is due by a schedule of its own.
+/// Starts one `poll_account` for each watched account that is due by its own schedule.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PollDueAccounts {}
@@ -116,7 +116,7 @@ impl Job for PollAccount {
     fn schema() -> Schema {
         schema_for!(Self)
     }
-    // Up to 64 pages, each of which is kept as soon as it is dealt with.
+    // Up to 64 pages; each is stored as soon as it is processed.
     const TIMEOUT: Duration = Duration::from_secs(300);
 
     fn unique(&self) -> Option<Unique> {
@@ -148,11 +148,11 @@ impl Job for FetchResults {
     }
 }
 
-/// Adds up what a day came to, and posts it where that is configured.
+/// Sums up the results of a day, and posts the summary if that is configured.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SummariseDay {
-    /// The day in UTC; yesterday when it is left out.
+    /// The day in UTC; default: yesterday.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub date: Option<NaiveDate>,
 }

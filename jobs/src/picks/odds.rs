@@ -1,27 +1,27 @@
-//! Odds in the three ways people write them.
+//! Odds in the three common formats.
 //!
-//! All of them say what a stake of one unit returns. `Decimal` odds say it outright, stake included: 2.5. `Fractional` odds
-//! say what is won on top: 3/2. `American` odds say what a stake of 100 wins when positive, +150, and what stake wins 100
-//! when negative, -200. One value is behind all three: [`Odds`].
+//! All of them state what a stake of one unit returns. `Decimal` odds give the return including the stake: 2.5. `Fractional` odds
+//! give the profit: 3/2. `American` odds give the profit of a stake of 100 if positive, +150, and the stake for a profit of 100
+//! if negative, -200. [`Odds`] is one type for all three.
 
 use serde::{Deserialize, Serialize};
 
-/// The longest odds that are any: American +1000000.
+/// The longest valid odds: American +1000000.
 const LONGEST: f64 = 10_001.0;
-/// The shortest odds that are any: American -1000000.
+/// The shortest valid odds: American -1000000.
 const SHORTEST: f64 = 1.0001;
 /// Fractions are given with denominators up to this. Books quote none beyond 100.
 const LARGEST_DENOMINATOR: u32 = 100;
 
-/// A whole number from here on is as likely American odds without their sign as decimal odds without their places.
+/// A whole number from here on may be American odds without a sign or decimal odds without decimals.
 const UNSIGNED: f64 = 100.0;
 
-/// What a winning stake of one unit returns, stake included. Over 1, finite.
+/// What a winning stake of one unit returns, stake included. Finite and greater than 1.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(try_from = "f64", into = "f64")]
 pub struct Odds(f64);
 
-/// Odds that cannot be read.
+/// Text that is not valid odds.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{written:?} are no odds; {}", self.advice())]
 pub struct OddsError {
@@ -108,7 +108,7 @@ impl Odds {
         if rounded == -100 { 100 } else { rounded }
     }
 
-    /// What is won and the stake that wins it, in lowest terms, with a denominator up to 100; where that does not say it exactly, near it.
+    /// The profit and its stake in lowest terms, with a denominator up to 100; approximate if there is no exact fraction.
     ///
     /// Algorithm: continued fractions; the last convergent within the bound.
     pub fn fraction(self) -> (u32, u32) {
@@ -128,16 +128,16 @@ impl Odds {
             }
             rest = 1.0 / part;
         }
-        // Odds shorter than 1/100 have no such fraction but 0/1, which is none.
+        // For odds shorter than 1/100 the only such fraction is 0/1, which is not valid.
         if last.0 == 0 { (1, LARGEST_DENOMINATOR) } else { last }
     }
 
-    /// The probability at which the bet breaks even, 0 to 1; the book's margin is in it.
+    /// The probability at which the bet breaks even, 0 to 1; it includes the book's margin.
     pub fn implied(self) -> f64 {
         1.0 / self.0
     }
 
-    /// The odds of a parlay: its legs' odds multiplied. Nothing for no legs, and for odds beyond all that are offered.
+    /// The odds of a parlay: the product of the odds of its legs. `None` without legs, or beyond the longest valid odds.
     pub fn parlay(legs: &[Self]) -> Option<Self> {
         if legs.is_empty() {
             return None;
@@ -179,7 +179,7 @@ impl From<Odds> for f64 {
     }
 }
 
-/// One form of minus, slash and decimal point.
+/// Normalises minus, slash and decimal point.
 fn plain(c: char) -> char {
     match c {
         '−' | '–' | '—' | '﹣' | '－' => '-',
@@ -190,7 +190,7 @@ fn plain(c: char) -> char {
     }
 }
 
-/// A number of digits with at most one point; nothing else that a float may be written as.
+/// A number of digits with at most one point, without the other notations of floats.
 fn number_of(text: &str) -> Option<f64> {
     let text = text.trim();
     let digits = text.starts_with(|c: char| c.is_ascii_digit()) && text.chars().all(|c| c.is_ascii_digit() || c == '.');

@@ -11,11 +11,11 @@ pub enum PickKind {
     Moneyline,
     /// Who wins with points given or taken.
     Spread,
-    /// How many points fall in all.
+    /// How many points are scored in total.
     Total,
-    /// What one player does.
+    /// A statistic of one player.
     Prop,
-    /// What is decided later in the season.
+    /// A result later in the season.
     Future,
 }
 
@@ -89,7 +89,7 @@ pub enum Bet {
 }
 
 impl Bet {
-    /// Reads one that stands at `path`; an error names the field.
+    /// Reads the bet at `path`; an error names the field.
     fn read(value: serde_json::Value, path: &str) -> Result<Self, PickError> {
         if value.get("type").is_some_and(|kind| kind == "parlay") {
             return typed(value, path).map(Self::Parlay);
@@ -110,12 +110,12 @@ impl Bet {
     }
 }
 
-/// What a model may answer for a post: one pick, a parlay, several picks, or nothing.
+/// The bets extracted from a post: one pick, a parlay, several picks, or nothing. It is the form of the answer of a model.
 ///
 /// `null` stands for results, recaps and chatter.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
-pub enum Answer {
+pub enum ExtractedBets {
     /// Nothing to bet on.
     Nothing(()),
     /// Several bets, each on its own; a parlay among them wins or loses as one.
@@ -126,19 +126,19 @@ pub enum Answer {
     One(Pick),
 }
 
-/// An answer that a model gave and that cannot be used.
+/// An unusable answer of a model.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("answer at {path}: {reason}")]
 pub struct PickError {
     /// Where in the answer, as a JSON path.
     pub path: String,
-    /// What is wrong there, in words that may go back to the model.
+    /// What is wrong there, in words for the model.
     pub reason: String,
 }
 
-impl Answer {
-    /// Reads a model's answer: the JSON value, also inside a Markdown code fence or as the `answer` of an object, which
-    /// is what schemas with an object at the top lead to.
+impl ExtractedBets {
+    /// Reads the answer of a model: the JSON value, also inside a Markdown code fence, or as the `answer` of an object, for
+    /// schemas that require an object.
     pub fn parse(text: &str) -> Result<Self, PickError> {
         let value: serde_json::Value = serde_json::from_str(unfenced(text))
             .map_err(|e| PickError { path: "$".into(), reason: format!("not JSON: {e}") })?;
@@ -160,7 +160,7 @@ impl Answer {
         Ok(answer)
     }
 
-    /// The answer that names these bets.
+    /// The value for these bets.
     pub fn of(mut bets: Vec<Bet>) -> Self {
         if bets.len() > 1 {
             return Self::Several(bets);
@@ -172,7 +172,7 @@ impl Answer {
         }
     }
 
-    /// The bets that it names.
+    /// The bets in it.
     pub fn into_bets(self) -> Vec<Bet> {
         match self {
             Self::Nothing(()) => Vec::new(),
@@ -229,7 +229,7 @@ fn check_odds(odds: Option<&str>, path: &str) -> Result<(), PickError> {
 }
 
 impl Pick {
-    /// A pick of this kind of which nothing else is said.
+    /// A pick of this kind with no other fields.
     pub const fn of(kind: PickKind) -> Self {
         Self {
             kind,
@@ -245,7 +245,7 @@ impl Pick {
         }
     }
 
-    /// Refuses a pick that contradicts itself; `path` is where it stands in the answer.
+    /// Rejects a contradictory pick; `path` is its place in the answer.
     pub fn validate(&self, path: &str) -> Result<(), PickError> {
         let fail =
             |field: &str, reason: &str| Err(PickError { path: format!("{path}.{field}"), reason: reason.into() });
@@ -268,9 +268,9 @@ impl Pick {
         }
     }
 
-    /// What makes two picks the same bet, whoever posts it and at whatever odds and stake: lower case, without the odds and
-    /// the units. The game counts only for bets on the game itself, in any order of its sides; a bet on one side or player
-    /// is the same whether or not the post names the opponent.
+    /// The identity of a bet, for comparing picks regardless of author, odds and stake: lower case, without odds and units. The
+    /// game counts only for bets on the game itself, in any order of its sides; a bet on one side or player is the same whether
+    /// or not the post names the opponent.
     pub fn identity(&self) -> String {
         let lower = |field: &Option<String>| field.as_deref().unwrap_or("-").trim().to_lowercase();
         let kind = match self.kind {
@@ -312,7 +312,7 @@ fn in_order(event: &str) -> String {
 }
 
 impl Parlay {
-    /// A parlay of these legs, at the odds of the whole.
+    /// A parlay of these legs, with the odds of the whole.
     pub fn of(legs: Vec<Pick>, odds: Option<String>) -> Self {
         Self { kind: ParlayTag::Parlay, picks: legs, odds }
     }
@@ -322,7 +322,7 @@ impl Parlay {
         &self.picks
     }
 
-    /// What makes two parlays the same bet: the same legs in any order.
+    /// The identity of a parlay: its legs in any order.
     pub fn identity(&self) -> String {
         let mut legs: Vec<String> = self.picks.iter().map(Pick::identity).collect();
         legs.sort();
@@ -338,67 +338,74 @@ mod tests {
 
     #[test]
     fn the_four_forms_of_an_answer_are_told_apart() {
-        assert_eq!(Answer::parse("null"), Ok(Answer::Nothing(())));
-        assert!(matches!(Answer::parse(LAKERS), Ok(Answer::One(_))));
+        assert_eq!(ExtractedBets::parse("null"), Ok(ExtractedBets::Nothing(())));
+        assert!(matches!(ExtractedBets::parse(LAKERS), Ok(ExtractedBets::One(_))));
         assert!(
-            matches!(Answer::parse(&format!("[{LAKERS},{LAKERS}]")), Ok(Answer::Several(picks)) if picks.len() == 2)
+            matches!(
+                ExtractedBets::parse(&format!("[{LAKERS},{LAKERS}]")),
+                Ok(ExtractedBets::Several(picks)) if picks.len() == 2
+            )
         );
         let parlay = format!(
             r#"```json
 {{"type":"parlay","picks":[{LAKERS},{LAKERS}],"odds":"+264"}}
 ```"#
         );
-        assert!(matches!(Answer::parse(&parlay), Ok(Answer::Parlay(_))));
+        assert!(matches!(ExtractedBets::parse(&parlay), Ok(ExtractedBets::Parlay(_))));
     }
 
     #[test]
     fn a_card_may_have_bets_on_their_own_and_parlays() {
         let parlay = format!(r#"{{"type":"parlay","picks":[{LAKERS},{LAKERS}],"odds":"+264"}}"#);
-        let card = Answer::parse(&format!("[{LAKERS},{parlay}]")).expect("a card");
+        let card = ExtractedBets::parse(&format!("[{LAKERS},{parlay}]")).expect("a card");
         let bets = card.clone().into_bets();
         assert!(matches!(bets.as_slice(), [Bet::Single(_), Bet::Parlay(parlay)] if parlay.picks.len() == 2));
-        assert_eq!(Answer::parse(&serde_json::to_string(&card).expect("JSON")), Ok(card));
-        assert_eq!(Answer::of(bets[1..].to_vec()), Answer::parse(&parlay).expect("a parlay"));
+        assert_eq!(ExtractedBets::parse(&serde_json::to_string(&card).expect("JSON")), Ok(card));
+        assert_eq!(ExtractedBets::of(bets[1..].to_vec()), ExtractedBets::parse(&parlay).expect("a parlay"));
 
         let wrong = format!("[{LAKERS},{}]", parlay.replacen("-3.5", "\"minus three\"", 1));
-        assert_eq!(Answer::parse(&wrong).expect_err("a line is a number").path, "$[1].picks[0].line");
+        assert_eq!(ExtractedBets::parse(&wrong).expect_err("a line is a number").path, "$[1].picks[0].line");
         let short = format!(r#"[{{"type":"parlay","picks":[{LAKERS}],"odds":null}},{LAKERS}]"#);
-        assert_eq!(Answer::parse(&short).expect_err("one leg").path, "$[0].picks");
+        assert_eq!(ExtractedBets::parse(&short).expect_err("one leg").path, "$[0].picks");
     }
 
     #[test]
     fn an_answer_inside_an_object_is_the_same_answer() {
-        assert_eq!(Answer::parse(r#"{"answer":null}"#), Ok(Answer::Nothing(())));
-        assert_eq!(Answer::parse(&format!(r#"{{"answer":[{LAKERS}]}}"#)), Answer::parse(&format!("[{LAKERS}]")));
+        assert_eq!(ExtractedBets::parse(r#"{"answer":null}"#), Ok(ExtractedBets::Nothing(())));
+        assert_eq!(
+            ExtractedBets::parse(&format!(r#"{{"answer":[{LAKERS}]}}"#)),
+            ExtractedBets::parse(&format!("[{LAKERS}]"))
+        );
     }
 
     #[test]
     fn a_malformed_answer_is_refused_with_the_path_that_is_wrong() {
         let wrong = format!("[{LAKERS},{}]", LAKERS.replace("-3.5", "\"minus three\""));
-        assert_eq!(Answer::parse(&wrong).expect_err("a line is a number").path, "$[1].line");
+        assert_eq!(ExtractedBets::parse(&wrong).expect_err("a line is a number").path, "$[1].line");
         let odds = LAKERS.replace("\"-110\"", "\"-11\"");
-        assert_eq!(Answer::parse(&odds).expect_err("-11 is no price").path, "$.odds");
+        assert_eq!(ExtractedBets::parse(&odds).expect_err("-11 is no price").path, "$.odds");
         let nobody = LAKERS.replace("Los Angeles Lakers", " ");
-        let error = Answer::parse(&nobody).expect_err("nobody is backed");
+        let error = ExtractedBets::parse(&nobody).expect_err("nobody is backed");
         assert_eq!((error.path.as_str(), error.reason.as_str()), ("$.selection", "who is backed is missing"));
-        assert_eq!(Answer::parse("I think the Lakers win").expect_err("prose").path, "$");
+        assert_eq!(ExtractedBets::parse("I think the Lakers win").expect_err("prose").path, "$");
     }
 
     #[test]
     fn odds_may_be_written_in_every_way_that_is_read() {
         for written in ["-110", "+120", "(−110)", "1.85", "1,85", "@ 1.91", "5/2", "evens", "EV"] {
-            let parsed = Answer::parse(&LAKERS.replace("-110", written));
+            let parsed = ExtractedBets::parse(&LAKERS.replace("-110", written));
             assert!(parsed.is_ok(), "{written}: {parsed:?}");
         }
-        let error = Answer::parse(&LAKERS.replace("-110", "150")).expect_err("American or decimal, nobody knows");
+        let error =
+            ExtractedBets::parse(&LAKERS.replace("-110", "150")).expect_err("American or decimal, nobody knows");
         assert!(error.to_string().contains("+150, -150 or 150.0"), "{error}");
     }
 
     #[test]
     fn the_same_bet_at_another_price_has_the_same_identity() {
-        let (Ok(Answer::One(a)), Ok(Answer::One(b))) = (
-            Answer::parse(LAKERS),
-            Answer::parse(&LAKERS.replace("-110", "+105").replace("Los Angeles Lakers", "los angeles lakers")),
+        let (Ok(ExtractedBets::One(a)), Ok(ExtractedBets::One(b))) = (
+            ExtractedBets::parse(LAKERS),
+            ExtractedBets::parse(&LAKERS.replace("-110", "+105").replace("Los Angeles Lakers", "los angeles lakers")),
         ) else {
             panic!("both are single picks")
         };
@@ -407,8 +414,8 @@ mod tests {
 
     #[test]
     fn the_order_of_the_sides_and_an_opponent_more_or_less_make_no_other_bet() {
-        let read = |text: &str| match Answer::parse(text) {
-            Ok(Answer::One(pick)) => pick.identity(),
+        let read = |text: &str| match ExtractedBets::parse(text) {
+            Ok(ExtractedBets::One(pick)) => pick.identity(),
             other => panic!("a single pick: {other:?}"),
         };
         let with = LAKERS.replace(r#""event":null"#, r#""event":"Miami Heat vs Los Angeles Lakers""#);

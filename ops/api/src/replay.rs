@@ -7,7 +7,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use perch_bot::http::{Answer, Cause, Document, Problem};
 use perch_core::dead_list::DeadPages;
 use perch_jobs::{JobId, QueueName};
-use perch_queue::{DeadLetter, Queue, Replay, Replayed};
+use perch_queue::{DeadLetter, Queue, Replay, ReplayOutcome};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
@@ -67,14 +67,14 @@ pub enum DeadOutcome {
     Unreadable,
 }
 
-impl From<Replayed> for DeadOutcome {
-    fn from(replayed: Replayed) -> Self {
+impl From<ReplayOutcome> for DeadOutcome {
+    fn from(replayed: ReplayOutcome) -> Self {
         match replayed {
-            Replayed::Replayed => Self::Replayed,
-            Replayed::Gone => Self::Gone,
-            Replayed::Changed => Self::Changed,
-            Replayed::Conflict => Self::Conflict,
-            Replayed::Unreadable => Self::Unreadable,
+            ReplayOutcome::Replayed => Self::Replayed,
+            ReplayOutcome::Gone => Self::Gone,
+            ReplayOutcome::Changed => Self::Changed,
+            ReplayOutcome::Conflict => Self::Conflict,
+            ReplayOutcome::Unreadable => Self::Unreadable,
         }
     }
 }

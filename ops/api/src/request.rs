@@ -2,7 +2,7 @@
 
 use perch_bot::http::{Answer, Cause, Problem, internal};
 use perch_jobs::{is_own_key, own_key_reason};
-use perch_queue::{BadField, EnqueueError, JobRequest, NewJob, Queues};
+use perch_queue::{EnqueueError, InvalidField, JobRequest, NewJob, Queues};
 
 /// The job for the engine. `traceparent` is the trace of the request.
 pub(super) fn into_job(request: JobRequest, queues: &Queues, traceparent: Option<String>) -> Answer<NewJob> {
@@ -16,7 +16,7 @@ pub(super) fn into_job(request: JobRequest, queues: &Queues, traceparent: Option
         return Err(Problem::field(Cause::InvalidRequest, "$.unique.key", own_key_reason()));
     }
     job_type.check_from_outside(&request.payload).map_err(EnqueueError::Payload)?;
-    let bad = |BadField { field, reason }| Problem::field(Cause::InvalidRequest, field, reason);
+    let bad = |InvalidField { field, reason }| Problem::field(Cause::InvalidRequest, field, reason);
     let mut job = request.into_job(Some(job_type), queue.now(), queue.engine().max_schedule_ahead).map_err(bad)?;
     job.options.traceparent = traceparent;
     Ok(job)

@@ -1,6 +1,6 @@
 //! Bets on the games of the day: their text, what a reader finds in it, and their results.
 
-use perch_jobs::{Answer, Parlay, ParlayTag, Pick, PickKind, Side};
+use perch_jobs::{ExtractedBets, Parlay, ParlayTag, Pick, PickKind, Side};
 use perch_sandbox::{
     Draw,
     slate::{GAMES, Game, Team},
@@ -248,12 +248,12 @@ pub(crate) fn on_games(count: usize, draw: &mut Draw) -> Vec<Bet> {
 }
 
 /// A post about these bets, and what a reader finds in it.
-pub(crate) fn post(tickets: &[Ticket], draw: &mut Draw) -> (String, Answer) {
+pub(crate) fn post(tickets: &[Ticket], draw: &mut Draw) -> (String, ExtractedBets) {
     const OPENERS: [&str; 4] = ["Two plays tonight:", "Card for tonight", "My board today:", "Here we go"];
     const CLOSERS: [&str; 6] = ["", "", " 🔒", " Tail or fade.", " 🔥", " Good luck!"];
     let written: Vec<(String, Pick)> = tickets.iter().map(|ticket| ticket.written(draw)).collect();
     if let [(line, pick)] = written.as_slice() {
-        return (format!("{line}{}", draw.pick(&CLOSERS)), Answer::One(pick.clone()));
+        return (format!("{line}{}", draw.pick(&CLOSERS)), ExtractedBets::One(pick.clone()));
     }
     let opener = if tickets.len() == 2 { OPENERS[0] } else { *draw.pick(&OPENERS[1..]) };
     let numbered = draw.chance(0.5);
@@ -263,16 +263,16 @@ pub(crate) fn post(tickets: &[Ticket], draw: &mut Draw) -> (String, Answer) {
         },
     );
     let text = std::iter::once(opener.to_owned()).chain(lines).collect::<Vec<_>>().join("\n");
-    (text, Answer::of(written.into_iter().map(|(_, pick)| perch_jobs::Bet::Single(pick)).collect()))
+    (text, ExtractedBets::of(written.into_iter().map(|(_, pick)| perch_jobs::Bet::Single(pick)).collect()))
 }
 
 /// A post about a parlay of these bets, and what a reader finds in it.
-pub(crate) fn parlay(bets: &[Bet], draw: &mut Draw) -> (String, Answer) {
+pub(crate) fn parlay(bets: &[Bet], draw: &mut Draw) -> (String, ExtractedBets) {
     let odds = format!("+{}", 150 + 25 * bets.len() as u64 * (3 + draw.below(8)));
     let legs: Vec<String> = bets.iter().map(|bet| format!("• {}", bet.words(draw))).collect();
     let text = format!("{}-leg parlay {odds}:\n{}", bets.len(), legs.join("\n"));
     let picks = bets.iter().map(|bet| bet.pick(None, None)).collect();
-    (text, Answer::Parlay(Parlay { kind: ParlayTag::Parlay, picks, odds: Some(odds) }))
+    (text, ExtractedBets::Parlay(Parlay { kind: ParlayTag::Parlay, picks, odds: Some(odds) }))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use perch_jobs::Answer;
+use perch_jobs::ExtractedBets;
 use perch_sandbox::{AccountStanding, Draw, slate::GAMES};
 use serde::{Deserialize, Serialize};
 
@@ -73,7 +73,7 @@ pub(crate) enum Meaning {
     /// These bets, and the answer that a reader gives.
     Bets {
         bets: Vec<Vec<Bet>>,
-        answer: Box<Answer>,
+        answer: Box<ExtractedBets>,
         pictured: bool,
     },
     Noise(Noise),
@@ -179,7 +179,7 @@ impl Day<'_> {
         }
     }
 
-    fn bet(&mut self, account: &str, at: Duration, text: String, bets: Vec<Vec<Bet>>, answer: Answer) {
+    fn bet(&mut self, account: &str, at: Duration, text: String, bets: Vec<Vec<Bet>>, answer: ExtractedBets) {
         let pictured = text.len() <= 200 && self.draw.chance(0.15);
         let draft = if pictured {
             Draft { text: (*self.draw.pick(&CAPTIONS)).to_owned(), picture: Some(text), ..Draft::default() }
@@ -280,7 +280,7 @@ mod tests {
     fn nothing_is_found_in_what_recommends_nothing() {
         let all = CHATTER.iter().chain(&PROMOTIONS).chain(&INJECTIONS).chain(&REMARKS).chain(&CAPTIONS);
         for text in all {
-            assert_eq!(read(text).likely, Answer::Nothing(()), "{text}");
+            assert_eq!(read(text).likely, ExtractedBets::Nothing(()), "{text}");
         }
     }
 
@@ -313,7 +313,7 @@ mod tests {
                 _ => None,
             });
             let text = &draft.expect("it is on the sheet").text;
-            assert_eq!(read(text).likely, Answer::Nothing(()), "{text}");
+            assert_eq!(read(text).likely, ExtractedBets::Nothing(()), "{text}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use perch_actor_mentions::MentionKind;
-use perch_jobs::Answer;
+use perch_jobs::ExtractedBets;
 use serde::Serialize;
 
 use crate::{
@@ -39,7 +39,7 @@ pub struct ExpectedPost {
     /// Why it leads to nothing; null for one with bets.
     pub noise: Option<Noise>,
     /// What is found in it; null for noise.
-    pub answer: Option<Answer>,
+    pub answer: Option<ExtractedBets>,
     /// Whether the bets stand on its picture, and not in its text.
     pub pictured: bool,
 }
@@ -54,7 +54,7 @@ pub struct ExpectedPick {
     /// The posts that have it, in the order of the day.
     pub posts: Vec<String>,
     /// What each of these posts says of it: the bet, at the odds and the stake of that post.
-    pub said: Vec<Answer>,
+    pub said: Vec<ExtractedBets>,
     /// Their authors, each once.
     pub accounts: BTreeSet<String>,
     /// `won`, `lost` or `push`.
@@ -100,7 +100,7 @@ impl Player<'_> {
         let posts = self.script.posts.iter().filter_map(|plan| {
             let (noise, answer, pictured) = match &plan.meaning {
                 Meaning::Noise(noise) => (Some(*noise), None, false),
-                Meaning::Bets { answer, pictured, .. } => (None, Some(Answer::clone(answer)), *pictured),
+                Meaning::Bets { answer, pictured, .. } => (None, Some(ExtractedBets::clone(answer)), *pictured),
             };
             let id = self.ids.get(&plan.key)?.clone();
             Some(ExpectedPost { id, account: plan.account.clone(), noise, answer, pictured })
@@ -169,8 +169,8 @@ impl Player<'_> {
 }
 
 /// What an answer says of each bet of its post.
-fn parts(answer: &Answer) -> Vec<Answer> {
-    answer.clone().into_bets().into_iter().map(|bet| Answer::of(vec![bet])).collect()
+fn parts(answer: &ExtractedBets) -> Vec<ExtractedBets> {
+    answer.clone().into_bets().into_iter().map(|bet| ExtractedBets::of(vec![bet])).collect()
 }
 
 /// The name of a bet, or of a parlay, whose legs stand in any order.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use perch_bot_picks::rules::read;
-use perch_jobs::Answer;
+use perch_jobs::ExtractedBets;
 use perch_play::{DayOptions, ExpectedReply, Noise, Player, Script, ScriptError};
 use perch_sandbox::{Sandbox, SandboxOptions, SandboxState};
 use serde_json::Value;
@@ -75,7 +75,7 @@ async fn a_day_holds_what_it_says_of_itself() {
         let (Some(shown), Some(answer)) = (shown, &post.answer) else { continue };
         let found = read(shown["text"].as_str().expect("a text")).likely;
         if post.pictured {
-            assert_eq!(found, Answer::Nothing(()), "{shown}");
+            assert_eq!(found, ExtractedBets::Nothing(()), "{shown}");
             assert!(shown["attachments"]["media_keys"][0].is_string(), "{shown}");
         } else {
             assert_eq!(found, *answer, "{shown}");

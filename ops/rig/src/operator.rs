@@ -92,7 +92,7 @@ impl Operator {
         for queue in self.queues.iter() {
             let known = || async {
                 match queue.new_run().await {
-                    Ok(Some(run)) => queue.held_against(&run).await.is_ok(),
+                    Ok(Some(run)) => queue.mark_compared(&run).await.is_ok(),
                     Ok(None) => true,
                     Err(_) => false,
                 }

@@ -4,25 +4,25 @@ use url::{Host, Url};
 
 use crate::{Environment, settings::ModelSettings};
 
-/// A value outside its rules, by the path of its key.
+/// An invalid setting, by the path of its key.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Finding {
+pub(crate) struct InvalidSetting {
     pub key: String,
     pub wrong: String,
     pub allowed: String,
 }
 
-/// Collects what is wrong with settings, so that all of it is named at once.
+/// Collects the invalid settings, to report all of them at once.
 #[derive(Debug, Default)]
-pub struct Check(pub(crate) Vec<Finding>);
+pub struct Check(pub(crate) Vec<InvalidSetting>);
 
 impl Check {
-    /// A value that cannot be used: what is wrong, as in "is 7", and what is allowed.
+    /// Adds an invalid value: what is wrong, as in "is 7", and what is allowed.
     pub fn refuse(&mut self, key: impl Into<String>, wrong: impl Into<String>, allowed: impl Into<String>) {
-        self.0.push(Finding { key: key.into(), wrong: wrong.into(), allowed: allowed.into() });
+        self.0.push(InvalidSetting { key: key.into(), wrong: wrong.into(), allowed: allowed.into() });
     }
 
-    /// A number within bounds.
+    /// Checks that a number is within bounds.
     pub fn range<T: PartialOrd + Display + Copy>(
         &mut self,
         key: impl Into<String>,
@@ -34,7 +34,7 @@ impl Check {
         }
     }
 
-    /// A duration within bounds.
+    /// Checks that a duration is within bounds.
     pub fn duration(&mut self, key: impl Into<String>, value: Duration, allowed: RangeInclusive<Duration>) {
         if !allowed.contains(&value) {
             let (least, most) =
@@ -43,7 +43,7 @@ impl Check {
         }
     }
 
-    /// A base URL of a service: in production over TLS, because credentials travel with each request.
+    /// Checks a base URL of a service: TLS in production, because each request carries credentials.
     pub fn service_url(&mut self, key: &str, url: &Url, env: Environment) {
         let is_allowed = match url.scheme() {
             "https" => true,
@@ -60,7 +60,7 @@ impl Check {
         self.bare_url(key, url);
     }
 
-    /// A URL to which paths are appended and that holds no credential.
+    /// Checks a URL to which paths are appended and that must not contain credentials.
     pub fn bare_url(&mut self, key: &str, url: &Url) {
         if !url.username().is_empty() || url.password().is_some() {
             self.refuse(key, "holds a user name or a password", "a URL without; credentials come from the environment");
@@ -70,7 +70,7 @@ impl Check {
         }
     }
 
-    /// A name that environment variables can spell too.
+    /// Checks a name that environment variables can contain too.
     pub fn name(&mut self, key: &str, name: &str) {
         let fits = name.starts_with(|c: char| c.is_ascii_lowercase())
             && name.len() <= 64
@@ -80,7 +80,7 @@ impl Check {
         }
     }
 
-    /// Providers of models that are asked in turn.
+    /// Checks the names of model providers.
     pub fn providers(&mut self, key: &str, names: &[String], models: &ModelSettings) {
         let known: Vec<&str> = models.providers.keys().map(String::as_str).collect();
         let allowed = if known.is_empty() { "a provider, once there is one".into() } else { known.join(", ") };
@@ -97,7 +97,7 @@ impl Check {
         }
     }
 
-    /// A handle on X.
+    /// Checks a handle on X.
     pub fn handle(&mut self, key: impl Into<String>, handle: &str) {
         let fits = (1..=15).contains(&handle.len()) && handle.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
         if !fits {

@@ -1,4 +1,4 @@
-//! The time, as the system has it or as a test sets it.
+//! The current time: that of the system, or one that a test sets.
 
 use std::{
     sync::{
@@ -10,19 +10,18 @@ use std::{
 
 use chrono::{DateTime, Utc};
 
-/// The time of the system, cut to the millisecond: that is what is kept in Redis, so a time compares equal to itself
-/// after the way there and back.
+/// The time of the system, truncated to milliseconds as in Redis, so that a time equals itself after a round trip through Redis.
 pub fn now() -> DateTime<Utc> {
     let now = Utc::now();
     DateTime::from_timestamp_millis(now.timestamp_millis()).unwrap_or(now)
 }
 
-/// A source of time that a test can hold still. Copies of one clock show the same time.
+/// A clock that a test can stop. Clones show the same time.
 #[derive(Debug, Clone, Default)]
-pub struct Clock(Source);
+pub struct Clock(TimeSource);
 
 #[derive(Debug, Clone, Default)]
-enum Source {
+enum TimeSource {
     #[default]
     System,
     /// Milliseconds since 1970.
@@ -32,33 +31,32 @@ enum Source {
 impl Clock {
     /// The clock of the system.
     pub const fn system() -> Self {
-        Self(Source::System)
+        Self(TimeSource::System)
     }
 
-    /// A clock that stands at `start`, cut to the millisecond, until it is advanced.
+    /// A clock that stands at `start`, truncated to milliseconds, until it is advanced.
     pub fn manual(start: DateTime<Utc>) -> Self {
-        Self(Source::Fixed(Arc::new(AtomicI64::new(start.timestamp_millis()))))
+        Self(TimeSource::Fixed(Arc::new(AtomicI64::new(start.timestamp_millis()))))
     }
 
     /// True for the clock of the system.
     pub const fn is_system(&self) -> bool {
-        matches!(self.0, Source::System)
+        matches!(self.0, TimeSource::System)
     }
 
     /// The time, to the millisecond.
     pub fn now(&self) -> DateTime<Utc> {
         match &self.0 {
-            Source::System => now(),
-            Source::Fixed(millis) => {
+            TimeSource::System => now(),
+            TimeSource::Fixed(millis) => {
                 DateTime::from_timestamp_millis(millis.load(Ordering::SeqCst)).unwrap_or(DateTime::<Utc>::MAX_UTC)
             }
         }
     }
 
-    /// Moves a manual clock forward, in whole milliseconds, for all its copies. The clock of the system goes its own
-    /// way and is not moved.
+    /// Moves a manual clock forward, in whole milliseconds, for all its copies. Does nothing to the clock of the system.
     pub fn advance(&self, by: Duration) {
-        if let Source::Fixed(millis) = &self.0 {
+        if let TimeSource::Fixed(millis) = &self.0 {
             millis.fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);
         }
     }

@@ -2,10 +2,10 @@ use std::{fmt, io, path::PathBuf};
 
 use crate::UnknownEnvironment;
 
-/// Why a process does not start with the configuration it was given. No message ever holds a credential.
+/// Why a process does not start with its configuration. No message contains a credential.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// Nothing says which environment this is.
+    /// `APP_ENV` is not set.
     #[error("APP_ENV is not set; set it to \"staging\" or \"production\"")]
     MissingEnvironment,
     /// `APP_ENV` names no environment.
@@ -19,7 +19,7 @@ pub enum ConfigError {
     Unreadable {
         /// The file.
         file: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
     /// A file is not TOML.
@@ -34,27 +34,27 @@ pub enum ConfigError {
         /// What is wrong there.
         reason: String,
     },
-    /// Values that cannot be used: all of them, not only the first.
+    /// Invalid values: all of them, not only the first.
     #[error("{}", listed(.0))]
     Invalid(Vec<Problem>),
-    /// The bot that has these settings is none of this program's.
+    /// The settings belong to a bot that this program does not have.
     #[error("this program has no bot with the settings [{name}]; build it with that bot")]
     NoSection {
         /// The name of the table.
         name: &'static str,
     },
-    /// A credential that this process cannot do without.
+    /// A credential that this process needs is missing.
     #[error("{variable} is not set; set it to {expected}")]
     MissingSecret {
         /// The environment variable.
         variable: &'static str,
-        /// What belongs there.
+        /// What to set it to.
         expected: &'static str,
     },
 }
 
 impl ConfigError {
-    /// The values that cannot be used, when that is what is wrong.
+    /// The invalid values, if that is the error.
     pub fn problems(&self) -> &[Problem] {
         match self {
             Self::Invalid(problems) => problems,
@@ -90,7 +90,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// One value that cannot be used.
+/// An invalid value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// Where it was given.

@@ -8,13 +8,13 @@ use crate::{
 /// All settings of a process, validated.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Which environment this is; it decides the key prefix.
+    /// The environment, which determines the key prefix.
     pub env: Environment,
-    /// What the files and the environment variables say.
+    /// The settings from the files and environment variables.
     pub file: FileSettings,
     /// The settings of the bots.
     pub sections: Sections,
-    /// What only the environment says.
+    /// The credentials, from environment variables only.
     pub secrets: Secrets,
 }
 
@@ -27,7 +27,7 @@ impl std::ops::Deref for Settings {
 }
 
 impl Settings {
-    /// What `account` may publish: its own block, and `[posting]` for what that leaves out.
+    /// What `account` may publish: its own block, with `[posting]` for what it leaves out.
     pub fn posting_of(&self, account: &AccountId) -> PostingSettings {
         let all = &self.file.posting;
         let own = self.file.x.accounts.get(account).map(|settings| settings.posting.clone()).unwrap_or_default();

@@ -1,15 +1,15 @@
-//! Crash points: named places at which a test lets the process die as if it was killed there.
+//! Crash points: named points at which a test lets the process die as if it was killed there.
 //!
-//! In builds with debug assertions a process whose environment variable `PERCH_CRASH_AT` names a point aborts when it comes
-//! to it: no destructor runs, nothing is flushed. `name:3` means the third time. Release builds hold no crash point.
+//! In builds with debug assertions, a process aborts when it reaches the point that the environment variable `PERCH_CRASH_AT`
+//! names: no destructor runs, nothing is flushed. `name:3` means the third time. Release builds have no crash points.
 
-/// All crash points, each between two steps of which a crash may leave the first without the second.
+/// All crash points. At each, a crash may leave the step before it without the step after it.
 pub const POINTS: &[&str] = &[
     // The client: around the script that accepts jobs.
     "enqueue.before",
     "enqueue.after",
-    // A worker: around its fetch, from the answer of a fetch to that of the acknowledgement, and around what frees the uniqueness
-    // key of a job that starts.
+    // A worker: around its fetch, from there to the reply to the acknowledgement, and around the release of the uniqueness key of
+    // a job that starts.
     "fetch.before",
     "fetch.after",
     "worker.fetched",
@@ -21,7 +21,7 @@ pub const POINTS: &[&str] = &[
     "worker.after_ack",
     "heartbeat.before",
     "heartbeat.after",
-    // A worker: around what gives back the leases of a lost answer, and around its good-bye.
+    // A worker: around the release of the leases of a lost reply, and around its removal from the list of workers.
     "reclaim.before",
     "reclaim.after",
     "goodbye.before",
@@ -37,22 +37,22 @@ pub const POINTS: &[&str] = &[
     "sync.read",
     "sync.committed",
     "sync.trimmed",
-    // The ledger: once it keeps a job, once Redis has it, once the ledger knows that.
+    // The ledger: after it stored a job, after Redis has it, after the ledger marked that.
     "ledger.kept",
     "ledger.pushed",
     "ledger.settled",
-    // The relay of the outbox: once it has rows, once Redis has them, once the outbox knows that.
+    // The relay of the outbox: after it read rows, after Redis has them, after the outbox marked that.
     "relay.taken",
     "relay.pushed",
     "relay.settled",
-    // Publishing: from the place among the posts of the account, over the claim in the effect ledger, to the record of the post.
+    // Publishing: from the place among the acts of the day, through the claim in the effect ledger, to the record of the post.
     "publish.admitted",
     "publish.claimed",
     "publish.before_call",
     "publish.after_call",
     "publish.confirmed",
     "publish.recorded",
-    // An operator: around each script, and so between two calls of one that works in batches. Pause and resume share theirs.
+    // An operator: around each script, and so between two calls of one that works in batches. Pause and resume share a point.
     "cancel.before",
     "cancel.after",
     "run_now.before",
@@ -65,15 +65,15 @@ pub const POINTS: &[&str] = &[
     "replay.after",
     "discard.before",
     "discard.after",
-    // The retention of dead letters, kept by the scheduler.
+    // The retention of dead letters, enforced by the scheduler.
     "prune.before",
     "prune.after",
-    // The recovery: around the scripts that remove what had ended and put back what was lost.
+    // The recovery: around the scripts that remove finished jobs and restore lost ones.
     "drop.before",
     "drop.after",
     "restore.before",
     "restore.after",
-    // Around what asks for the run of Redis, and what notes that a queue was held against Postgres since it began.
+    // Around the query of the run of Redis, and the mark that a queue was compared with Postgres in that run.
     "run_id.before",
     "run_id.after",
 ];
@@ -111,7 +111,7 @@ macro_rules! crash_point {
     };
 }
 
-/// Comes to the point `name`. Use [`crash_point!`](crate::crash_point), which is nothing in a release build.
+/// Reaches the point `name`. Use [`crash_point!`](crate::crash_point), which does nothing in a release build.
 #[cfg(debug_assertions)]
 #[doc(hidden)]
 pub fn pass(name: &str) {

@@ -13,7 +13,7 @@ pub enum Environment {
     Production,
 }
 
-/// An `APP_ENV` that is neither of the two.
+/// An unknown value of `APP_ENV`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("APP_ENV is {0:?}; it must be \"staging\" or \"production\"")]
 pub struct UnknownEnvironment(pub String);
@@ -27,7 +27,7 @@ impl Environment {
         }
     }
 
-    /// As `APP_ENV` and the environment columns say it.
+    /// The value in `APP_ENV` and in the environment columns.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Staging => "staging",

@@ -2,26 +2,25 @@ use std::time::Duration;
 
 use crate::shortage;
 
-/// What a failed call means for whoever called: the part of an error that decides what happens next.
+/// What a failed call means for its caller: whether and when to retry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Disposition {
-    /// It may work later; the caller's own policy says when.
+    /// A retry may succeed; when is up to the policy of the caller.
     Retry,
-    /// It will work after this time, the other side says.
+    /// Retry after this time, as the other side asks.
     RetryAfter(Duration),
-    /// What it needs is away, through no fault of the job. It is put off for this time, which costs no attempt.
+    /// Something it needs is unavailable. The job is snoozed for this time, and no attempt counts.
     Wait(Duration),
-    /// It will never work as it is.
+    /// A retry cannot succeed.
     Never,
 }
 
-/// An error that knows whether trying again can help.
+/// An error that tells whether a retry can help.
 pub trait Classified: std::error::Error + Send + Sync + 'static {
-    /// Whether trying again can help.
+    /// Whether a retry can help.
     fn disposition(&self) -> Disposition;
 
-    /// What it means for the job that met it. A shortage of this process is no failure of the job: it waits, and no attempt
-    /// counts.
+    /// The disposition for the job that met the error. If this process lacks resources, the job is snoozed and no attempt counts.
     fn for_job(&self) -> Disposition
     where
         Self: Sized,
@@ -35,7 +34,7 @@ pub trait Classified: std::error::Error + Send + Sync + 'static {
     }
 }
 
-/// An error with its causes, each once.
+/// The message of an error with those of its causes, each once.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

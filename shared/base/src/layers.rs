@@ -7,16 +7,16 @@ use figment::{
 
 use crate::{ConfigError, Origin};
 
-/// What each file and each variable says, later ones on top of earlier ones.
+/// The values of each file and each variable, later ones on top of earlier ones.
 ///
-/// The layers are kept apart so that every error can name the one that gave the value.
+/// The layers stay separate, so that every error can name the source of the value.
 #[derive(Default)]
 pub(crate) struct Layers(Vec<Layer>);
 
 struct Layer {
     origin: Origin,
     values: Dict,
-    /// The path that a variable names and its raw text, for a text that only looks like a number.
+    /// The path and the raw text of a variable, for text that only looks like a number.
     raw: Option<(Vec<String>, String)>,
 }
 
@@ -45,7 +45,7 @@ impl Layers {
         self.0.last().is_some_and(|layer| layer.values.contains_key(key))
     }
 
-    /// Takes every other key out of the layer that was added last; answers them.
+    /// Removes every other key from the layer that was added last, and returns them.
     pub fn keep_of_last(&mut self, keys: &[&str]) -> Vec<String> {
         let Some(layer) = self.0.last_mut() else { return Vec::new() };
         let foreign: Vec<String> = layer.values.keys().filter(|key| !keys.contains(&key.as_str())).cloned().collect();
@@ -55,7 +55,7 @@ impl Layers {
         foreign
     }
 
-    /// Takes the table `name` out of each layer; they stay apart as they were.
+    /// Removes the table `name` from each layer, into separate layers.
     pub fn split_off(&mut self, name: &str) -> Self {
         let split = |layer: &mut Layer| {
             let value = layer.values.remove(name)?;
@@ -65,7 +65,7 @@ impl Layers {
         Self(self.0.iter_mut().filter_map(split).collect())
     }
 
-    /// A variable that sets the key at `path`, read as TOML where it is TOML and as text where it is not.
+    /// Adds a variable that sets the key at `path`, read as TOML if it is valid TOML, else as text.
     pub fn push_variable(&mut self, name: &str, path: &[String], text: &str) {
         let value = text.parse::<toml::Value>().map_or_else(|_| Value::from(text), from_toml);
         let origin = Origin::Variable(name.to_owned());
@@ -81,7 +81,7 @@ impl Layers {
         })
     }
 
-    /// The text of the value at `path`, where it is text.
+    /// The value at `path`, if it is text.
     pub fn text_at(&self, path: &[&str]) -> Option<String> {
         self.figment([]).find_value(&path.join(".")).ok()?.into_string()
     }
@@ -92,23 +92,22 @@ impl Layers {
         table.into_iter().flat_map(Dict::into_keys).collect()
     }
 
-    /// Who gave the value at `path`, or the nearest thing above it.
+    /// The origin of the value at `path`, or of the nearest table above it.
     pub fn origin(&self, path: &[String]) -> Option<&Origin> {
         (1..=path.len()).rev().find_map(|depth| self.top(&path[..depth])).map(|at| &self.0[at].origin)
     }
 
-    /// Who first gave anything at `path`.
+    /// The first origin of any value at `path`.
     pub fn introduced_by(&self, path: &[String]) -> Option<&Origin> {
         self.0.iter().find(|layer| find(&layer.values, path).is_some()).map(|layer| &layer.origin)
     }
 
-    /// Takes the value at `path` out of the topmost layer that has it, so that the one below shows.
+    /// Removes the value at `path` from the topmost layer that has it, so that the one below applies.
     pub fn take(&mut self, path: &[String]) -> bool {
         self.top(path).is_some_and(|at| remove(&mut self.0[at].values, path))
     }
 
-    /// Turns the value at `path` back into the text of the variable that gave it; false when it is text already or
-    /// comes from a file.
+    /// Turns the value at `path` back into the text of its variable. False if it is text already or comes from a file.
     pub fn back_to_text(&mut self, path: &[String]) -> bool {
         let Some(layer) = self.top(path).map(|at| &mut self.0[at]) else { return false };
         let is_text = find(&layer.values, path).is_some_and(|value| value.as_str().is_some());
@@ -160,7 +159,7 @@ fn from_toml(value: toml::Value) -> Value {
         toml::Value::Integer(number) => Value::from(number),
         toml::Value::Float(number) => Value::from(number),
         toml::Value::Boolean(flag) => Value::from(flag),
-        // No setting is a date; as text it gets an error that says so.
+        // No setting is a date, so it becomes text, which gives a fitting error.
         toml::Value::Datetime(date) => Value::from(date.to_string()),
         toml::Value::Array(items) => Value::Array(Tag::Default, items.into_iter().map(from_toml).collect()),
         toml::Value::Table(table) => {
@@ -169,7 +168,7 @@ fn from_toml(value: toml::Value) -> Value {
     }
 }
 
-/// The line is named, not shown: it may hold a credential that does not belong there.
+/// The error gives the number of the line, not its text, which may contain a credential.
 fn malformed(file: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
     let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
     let line_start = before.rfind('\n').map_or(0, |at| at + 1);

@@ -1,4 +1,4 @@
-//! What every part of Perch stands on: configuration, telemetry, time, the environment, errors common to all.
+//! The base of all parts of Perch: configuration, telemetry, time, the environment, and common errors.
 
 mod check;
 pub mod clock;
@@ -10,6 +10,7 @@ mod error;
 mod layers;
 mod load;
 pub mod page;
+mod point_in_time;
 mod reading;
 pub mod redact;
 pub mod schedule;
@@ -21,7 +22,6 @@ pub mod telemetry;
 pub mod tls;
 mod validate;
 mod variables;
-mod when;
 
 pub use check::Check;
 pub use clock::Clock;
@@ -30,8 +30,8 @@ pub use configuration::Settings;
 pub use env::{Environment, UnknownEnvironment};
 pub use error::{Classified, Disposition, chain};
 pub use load::config_dir;
-pub use page::{BadCursor, Cursor, Page, Paging};
+pub use page::{Cursor, InvalidCursor, Page, Paging};
+pub use point_in_time::{InvalidTime, PointInTime};
 pub use schedule::{CronSchedule, ScheduleError};
 pub use section::{ConfigSchema, Section, Sections};
 pub use validate::engine_problems;
-pub use when::{NoTime, When};

@@ -7,11 +7,11 @@ use secrecy::SecretString;
 
 use crate::{
     ConfigError, ConfigSchema, Environment, Origin, Problem, Sections, Settings,
-    check::{Check, Finding},
+    check::{Check, InvalidSetting},
     layers::Layers,
-    reading::{self, Reading},
+    reading::{self, ReadOutcome},
     secrets,
-    section::Taken,
+    section::SectionWithLayers,
     validate,
     variables::Variables,
 };
@@ -24,18 +24,18 @@ pub fn config_dir() -> PathBuf {
 const PREFIX: &str = "PERCH__";
 
 impl Settings {
-    /// The settings of this process: the files in `dir` and the environment, validated. Every one of the job types of `schema` has to
-    /// have a queue, and cron entries name no others.
+    /// The settings of this process: the files in `dir` and the environment, validated. Each job type of `schema` must have a
+    /// queue, and cron entries may name no other types.
     ///
-    /// Later ones win: `base.toml`; `bots/<name>.toml` of each section of `schema`; `staging.toml` or `production.toml`, chosen by
-    /// `APP_ENV`, and `bots/<name>.staging.toml` or `bots/<name>.production.toml`, where there is one; variables such as
-    /// `PERCH__HTTP__MAX_BATCH` (a double underscore between the parts, the value as TOML or as plain text); and
-    /// `LIVE_POSTS`, `PORT`, `RUST_LOG` and `X_<ACCOUNT>_USERNAME`, where an empty one counts as not set.
+    /// Later ones win: `base.toml`; `bots/<name>.toml` of each section of `schema`; `staging.toml` or `production.toml`, chosen
+    /// by `APP_ENV`, and `bots/<name>.staging.toml` or `bots/<name>.production.toml`, where there is one; variables such as
+    /// `PERCH__HTTP__MAX_BATCH` (a double underscore between the parts, the value as TOML or as plain text); and `LIVE_POSTS`,
+    /// `PORT`, `RUST_LOG` and `X_<ACCOUNT>_USERNAME`, of which an empty one counts as not set.
     pub fn load(dir: &Path, schema: impl Into<ConfigSchema>) -> Result<Self, ConfigError> {
         load(dir, &schema.into(), &Variables::from_os(env::vars_os()))
     }
 
-    /// As [`Settings::load`], with `vars` in place of the environment of the process.
+    /// Like [`Settings::load`], with `vars` instead of the environment of the process.
     pub fn load_from(
         dir: &Path,
         schema: impl Into<ConfigSchema>,
@@ -44,7 +44,7 @@ impl Settings {
         load(dir, &schema.into(), &Variables::new(vars))
     }
 
-    /// `REDIS_URL`, or the error that asks for it.
+    /// `REDIS_URL`, or the error that it is missing.
     pub fn redis_url(&self) -> Result<&SecretString, ConfigError> {
         self.secrets.redis_url.as_ref().ok_or(ConfigError::MissingSecret {
             variable: "REDIS_URL",
@@ -52,7 +52,7 @@ impl Settings {
         })
     }
 
-    /// `DATABASE_URL`, or the error that asks for it.
+    /// `DATABASE_URL`, or the error that it is missing.
     pub fn database_url(&self) -> Result<&SecretString, ConfigError> {
         self.secrets.database_url.as_ref().ok_or(ConfigError::MissingSecret {
             variable: "DATABASE_URL",
@@ -75,13 +75,13 @@ fn load(dir: &Path, schema: &ConfigSchema, vars: &Variables) -> Result<Settings,
     problems.extend(push_well_known(&mut layers, vars));
     let (sections, unreadable) = schema.take(&mut layers, dir);
     problems.extend(unreadable);
-    let Reading { settings, problems: unreadable } = reading::read(&mut layers, &base, None);
+    let ReadOutcome { settings, problems: unreadable } = reading::read(&mut layers, &base, None);
     problems.extend(unreadable);
 
     let Some(file) = settings else { return Err(ConfigError::Invalid(problems)) };
     let findings = validate::validate(&file, &schema.types, env);
     problems.extend(findings.into_iter().map(|finding| located(finding, &layers, &base)));
-    for Taken { held, layers } in &sections {
+    for SectionWithLayers { held, layers } in &sections {
         let mut check = Check::default();
         held.check(&file, env, &mut check);
         let own = held.file(dir);
@@ -97,8 +97,8 @@ fn load(dir: &Path, schema: &ConfigSchema, vars: &Variables) -> Result<Settings,
     }
 }
 
-/// With who gave the value.
-fn located(finding: Finding, layers: &Layers, base: &Origin) -> Problem {
+/// Adds the origin of the value.
+fn located(finding: InvalidSetting, layers: &Layers, base: &Origin) -> Problem {
     let path: Vec<String> = finding.key.split('.').map(str::to_owned).collect();
     let origin = layers.origin(&path).unwrap_or(base).clone();
     Problem { origin, key: finding.key, wrong: finding.wrong, allowed: finding.allowed }
@@ -124,7 +124,7 @@ fn push_prefixed(layers: &mut Layers, vars: &Variables) -> Vec<Problem> {
     problems
 }
 
-/// A variable for one setting of a queue that nothing else names is a slip of the pen, not a new queue.
+/// A variable for one setting of a queue that nothing else names is a typo, not a new queue.
 fn new_queue(layers: &Layers, name: String, path: &[String]) -> Option<Problem> {
     let origin = Origin::Variable(name);
     let [queues, queue, _, ..] = path else { return None };

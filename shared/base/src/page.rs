@@ -1,7 +1,7 @@
-//! Lists, page by page: how the next page is asked for, in the HTTP API and on the command line, and how it is answered.
+//! Paging of lists in the HTTP API and on the command line: requests and pages.
 //!
-//! A page ends at a *place*: what the order of the list goes by, of the last row told. The next page has what comes after that place,
-//! so rows that come and go meanwhile move no other in or out of it.
+//! A page ends at a *place*: the sort key of its last row. The next page has the rows after that place, so rows that are added or
+//! removed meanwhile shift no other rows between pages.
 
 use std::{fmt, str::FromStr};
 
@@ -12,47 +12,47 @@ use serde_json::Value;
 /// The most rows of a page.
 pub const MOST: usize = 1_000;
 
-/// No cursor that was given out has more characters.
+/// The most characters of a cursor.
 const LONGEST: usize = 8_192;
 
-/// Where a page ends, as clients carry it: text that is safe in a URL. What is in it is no promise.
+/// The end of a page, as URL-safe text for clients. Its content may change between versions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Cursor(String);
 
-/// A text that is no cursor, or one of another list.
+/// The text is not a cursor, or it is one of another list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it is not a cursor of this list; give `next` of the page before as it is, or leave it out for the first page")]
-pub struct BadCursor;
+pub struct InvalidCursor;
 
 impl Cursor {
-    /// The end of a page at `place`, of the list with this name.
+    /// The cursor for the page of the list `list` that ends at `place`.
     ///
     /// # Panics
     ///
-    /// The place is nothing that JSON can hold.
+    /// The place cannot be written as JSON.
     pub fn at(list: &str, place: &impl Serialize) -> Self {
         let place = serde_json::to_vec(&(list, place)).expect("a place is made of what JSON can hold");
         Self(URL_SAFE_NO_PAD.encode(place))
     }
 
-    /// The place, if it is one of the list with this name.
+    /// The place, if the cursor is of the list with this name.
     ///
     /// # Errors
     ///
-    /// It is of another list, or was made up.
-    pub fn place<P: DeserializeOwned>(&self, list: &str) -> Result<P, BadCursor> {
+    /// The cursor is of another list, or was made up.
+    pub fn place<P: DeserializeOwned>(&self, list: &str) -> Result<P, InvalidCursor> {
         let (of, place) = read(&self.0)?;
-        if of == list { serde_json::from_value(place).map_err(|_| BadCursor) } else { Err(BadCursor) }
+        if of == list { serde_json::from_value(place).map_err(|_| InvalidCursor) } else { Err(InvalidCursor) }
     }
 }
 
-fn read(text: &str) -> Result<(String, Value), BadCursor> {
-    let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| BadCursor)?;
-    serde_json::from_slice(&bytes).map_err(|_| BadCursor)
+fn read(text: &str) -> Result<(String, Value), InvalidCursor> {
+    let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidCursor)?;
+    serde_json::from_slice(&bytes).map_err(|_| InvalidCursor)
 }
 
-/// Whether a text in it has a NUL character, which Postgres holds in none.
+/// Whether a text in it has a NUL character, which Postgres does not accept.
 fn has_nul(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains('\0'),
@@ -63,11 +63,11 @@ fn has_nul(value: &Value) -> bool {
 }
 
 impl FromStr for Cursor {
-    type Err = BadCursor;
+    type Err = InvalidCursor;
 
-    fn from_str(text: &str) -> Result<Self, BadCursor> {
+    fn from_str(text: &str) -> Result<Self, InvalidCursor> {
         if text.len() > LONGEST || has_nul(&read(text)?.1) {
-            return Err(BadCursor);
+            return Err(InvalidCursor);
         }
         Ok(Self(text.to_owned()))
     }
@@ -99,12 +99,12 @@ fn limit<'de, D: Deserializer<'de>>(d: D) -> Result<Option<u32>, D::Error> {
 #[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
 #[cfg_attr(feature = "clap", derive(clap::Args))]
 pub struct Paging {
-    /// Where the page begins: `next` of the page before. The first page when it is left out.
+    /// Where the page begins: `next` of the page before; default: the first page.
     #[serde(default, deserialize_with = "cursor")]
     #[cfg_attr(feature = "openapi", param(value_type = Option<String>, pattern = "^[A-Za-z0-9_-]+$"))]
     #[cfg_attr(feature = "clap", arg(long))]
     pub cursor: Option<Cursor>,
-    /// At most so many, 1 to 1000.
+    /// The most rows of the page, 1 to 1000.
     #[serde(default, deserialize_with = "limit")]
     #[cfg_attr(feature = "openapi", param(minimum = 1, maximum = 1000))]
     #[cfg_attr(feature = "clap", arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000)))]
@@ -117,18 +117,18 @@ impl Paging {
         Self { cursor: None, limit: Some(limit) }
     }
 
-    /// The same, of at most `most` rows where it does not say how many.
+    /// The same page, with at most `most` rows if no limit is given.
     #[must_use]
     pub fn or(&self, most: u32) -> Self {
         Self { limit: self.limit.or(Some(most)), ..self.clone() }
     }
 
-    /// How many rows the page may have; 100 where nothing is said.
+    /// The most rows of the page; default 100.
     pub fn limit(&self) -> usize {
         self.limit.map_or(100, |limit| limit as usize).clamp(1, MOST)
     }
 
-    /// How many rows to read: one beyond the page tells whether there is a next one.
+    /// How many rows to read: one more than the page has, to tell whether there is a next page.
     pub fn rows(&self) -> i64 {
         i64::try_from(self.limit()).unwrap_or(0) + 1
     }
@@ -137,8 +137,8 @@ impl Paging {
     ///
     /// # Errors
     ///
-    /// The cursor is one of another list.
-    pub fn place<P: DeserializeOwned>(&self, list: &str) -> Result<Option<P>, BadCursor> {
+    /// The cursor is of another list.
+    pub fn place<P: DeserializeOwned>(&self, list: &str) -> Result<Option<P>, InvalidCursor> {
         self.cursor.as_ref().map(|cursor| cursor.place(list)).transpose()
     }
 }
@@ -147,21 +147,20 @@ impl Paging {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Page<T> {
-    /// What is in it.
+    /// Its rows.
     pub items: Vec<T>,
-    /// Where the next page begins: give it as `cursor`. Null on the last page.
+    /// The `cursor` of the next page; null on the last page.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub next: Option<Cursor>,
 }
 
 impl<T> Page<T> {
-    /// The page of the list with this name that `paging` asks for, of rows that were all read. They are in the order of `place`, which
-    /// no two of them share.
+    /// The page that `paging` asks for, out of all rows of the list `list`. The rows are sorted by `place`, which is unique.
     ///
     /// # Errors
     ///
-    /// The cursor is one of another list.
-    pub fn of_all<P>(list: &str, rows: Vec<T>, paging: &Paging, place: impl Fn(&T) -> P) -> Result<Self, BadCursor>
+    /// The cursor is of another list.
+    pub fn of_all<P>(list: &str, rows: Vec<T>, paging: &Paging, place: impl Fn(&T) -> P) -> Result<Self, InvalidCursor>
     where
         P: Ord + Serialize + DeserializeOwned,
     {
@@ -191,11 +190,11 @@ mod tests {
         let cursor = Cursor::at("jobs", &("2026-01-31", 7));
         let carried: Cursor = cursor.to_string().parse().expect("a cursor");
         assert_eq!(carried.place("jobs"), Ok(("2026-01-31".to_owned(), 7)));
-        assert_eq!(carried.place::<(String, i32)>("audit"), Err(BadCursor));
-        assert_eq!(carried.place::<i64>("jobs"), Err(BadCursor));
+        assert_eq!(carried.place::<(String, i32)>("audit"), Err(InvalidCursor));
+        assert_eq!(carried.place::<i64>("jobs"), Err(InvalidCursor));
         let nul = Cursor::at("jobs", &"\0").to_string();
         for text in ["", "00ff", "2026-01-31T09:00:00Z", "AAAA", "e30", nul.as_str(), "a b", &"a".repeat(10_000)] {
-            assert_eq!(text.parse::<Cursor>(), Err(BadCursor), "{text}");
+            assert_eq!(text.parse::<Cursor>(), Err(InvalidCursor), "{text}");
         }
     }
 

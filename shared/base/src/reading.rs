@@ -9,22 +9,22 @@ use serde::de::DeserializeOwned;
 
 use crate::{Origin, Problem, layers::Layers, redact};
 
-/// What became of the layers: the settings if every value could be read, and everything that is wrong with them.
-pub(crate) struct Reading<T> {
+/// The result of reading the layers: the settings if every value could be read, and all problems.
+pub(crate) struct ReadOutcome<T> {
     pub settings: Option<T>,
     pub problems: Vec<Problem>,
 }
 
-/// Bounds the work that a file full of errors can cause.
+/// Limits the work for a file full of errors.
 const MOST_PROBLEMS: usize = 200;
 
-/// Reads the settings and goes on after each error, so that one run names them all.
+/// Reads the settings and continues after each error, to report all errors at once.
 ///
-/// The deserialiser stops at the first value that does not fit. So that value is noted and taken out of its layer (the
-/// layer below then shows), or, when none is left, a stand-in takes its place; then everything is read again.
+/// The deserialiser stops at the first invalid value. So that value is recorded and removed from its layer, so that the layer
+/// below applies, or replaced by a stand-in if no layer has one. Then everything is read again.
 ///
-/// Reads the table `of`, or everything where it is `None`. What nobody has given is missed in the file `base`.
-pub(crate) fn read<T: DeserializeOwned>(layers: &mut Layers, base: &Origin, of: Option<&str>) -> Reading<T> {
+/// Reads the table `of`, or everything if it is `None`. Missing values are reported for the file `base`.
+pub(crate) fn read<T: DeserializeOwned>(layers: &mut Layers, base: &Origin, of: Option<&str>) -> ReadOutcome<T> {
     let mut problems = Vec::new();
     let mut reported = BTreeSet::new();
     let mut stand_ins = BTreeMap::<Vec<String>, usize>::new();
@@ -36,7 +36,7 @@ pub(crate) fn read<T: DeserializeOwned>(layers: &mut Layers, base: &Origin, of: 
             None => all.extract(),
         };
         let error = match read {
-            Ok(settings) => return Reading { settings: stand_ins.is_empty().then_some(settings), problems },
+            Ok(settings) => return ReadOutcome { settings: stand_ins.is_empty().then_some(settings), problems },
             Err(error) => error,
         };
         let mut path = error.path.clone();
@@ -69,13 +69,13 @@ pub(crate) fn read<T: DeserializeOwned>(layers: &mut Layers, base: &Origin, of: 
             reported.insert(path);
         }
     }
-    Reading { settings: None, problems }
+    ReadOutcome { settings: None, problems }
 }
 
 const STAND_IN_TEXTS: [&str; 9] =
     ["1s", "x", "127.0.0.1:1", "http://localhost/", "text", "full", "skip", "UTC", "00:00"];
 
-/// Something that a setting of any type accepts, tried in turn.
+/// Stand-ins, tried in turn; a setting of any type accepts one of them.
 fn stand_in(nth: usize) -> Option<Value> {
     match nth {
         0 => Some(Value::Dict(Tag::Default, Dict::new())),

@@ -2,7 +2,7 @@
 
 const SECRET_WORDS: [&str; 8] = ["token", "secret", "password", "passwd", "credential", "private", "bearer", "api_key"];
 
-/// Whether a key of that name would hold a credential.
+/// Whether a key of that name probably holds a credential.
 pub(crate) fn names_a_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     SECRET_WORDS.iter().any(|word| name.contains(word))
@@ -12,7 +12,7 @@ pub(crate) fn names_a_secret(name: &str) -> bool {
 /// The text with the user information of every URL in it removed, and the values of query parameters such as
 /// `password` replaced by `***`.
 ///
-/// Made for connection URLs, which are often not quite valid ones: when in doubt it removes too much.
+/// Meant for connection URLs, which are often not quite valid: when in doubt it removes too much.
 ///
 /// ```
 /// # use perch_base::redact::scrub_url;
@@ -47,7 +47,7 @@ fn without_user(url: &str, is_http: bool) -> &str {
     let authority = &url[..url.find(['/', '?', '#']).unwrap_or(url.len())];
     let is_plain_host = !authority.contains('@')
         && authority.rsplit_once(':').is_none_or(|(_, port)| port.bytes().all(|b| b.is_ascii_digit() || b == b']'));
-    // An @ further on belongs to the path of a web address, but in a connection URL it ends an unescaped password.
+    // A later @ belongs to the path of a web address, but in a connection URL it ends an unescaped password.
     let user_end = if is_http && is_plain_host { None } else { url.rfind('@') };
     user_end.map_or(url, |at| &url[at + 1..])
 }

@@ -9,7 +9,7 @@ use croner::{
     parser::{CronParser, Seconds, Year},
 };
 
-/// An expression that is no schedule.
+/// An invalid cron expression.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ScheduleError {
     /// Too many or too few fields.
@@ -28,7 +28,7 @@ pub enum ScheduleError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A schedule without a single tick, such as 30 February.
+    /// A schedule without any tick, such as 30 February.
     #[error("{expression:?} names a date that never comes")]
     Never {
         /// What was given.
@@ -36,12 +36,12 @@ pub enum ScheduleError {
     },
 }
 
-/// When a cron entry fires: a cron expression, followed by the wall clock of a time zone.
+/// The schedule of a cron entry: a cron expression in the local time of a time zone.
 ///
-/// Ticks fall on whole seconds. Where the clocks change, an expression with a fixed time fires once a day all the same:
-/// at the first moment after the gap in spring if its time was skipped, and the first time round in autumn. An
-/// expression that repeats (`*`, or steps, in its hours, minutes or seconds) follows the time that passes: nothing is
-/// fired for the skipped hour, and the hour that comes twice fires twice.
+/// Ticks fall on whole seconds. On days of a clock change, an expression with a fixed time still fires once: at the first moment
+/// after the gap in spring if its time is skipped, and at the first occurrence in autumn. A repeating expression (`*` or steps in
+/// its hours, minutes or seconds) follows elapsed time: it does not fire for the skipped hour, and fires in both occurrences of
+/// the repeated hour.
 #[derive(Clone)]
 pub struct CronSchedule {
     expression: String,
@@ -57,7 +57,7 @@ impl CronSchedule {
         if !(5..=6).contains(&fields) {
             return Err(ScheduleError::Fields { expression: shown(), fields });
         }
-        // The parser takes a list of nothing for a field that no time fits, and the search for one then takes minutes.
+        // The parser reads an empty list item as a field that matches no time, and the search for a match then takes minutes.
         if let Some(field) = expression.split_whitespace().find(|field| field.split(',').any(str::is_empty)) {
             let reason =
                 format!("a value is missing beside a comma in {:?}", field.chars().take(100).collect::<String>());
@@ -76,19 +76,19 @@ impl CronSchedule {
         }
     }
 
-    /// The first tick after `time`; none when no further one comes within the years that chrono counts.
+    /// The first tick after `time`; none if there is none in the range of chrono.
     pub fn next_after(&self, time: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let next = self.cron.find_next_occurrence(&self.local(time), false).ok()?;
         Some(next.with_timezone(&Utc))
     }
 
-    /// The last tick at `time` or before it.
+    /// The last tick at or before `time`.
     pub fn previous_at_or_before(&self, time: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let previous = self.cron.find_previous_occurrence(&self.local(time), true).ok()?;
         Some(previous.with_timezone(&Utc))
     }
 
-    /// The ticks after `after` up to and with `until`, oldest first, and of these the first `limit`.
+    /// The first `limit` ticks after `after`, up to and including `until`, oldest first.
     pub fn ticks_between(&self, after: DateTime<Utc>, until: DateTime<Utc>, limit: usize) -> Vec<DateTime<Utc>> {
         std::iter::successors(self.next_after(after), |tick| self.next_after(*tick))
             .take_while(|tick| *tick <= until)
@@ -96,12 +96,12 @@ impl CronSchedule {
             .collect()
     }
 
-    /// The expression as it was given.
+    /// The cron expression.
     pub fn expression(&self) -> &str {
         &self.expression
     }
 
-    /// The time zone whose wall clock it follows.
+    /// The time zone.
     pub fn timezone(&self) -> Tz {
         self.timezone
     }

@@ -6,8 +6,7 @@ use crate::{
     variables::Variables,
 };
 
-/// Reads the credentials that these settings ask for. Whether one is needed is for its user to say: an empty or missing
-/// variable is simply absent here.
+/// Reads the credentials for these settings. An empty or missing variable counts as absent; the code that needs it reports that.
 pub(crate) fn read(vars: &Variables, settings: &FileSettings) -> (Secrets, Vec<Problem>) {
     let mut reader = Reader { vars, problems: Vec::new() };
     let secrets = Secrets {
@@ -30,7 +29,7 @@ pub(crate) fn read(vars: &Variables, settings: &FileSettings) -> (Secrets, Vec<P
     (secrets, reader.problems)
 }
 
-/// The variable that says the handle of an account: no credential, but it stands beside them.
+/// The variable with the handle of an account, which is not a credential but is set next to them.
 pub(crate) fn username_of(account: &str) -> String {
     format!("X_{}_USERNAME", account.to_ascii_uppercase())
 }

@@ -1,4 +1,4 @@
-//! Settings of one's own: a table of the configuration that belongs to a bot, in a file of its own.
+//! Sections: tables of the configuration that belong to a bot, each in its own file.
 
 use std::{
     any::Any,
@@ -15,41 +15,41 @@ use crate::{
     ConfigError, Environment, Origin, Problem,
     check::Check,
     layers::Layers,
-    reading::{self, Reading},
+    reading::{self, ReadOutcome},
     redact,
     settings::FileSettings,
 };
 
-/// The settings of a bot. They stand in the table [`NAME`](Section::NAME) of `config/bots/<name>.toml`, which also has the bot's cron
-/// entries and queues; `<name>.staging.toml` and `<name>.production.toml` beside it change some for one environment, and variables
-/// such as `PERCH__<NAME>__<KEY>` as for any other setting.
+/// The settings of a bot. They are in the table [`NAME`](Section::NAME) of `config/bots/<name>.toml`, which also has the bot's
+/// cron entries and queues; `<name>.staging.toml` and `<name>.production.toml` next to it override some of them for one
+/// environment, and variables such as `PERCH__<NAME>__<KEY>` override them as for any other setting.
 pub trait Section: DeserializeOwned + Serialize + fmt::Debug + Send + Sync + 'static {
     /// The name of the table, and of the file.
     const NAME: &'static str;
 
-    /// Notes what of it cannot work. Keys begin with the name of the table. `all` has the settings of the platform.
+    /// Reports invalid settings. Keys begin with the name of the table. `all` has the settings of the platform.
     fn check(&self, all: &FileSettings, env: Environment, check: &mut Check);
 }
 
-/// What the configuration of a deployment may say: its job types, and the sections of its bots. A table of a bot that it does not have
-/// is an unknown key.
+/// What the configuration of a deployment may contain: its job types and the sections of its bots. The table of any other bot is
+/// an unknown key.
 #[derive(Debug, Clone, Default)]
 pub struct ConfigSchema {
     pub(crate) types: JobTypes,
-    sections: Vec<Kind>,
+    sections: Vec<SectionType>,
 }
 
 /// One type of section.
 #[derive(Clone, Copy)]
-struct Kind {
+struct SectionType {
     name: &'static str,
-    read: Read,
+    read: ReadSection,
 }
 
-/// Reads a section out of its layers; what nobody has given is missed in the file.
-type Read = fn(&mut Layers, &Origin) -> (Option<Held>, Vec<Problem>);
+/// Reads a section from its layers; missing values are reported for the file.
+type ReadSection = fn(&mut Layers, &Origin) -> (Option<LoadedSection>, Vec<Problem>);
 
-impl fmt::Debug for Kind {
+impl fmt::Debug for SectionType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name)
     }
@@ -74,17 +74,17 @@ impl From<&Self> for ConfigSchema {
 }
 
 impl ConfigSchema {
-    /// With one more section. A name has one type; the later one wins.
+    /// Adds a section. If two have the same name, the later one wins.
     #[must_use]
     pub fn with<T: Section>(mut self) -> Self {
         self.sections.retain(|kind| kind.name != T::NAME);
-        self.sections.push(Kind { name: T::NAME, read: read::<T> });
+        self.sections.push(SectionType { name: T::NAME, read: read::<T> });
         self
     }
 
-    /// Adds the files of its sections in `dir`, in their order. Answers what stands in them that is not theirs to say.
+    /// Adds the files of its sections in `dir`, in order. Returns the values in them that do not belong there.
     pub(crate) fn push_files(&self, layers: &mut Layers, dir: &Path) -> Result<Vec<Problem>, ConfigError> {
-        // What base.toml says of a bot would be hidden by the file of the bot.
+        // The file of the bot would hide what base.toml has for it.
         let base = dir.join("base.toml");
         let mut problems: Vec<Problem> = self
             .sections
@@ -104,7 +104,7 @@ impl ConfigSchema {
         Ok(problems)
     }
 
-    /// As [`Self::push_files`], those of the environment, where there are any.
+    /// Like [`Self::push_files`], for the files of the environment, if there are any.
     pub(crate) fn push_files_of(
         &self,
         env: Environment,
@@ -121,20 +121,20 @@ impl ConfigSchema {
         Ok(problems)
     }
 
-    /// Takes the sections out of the layers; what is left is the platform's.
-    pub(crate) fn take(&self, layers: &mut Layers, dir: &Path) -> (Vec<Taken>, Vec<Problem>) {
+    /// Removes the sections from the layers; the rest belongs to the platform.
+    pub(crate) fn take(&self, layers: &mut Layers, dir: &Path) -> (Vec<SectionWithLayers>, Vec<Problem>) {
         let (mut taken, mut problems) = (Vec::new(), Vec::new());
         for kind in &self.sections {
             let mut own = layers.split_off(kind.name);
             let (held, wrong) = (kind.read)(&mut own, &Origin::File(file_of(dir, kind.name)));
             problems.extend(wrong);
-            taken.extend(held.map(|held| Taken { held, layers: own }));
+            taken.extend(held.map(|held| SectionWithLayers { held, layers: own }));
         }
         (taken, problems)
     }
 }
 
-impl Kind {
+impl SectionType {
     /// Adds one of its files. Where it is the first, its cron entries are its own.
     fn push(self, layers: &mut Layers, file: &Path, first: bool) -> Result<Vec<Problem>, ConfigError> {
         let entries = layers.names_at(&["cron"]);
@@ -162,7 +162,7 @@ impl Kind {
         Ok(problems)
     }
 
-    /// Files beside its own that are of no environment: nobody would read them.
+    /// Files next to its own for unknown environments, which nothing would read.
     fn misnamed(self, dir: &Path) -> Result<Vec<Problem>, ConfigError> {
         let folder = dir.join("bots");
         let unreadable = |source| ConfigError::Unreadable { file: folder.clone(), source };
@@ -192,12 +192,12 @@ fn file_of(dir: &Path, name: &str) -> PathBuf {
     dir.join("bots").join(format!("{name}.toml"))
 }
 
-fn read<T: Section>(layers: &mut Layers, file: &Origin) -> (Option<Held>, Vec<Problem>) {
-    let Reading { settings, problems } = reading::read::<T>(layers, file, Some(T::NAME));
-    (settings.map(Held::of), problems)
+fn read<T: Section>(layers: &mut Layers, file: &Origin) -> (Option<LoadedSection>, Vec<Problem>) {
+    let ReadOutcome { settings, problems } = reading::read::<T>(layers, file, Some(T::NAME));
+    (settings.map(LoadedSection::of), problems)
 }
 
-/// The same without what may be a credential, which does not belong into a file.
+/// The text without what may be a credential, which does not belong in a file.
 fn masked(value: serde_json::Value) -> serde_json::Value {
     use serde_json::Value;
     match value {
@@ -213,27 +213,27 @@ fn masked(value: serde_json::Value) -> serde_json::Value {
     }
 }
 
-/// A section that was read, with what says where its values come from.
-pub(crate) struct Taken {
-    pub held: Held,
+/// A loaded section, with the layers that tell the origins of its values.
+pub(crate) struct SectionWithLayers {
+    pub held: LoadedSection,
     pub layers: Layers,
 }
 
-/// A section that was read.
+/// A loaded section.
 #[derive(Clone)]
-pub(crate) struct Held {
+pub(crate) struct LoadedSection {
     name: &'static str,
     value: Arc<dyn Any + Send + Sync>,
     shown: fn(&(dyn Any + Send + Sync)) -> Option<serde_json::Value>,
     check: fn(&(dyn Any + Send + Sync), &FileSettings, Environment, &mut Check),
 }
 
-impl Held {
+impl LoadedSection {
     fn of<T: Section>(value: T) -> Self {
         Self {
             name: T::NAME,
             value: Arc::new(value),
-            // As TOML has it: without what is not set, and 0.8 where a short number is not quite that.
+            // As in TOML: without unset values, and 0.8 instead of the nearest `f32`.
             shown: |value| {
                 let text = toml::to_string(value.downcast_ref::<T>()?).ok()?;
                 serde_json::to_value(text.parse::<toml::Table>().ok()?).ok().map(masked)
@@ -246,7 +246,7 @@ impl Held {
         }
     }
 
-    /// The file that it stands in.
+    /// The file of the section.
     pub fn file(&self, dir: &Path) -> Origin {
         Origin::File(file_of(dir, self.name))
     }
@@ -258,7 +258,7 @@ impl Held {
 
 /// The sections of a process, by their types.
 #[derive(Clone, Default)]
-pub struct Sections(BTreeMap<&'static str, Held>);
+pub struct Sections(BTreeMap<&'static str, LoadedSection>);
 
 impl fmt::Debug for Sections {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -267,7 +267,7 @@ impl fmt::Debug for Sections {
 }
 
 impl Sections {
-    pub(crate) fn new(held: impl IntoIterator<Item = Held>) -> Self {
+    pub(crate) fn new(held: impl IntoIterator<Item = LoadedSection>) -> Self {
         Self(held.into_iter().map(|held| (held.name, held)).collect())
     }
 
@@ -275,20 +275,20 @@ impl Sections {
     ///
     /// # Errors
     ///
-    /// The process was started without the bot that it belongs to.
+    /// The process runs without the bot of the section.
     pub fn get<T: Section>(&self) -> Result<Arc<T>, ConfigError> {
         let held = self.0.get(T::NAME).map(|held| held.value.clone());
         held.and_then(|value| value.downcast::<T>().ok()).ok_or(ConfigError::NoSection { name: T::NAME })
     }
 
-    /// Puts another in its place, as a test does.
+    /// Replaces the section, for tests.
     #[must_use]
     pub fn with<T: Section>(mut self, section: T) -> Self {
-        self.0.insert(T::NAME, Held::of(section));
+        self.0.insert(T::NAME, LoadedSection::of(section));
         self
     }
 
-    /// Each with its values, to be shown.
+    /// The name and values of each section, for display.
     pub fn shown(&self) -> BTreeMap<&'static str, serde_json::Value> {
         self.0.values().filter_map(|held| Some((held.name, (held.shown)(&*held.value)?))).collect()
     }

@@ -20,14 +20,15 @@ pub use providers::Providers;
 pub use services::{MaxTokensField, ModelSettings, ProviderSettings, XAccountSettings, XSettings};
 pub use source_url::SourceUrl;
 
-/// Credentials, from the environment alone. They cannot be printed.
+/// Credentials, from environment variables only. They cannot be printed.
 #[derive(Debug, Clone, Default)]
 pub struct Secrets {
     /// `REDIS_URL`: `redis://`, `rediss://` (TLS), or several comma-separated URLs for a cluster.
     pub redis_url: Option<SecretString>,
     /// `DATABASE_URL`: `postgres://…`.
     pub database_url: Option<SecretString>,
-    /// `DATABASE_SESSION_URL`: the same database past a pooler in transaction mode, where `DATABASE_URL` leads through one.
+    /// `DATABASE_SESSION_URL`: a direct connection to the same database, if `DATABASE_URL` goes through a pooler in transaction
+    /// mode.
     pub database_session_url: Option<SecretString>,
     /// `X_API_BEARER_TOKEN`: reads from X.
     pub x_bearer_token: Option<SecretString>,
@@ -48,11 +49,11 @@ pub struct KeyPair {
     pub secret: SecretString,
 }
 
-/// What `config/*.toml` and `PERCH__…` variables may say. Unknown keys are refused.
+/// The settings in `config/*.toml` and `PERCH__…` variables. Unknown keys are errors.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileSettings {
-    /// Whether posts are really sent. `false` renders and records them as simulated.
+    /// Whether posts are really sent. If `false`, they are rendered and recorded as simulated.
     pub live_posts: bool,
     /// Redis connections.
     pub redis: RedisSettings,
@@ -62,7 +63,7 @@ pub struct FileSettings {
     pub http: HttpSettings,
     /// Logs and traces.
     pub telemetry: TelemetrySettings,
-    /// What holds for every queue.
+    /// Settings that hold for every queue.
     pub engine: EngineSettings,
     /// One block for each queue.
     pub queues: BTreeMap<QueueName, QueueSettings>,
@@ -115,7 +116,7 @@ pub struct PostgresSettings {
     /// How long to wait for a free connection.
     #[serde(with = "humantime_serde")]
     pub acquire_timeout: Duration,
-    /// How long one statement may take; those of a migration take what they need.
+    /// How long one statement may take; migrations are exempt.
     #[serde(with = "humantime_serde")]
     pub statement_timeout: Duration,
 }
@@ -151,7 +152,7 @@ pub struct HttpSettings {
     pub bytes_under_way: usize,
     /// Most connections at once.
     pub max_connections: usize,
-    /// How long a connection may go without the whole head of a request, or with an answer that nobody reads.
+    /// How long a connection may take to send the head of a request, or leave a response unread.
     #[serde(with = "humantime_serde")]
     pub idle_timeout: Duration,
     /// A second address, on a private network, where `/metrics` needs no key. `None` opens none.
@@ -175,7 +176,7 @@ pub enum LogFormat {
 pub struct TelemetrySettings {
     /// How log lines look.
     pub log_format: LogFormat,
-    /// Which lines: a filter as `tracing` reads it, for example `info,perch_queue=debug`. `RUST_LOG` replaces it.
+    /// Which lines are logged: a `tracing` filter such as `info,perch_queue=debug`. `RUST_LOG` replaces it.
     pub log_filter: String,
     /// Where traces go: the base URL of an OTLP/HTTP collector. Empty sends none.
     pub otlp_endpoint: String,
@@ -215,12 +216,12 @@ pub struct BackupSettings {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PostgresBackup {
-    /// Its own archive of WAL, or a replica: what the server itself shows.
+    /// Archiving of WAL or a replica, as the server itself shows.
     #[default]
     Archive,
-    /// Dumps that are made outside Perch, which the server does not see.
+    /// Dumps made outside Perch, which the server does not show.
     Dumps,
-    /// Whoever runs it, in a way that the server does not show.
+    /// The provider of the server, in a way that the server does not show.
     Provider,
 }
 
@@ -230,14 +231,14 @@ pub enum PostgresBackup {
 pub struct SandboxSettings {
     /// Where the sandbox listens.
     pub bind: SocketAddr,
-    /// Where a sandbox of another process is, which plays what has no credentials here; empty for none.
+    /// The URL of a sandbox in another process, used for services without credentials; empty for none.
     pub url: String,
     /// How often each sandbox account writes a new post.
     #[serde(with = "humantime_serde")]
     pub post_every: Duration,
     /// Whether calls over X's rate limits are refused.
     pub rate_limits: bool,
-    /// Which plan's rules the sandbox keeps.
+    /// The X plan whose rules the sandbox applies.
     pub plan: XPlan,
 }
 

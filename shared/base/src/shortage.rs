@@ -1,22 +1,22 @@
-//! What this process, and nobody it talks to, has run short of: file descriptors, memory, disk, ports.
+//! Local resource shortages of this process: file descriptors, memory, disk, ports.
 //!
-//! A job that meets such an error has done nothing wrong and neither has the service it wanted to reach, so the job is put
-//! off and no attempt counts (`Classified::for_job`).
+//! Such an error is no fault of the job or of the service that it calls, so the job is snoozed and no attempt counts
+//! (`Classified::for_job`).
 
 use std::{error::Error, io, time::Duration};
 
-/// How long a job is put off that met a shortage of its own process.
+/// How long a job is snoozed after a shortage of its own process.
 pub const PUT_OFF: Duration = Duration::from_secs(5);
 
-/// Raises the limit of file descriptors as far as the system lets this process; answers how many it may have open then.
-/// `u64::MAX` stands for a system without such a limit.
+/// Raises the limit of file descriptors as far as the system allows, and returns the new limit; `u64::MAX` on a system without
+/// one.
 pub fn raise_descriptors() -> io::Result<u64> {
     rlimit::increase_nofile_limit(u64::MAX)
 }
 
 /// How many file descriptors this process may have open.
 pub fn descriptors() -> u64 {
-    // A limit that cannot be read limits nothing that could be respected.
+    // A limit that cannot be read counts as none.
     limit().unwrap_or(u64::MAX)
 }
 
@@ -31,21 +31,21 @@ fn limit() -> io::Result<u64> {
     Ok(u64::MAX)
 }
 
-/// Whether this process itself was short of something when `error` came about: an error of the system says so in its causes,
-/// or there is no file descriptor left at this moment. The second look is for libraries that keep no cause: a name that
-/// cannot be resolved for want of a descriptor is told as any other that cannot.
+/// Whether `error` comes from a resource shortage of this process: one of its causes is such a system error, or no file
+/// descriptor is left now. The second check is for libraries that drop the cause: a failed name resolution looks the same if only
+/// a descriptor was missing.
 pub fn caused(error: &(dyn Error + 'static)) -> bool {
     std::iter::successors(Some(error), |&error| error.source()).any(is_shortage) || is_out_of_descriptors()
 }
 
 fn is_shortage(error: &(dyn Error + 'static)) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| {
-        // What an `io::Error` wraps is not among its sources.
+        // The error inside an `io::Error` is not among its sources.
         is_code(error.raw_os_error()) || error.get_ref().is_some_and(|inner| is_shortage(inner))
     })
 }
 
-/// Whether this code of the system means that the process or its machine is short of something.
+/// Whether this system error code means a shortage of the process or its machine.
 #[cfg(unix)]
 fn is_code(code: Option<i32>) -> bool {
     let shortages = [
@@ -55,7 +55,7 @@ fn is_code(code: Option<i32>) -> bool {
         libc::ENOSPC,
         libc::EDQUOT,
         libc::ENOBUFS,
-        // Every local port towards that address is taken.
+        // All local ports for that address are in use.
         libc::EADDRNOTAVAIL,
     ];
     code.is_some_and(|code| shortages.contains(&code))
@@ -66,7 +66,7 @@ fn is_code(_: Option<i32>) -> bool {
     false
 }
 
-/// Whether one more file descriptor is refused.
+/// Whether no further file descriptor can be opened.
 #[cfg(unix)]
 fn is_out_of_descriptors() -> bool {
     use std::os::fd::AsFd as _;

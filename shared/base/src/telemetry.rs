@@ -27,10 +27,10 @@ mod trace;
 
 use fields::{JsonFields, TextFields};
 pub use metrics::metrics;
-use trace::Ids;
+use trace::SpanIds;
 pub use trace::{current_trace_id, current_traceparent, set_parent, trace_id_of};
 
-/// Why a process cannot report about itself.
+/// Why telemetry cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// The log filter cannot be read.
@@ -49,7 +49,7 @@ pub enum TelemetryError {
         /// What is wrong.
         reason: String,
     },
-    /// The process reports already.
+    /// Telemetry was started before in this process.
     #[error("telemetry was started before in this process; start it once")]
     Started,
     /// Another recorder of metrics is installed.
@@ -57,16 +57,16 @@ pub enum TelemetryError {
     Recorder,
 }
 
-/// How long the last traces may take on their way out.
+/// How long sending the last traces may take.
 const FLUSH: Duration = Duration::from_secs(5);
 
-/// Keeps telemetry going; when dropped, it sends the traces that are still waiting, for at most 5 seconds.
+/// Keeps telemetry running; when dropped, it sends the remaining traces, for at most 5 seconds.
 #[must_use = "dropping it ends the export of traces"]
 #[derive(Debug)]
 pub struct TelemetryGuard(Option<SdkTracerProvider>);
 
 impl TelemetryGuard {
-    /// Sends what is still waiting and ends the export. The same as dropping the guard, in words.
+    /// Sends the remaining traces and ends the export, like dropping the guard.
     pub fn shutdown(self) {
         drop(self);
     }
@@ -81,15 +81,15 @@ impl Drop for TelemetryGuard {
     }
 }
 
-/// Starts logging to standard error and, where configured, the export of traces under `service_name`. Once a process.
+/// Starts logging to standard error and, where configured, the export of traces under `service_name`. Call it once per process.
 ///
-/// Spans get a trace id with or without an export, so that an enqueue and its run are linked in the history of a job.
+/// Spans get trace ids even without an export, so that the history of a job links its enqueue and its attempts.
 pub fn init(service_name: &str, settings: &TelemetrySettings) -> Result<TelemetryGuard, TelemetryError> {
     let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     start(service_name, settings, BoxMakeWriter::new(io::stderr), colour)
 }
 
-/// As [`init`], with the lines going to `writer`, without colour: for a command that needs the terminal for itself.
+/// Like [`init`], but logs to `writer` without colour, for a command that uses the terminal itself.
 pub fn init_to(
     service_name: &str,
     settings: &TelemetrySettings,
@@ -137,10 +137,10 @@ fn subscriber(
         let builder = SdkTracerProvider::builder().with_resource(resource).with_sampler(sampler.clone());
         builder.with_batch_exporter(exporter).build()
     });
-    // Without an export one filter is for all (see `Ids`).
+    // Without an export, one filter serves all layers (see `SpanIds`).
     let (lines, traces) = match &provider {
-        // Each of these costs time at every step into a span and out of it; the log says where a line was written, and
-        // everything here asks a span for its trace (see `trace`), never OpenTelemetry for the current one.
+        // Each of these costs time at every entry and exit of a span. They are not needed: the log has the location of a line,
+        // and this code gets the trace from a span (see `trace`), never from the current context of OpenTelemetry.
         Some(provider) => {
             let traces = tracing_opentelemetry::layer()
                 .with_tracer(provider.tracer("perch"))
@@ -151,7 +151,7 @@ fn subscriber(
                 .with_target(false);
             (lines.with_filter(filter).boxed(), traces.with_filter(spans).boxed())
         }
-        None => (lines, Ids::new(sampler, filter, spans).boxed()),
+        None => (lines, SpanIds::new(sampler, filter, spans).boxed()),
     };
     let subscriber = tracing_subscriber::registry().with(lines).with(traces);
     Ok((subscriber, TelemetryGuard(provider)))

@@ -3,7 +3,7 @@
 /// Chooses *ring* as the process's TLS implementation. Call it before the first client is built; calling it again, or
 /// after another part of the process has chosen, changes nothing.
 pub fn install() {
-    // The error says only that a choice was made before, which is what is wanted.
+    // The only error is that a choice was made before, which is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 

@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::{
     CronSchedule, Environment,
-    check::{Check, Finding},
+    check::{Check, InvalidSetting},
     settings::{
         AnalyticsSettings, CronSettings, EngineSettings, FileSettings, History, HttpSettings, ModelSettings,
         PostgresSettings, QueueSettings, Rate, RedisSettings, SandboxSettings, TelemetrySettings, XSettings,
@@ -21,16 +21,16 @@ const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
-/// A model that takes longer holds up the others, and a job has room for several of them in turn.
+/// A slower model delays the others, and a job has time for several of them in turn.
 const LONGEST_ANSWER: Duration = Duration::from_secs(85);
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
-/// A request must end before its job does, or the outcome of a post is never learnt: 5 s before one that publishes.
+/// A request must end before the timeout of its job, or the outcome of a post stays unknown: 5 s before that of a publishing job.
 const LONGEST_X_CALL: Duration = Duration::from_secs(40);
 
-/// What of the settings of an engine and its queues cannot work, in sentences: for a program without configuration files.
+/// The invalid settings of an engine and its queues, as sentences, for a program without configuration files.
 pub fn engine_problems<'a>(
     engine: &EngineSettings,
     redis: &RedisSettings,
@@ -42,11 +42,12 @@ pub fn engine_problems<'a>(
     for (name, queue) in queues {
         one_queue(&mut check, &format!("queues.{name}"), queue);
     }
-    check.0.into_iter().map(|Finding { key, wrong, allowed }| format!("{key} {wrong}; allowed: {allowed}")).collect()
+    let sentence = |InvalidSetting { key, wrong, allowed }| format!("{key} {wrong}; allowed: {allowed}");
+    check.0.into_iter().map(sentence).collect()
 }
 
-/// Everything about these settings that cannot work, by key.
-pub(crate) fn validate(settings: &FileSettings, types: &JobTypes, env: Environment) -> Vec<Finding> {
+/// All invalid settings, by key.
+pub(crate) fn validate(settings: &FileSettings, types: &JobTypes, env: Environment) -> Vec<InvalidSetting> {
     let mut check = Check::default();
     if env == Environment::Staging && settings.live_posts {
         check.refuse("live_posts", "is true in staging", "false; only APP_ENV=production sends posts");
@@ -122,7 +123,7 @@ fn telemetry(check: &mut Check, telemetry: &TelemetrySettings) {
     check.range("telemetry.trace_ratio", telemetry.trace_ratio, 0.0..=1.0);
     let endpoint = &telemetry.otlp_endpoint;
     if !endpoint.is_empty() {
-        // Collectors usually listen without TLS on the private network, so http is fine in production too.
+        // Collectors usually listen without TLS in a private network, so http is allowed in production too.
         match Url::parse(endpoint) {
             Ok(url) if matches!(url.scheme(), "http" | "https") => check.bare_url("telemetry.otlp_endpoint", &url),
             _ => check.refuse(
@@ -270,7 +271,7 @@ fn x(check: &mut Check, x: &XSettings, env: Environment) {
     check.duration("x.settle", x.settle, Duration::ZERO..=10 * MINUTE);
     paid::x(check, x);
     for (account, settings) in &x.accounts {
-        // What is called without a name is refused with the credentials, which are not read yet.
+        // A missing handle is reported with the credentials, which are not read yet.
         if env == Environment::Staging || !settings.username.is_empty() {
             check.handle(format!("x.accounts.{account}.username"), &settings.username);
         }
@@ -291,7 +292,7 @@ fn models(check: &mut Check, models: &ModelSettings, env: Environment) {
         let is_variable = variable.starts_with(|c: char| c.is_ascii_uppercase())
             && variable.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
         if !is_variable {
-            // Not shown: what stands here by mistake is usually the key itself.
+            // Not shown, because a wrong value here is usually the key itself.
             check.refuse(
                 format!("{key}.api_key_env"),
                 "is not the name of an environment variable",

@@ -7,7 +7,7 @@ use crate::{Origin, Problem};
 
 /// The environment variables of a process.
 ///
-/// A value that is not UTF-8 is remembered by name: it is refused when it is asked for, and harms nobody otherwise.
+/// The name of a value that is not UTF-8 is recorded: it is an error only if the value would be used.
 #[derive(Default)]
 pub(crate) struct Variables {
     text: BTreeMap<String, String>,
@@ -31,13 +31,13 @@ impl Variables {
         all
     }
 
-    /// The value without surrounding white space; an empty one counts as absent, because that is how deployment tools
-    /// pass on a variable that nobody set.
+    /// The value without surrounding white space; an empty one counts as absent, because deployment tools pass unset variables
+    /// like that.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.text.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
     }
 
-    /// All variables whose name starts with `prefix`: the rest of the name and the value, an empty one included.
+    /// All variables whose name starts with `prefix`: the rest of the name and the value, even if empty.
     pub fn under<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.text.iter().filter_map(move |(name, value)| Some((name.strip_prefix(prefix)?, value.as_str())))
     }

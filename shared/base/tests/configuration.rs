@@ -1,4 +1,4 @@
-//! What the loader accepts, and how it names what it refuses.
+//! What the loader accepts, and its errors for what it rejects.
 
 use std::{fs, path::Path};
 
@@ -6,7 +6,7 @@ use perch_base::{ConfigError, Origin, Settings, settings::History};
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
 
-/// A copy of the shipped configuration that a test can spoil.
+/// A copy of the shipped configuration that a test can change.
 struct Config {
     dir: TempDir,
 }

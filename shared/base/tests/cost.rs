@@ -1,4 +1,4 @@
-//! What a span costs that logs nothing: one is opened for every job and every request. Counts, so that no noise trips them.
+//! The cost of a span that logs nothing, which every job and every request opens. It is measured in counts, which do not vary.
 
 use std::alloc::System;
 
@@ -38,7 +38,7 @@ fn a_span_of_four_fields_takes_few_allocations_where_no_traces_are_exported() {
         trace_ratio: 1.0,
     };
     let _guard = telemetry::init_to("perch-test", &settings, BoxMakeWriter::new(std::io::sink)).expect("started once");
-    // What is made once, such as the thread's own buffers, is made before it is counted.
+    // One-time allocations, such as the buffers of the thread, happen before the count starts.
     spans(SPANS);
     let before = ALLOCATOR.stats();
     spans(SPANS);

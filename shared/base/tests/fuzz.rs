@@ -1,4 +1,4 @@
-//! Configuration in every broken form: files, variables, schedules, and URLs that must not be shown whole.
+//! Broken configuration: files, variables, schedules, and URLs that must be redacted.
 
 use std::{fs, path::Path};
 
@@ -20,7 +20,7 @@ fn load(dir: &Path, more: &[(String, String)]) -> Result<Settings, ConfigError> 
     Settings::load_from(dir, perch_jobs::types(), [staging].into_iter().chain(more.iter().cloned()))
 }
 
-/// Every problem says where it is; answers how many there are.
+/// Checks that every problem says where it is; returns how many there are.
 fn told(error: &ConfigError) -> String {
     for problem in error.problems() {
         assert!(!problem.wrong.is_empty() && !problem.allowed.is_empty(), "{problem:?}");
@@ -98,7 +98,7 @@ fn the_password_of_a_connection_url_never_survives() {
         let text = String::from_utf8_lossy(input);
         let scrubbed = scrub_url(&text);
         assert_eq!(scrub_url(&scrubbed), scrubbed, "{text:?}");
-        // Whatever stands around it, the user information of a URL goes.
+        // The user information of a URL is removed, whatever text surrounds it.
         let clean = !text.contains(PASSWORD) && !text.contains(|c: char| c.is_whitespace() || "\"'`,".contains(c));
         if clean {
             let url = format!("redis://user:{PASSWORD}@host/{}", text.replace("://", ""));

@@ -1,4 +1,4 @@
-//! Settings of one's own: how a section is read, from where, and how what is wrong with it is named.
+//! Sections: from where and how they are read, and the errors for invalid ones.
 
 use std::{fs, path::Path};
 
@@ -21,7 +21,7 @@ impl Section for Gulls {
     }
 }
 
-/// The shipped configuration, with a file of a bot beside it.
+/// The shipped configuration, with a file of a bot added.
 struct Config(TempDir);
 
 impl Config {

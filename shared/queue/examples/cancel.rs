@@ -1,4 +1,4 @@
-//! A running job is told to stop, and stops where it may.
+//! A running job is cancelled, and stops at a point of its choice.
 use perch_queue::{
     App, Fail, Job,
     worker::{HandlerResult, JobContext},
@@ -15,7 +15,7 @@ impl Job for Watch {
 async fn watch(_: Watch, cx: JobContext) -> HandlerResult {
     let queue = cx.client().queues().get(cx.queue()).expect("it came from there").clone();
     let id = cx.id();
-    // Anybody may ask for it: another process, the HTTP API, or `perch jobs cancel`.
+    // Any process can cancel it, and so can the HTTP API and `perch jobs cancel`.
     tokio::spawn(async move { queue.cancel(id, "example", "seen enough").await });
     cx.cancellation().cancelled().await;
     println!("told to stop");

@@ -1,4 +1,4 @@
-//! A job by the clock: any number of processes may run the entry, and each tick fires once.
+//! A cron entry: any number of processes may run it, and each tick fires once.
 use perch_queue::{
     App, CronEntry, Job,
     settings::{CatchUp, CronSettings, Overlap},

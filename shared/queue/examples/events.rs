@@ -1,4 +1,4 @@
-//! What happens to the jobs of a queue, as it happens.
+//! Follows the events of the jobs of a queue.
 use std::time::Duration;
 
 use perch_queue::{App, EntryId, Job, Subscription};

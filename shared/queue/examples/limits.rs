@@ -1,4 +1,4 @@
-//! Limits over all processes: one job of a customer at a time, and so many starts a second.
+//! Limits over all processes: one job of a customer at a time, and a rate of starts.
 use std::time::Duration;
 
 use perch_queue::{

@@ -1,4 +1,5 @@
-//! A job that is there when a transaction of one's own commits, and not when it does not: Postgres keeps it, a relay hands it on.
+//! A job enqueued in a database transaction: it exists only if the transaction commits. Postgres stores it, and a relay hands it
+//! to Redis.
 use std::time::Duration;
 
 use perch_base::Environment;

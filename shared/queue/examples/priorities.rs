@@ -1,4 +1,4 @@
-//! Which jobs go first. Those of low priority are never starved: each list gets at least one of twenty starts.
+//! Priorities. Low jobs never starve: each list gets at least one of twenty starts.
 use perch_queue::{App, EnqueueOptions, Job, Priority, settings::QueueSettings};
 
 #[derive(serde::Serialize, serde::Deserialize)]

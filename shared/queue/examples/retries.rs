@@ -1,4 +1,4 @@
-//! What fails is tried again, later each time, and ends in the dead letters after its last attempt.
+//! A failed job is retried with growing delays, and goes to the dead letters after its last attempt.
 use std::time::Duration;
 
 use perch_queue::{

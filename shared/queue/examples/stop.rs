@@ -1,4 +1,4 @@
-//! A stop loses nothing: a running job may finish, and what was not started is given back to the others.
+//! A shutdown loses nothing: running jobs may finish, and jobs that were not started are released to other workers.
 use std::time::Duration;
 
 use perch_queue::{App, Job, settings::EngineSettings};

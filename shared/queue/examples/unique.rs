@@ -1,4 +1,4 @@
-//! One unfinished job for each key: the second of two that ask for the same stands for nothing of its own.
+//! At most one unfinished job for each unique key: a second enqueue returns the first job.
 use perch_queue::{App, Job, Unique, UniqueScope};
 
 #[derive(serde::Serialize, serde::Deserialize)]

@@ -1,4 +1,4 @@
-//! A job on its way in: its checks, its envelope, and its options for the enqueue script.
+//! Admission of a job: its checks, its envelope, and its options for the enqueue script.
 
 use std::time::Duration;
 
@@ -21,8 +21,8 @@ pub(crate) struct Admission {
 }
 
 impl Admission {
-    /// Checks a job that is enqueued at `now`. It may be due `max_ahead` from then at the latest; its unique key and its group are
-    /// those of the payload where `options` has none.
+    /// Checks a job that is enqueued at `now` and may be due at most `max_ahead` later. Where `options` has no unique key or
+    /// group, the payload gives them.
     pub fn new(
         now: DateTime<Utc>,
         max_ahead: Duration,
@@ -59,7 +59,7 @@ impl Admission {
         })
     }
 
-    /// Whether it has no options that a script must handle: then no other job can conflict with it.
+    /// Whether it has no options that a script must handle. If so, no other job can conflict with it.
     pub fn is_plain(&self) -> bool {
         let Envelope { priority, run_at, group, unique, .. } = &self.envelope;
         priority.is_normal()

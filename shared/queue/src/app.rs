@@ -42,7 +42,7 @@ use crate::{
 pub struct App {
     redis: Redis,
     redis_settings: RedisSettings,
-    /// What is invalid of what it was built with.
+    /// Errors found while it was built; `run` reports them.
     wrong: Vec<String>,
     env: Environment,
     engine: EngineSettings,
@@ -70,8 +70,8 @@ pub enum AppError {
 }
 
 impl App {
-    /// An app on the Redis at `url`: `redis://…`, `rediss://…` for TLS, or several with commas between for a cluster. Nothing is
-    /// connected yet, and its keys are those of staging.
+    /// An app on the Redis at `url`: `redis://…`, `rediss://…` for TLS, or several with commas between for a cluster. It does not
+    /// connect yet, and uses the keys of staging.
     ///
     /// # Errors
     ///
@@ -80,7 +80,7 @@ impl App {
         Self::connect_with(url, RedisSettings::default())
     }
 
-    /// As [`connect`](Self::connect), with other numbers and times of connections.
+    /// Like [`connect`](Self::connect), with other pool sizes and timeouts.
     ///
     /// # Errors
     ///
@@ -100,21 +100,21 @@ impl App {
         })
     }
 
-    /// The same for an environment: its keys begin with `stg:` or `prod:`.
+    /// Sets the environment, whose keys begin with `stg:` or `prod:`.
     #[must_use]
     pub fn environment(self, env: Environment) -> Self {
         Self { env, ..self }
     }
 
-    /// The same with what holds for every queue: leases, limits of payloads, and how long a stop may take.
+    /// Sets what holds for every queue: leases, payload limits, and how long a shutdown may take.
     #[must_use]
     pub fn engine(self, engine: EngineSettings) -> Self {
         Self { engine, ..self }
     }
 
-    /// The same with a handler for the jobs of type `J`: an async function or closure of the payload, and of up to four things from
-    /// the context. A queue without settings of its own has the defaults. A second handler of a kind, and an invalid type, are
-    /// refused by [`run`](Self::run).
+    /// Adds a handler for the jobs of type `J`: an async function or closure that takes the payload and up to four values from
+    /// the context. A queue without its own settings gets the defaults. [`run`](Self::run) fails if a kind has two handlers or a
+    /// type is invalid.
     #[must_use]
     pub fn on<J: Job, Args, H: Handler<J, Args>>(self, handler: H) -> Self {
         let mut app = self.knows::<J>();
@@ -126,7 +126,7 @@ impl App {
         app
     }
 
-    /// The same with the type `J` but no handler, to enqueue jobs that another program runs.
+    /// Adds the type `J` without a handler, to enqueue jobs that another program runs.
     #[must_use]
     pub fn knows<J: Job>(mut self) -> Self {
         let refused = match (J::KIND.parse::<JobKind>(), J::QUEUE.parse::<QueueName>()) {
@@ -144,7 +144,7 @@ impl App {
         self
     }
 
-    /// The same with settings for a queue.
+    /// Sets the settings of a queue.
     ///
     /// # Errors
     ///
@@ -154,31 +154,31 @@ impl App {
         Ok(self)
     }
 
-    /// The same with something that handlers ask for as `Data<T>`.
+    /// Adds a value that handlers take as `Data<T>`.
     #[must_use]
     pub fn with<T: Send + Sync + 'static>(mut self, value: T) -> Self {
         self.deps = self.deps.with(value);
         self
     }
 
-    /// What enqueues jobs of this app.
+    /// The client that enqueues jobs of this app.
     pub fn client(&self) -> Client {
         let clock = Clock::system();
         let queues = Queues::of(self.redis.clone(), self.env, &self.queues, &self.engine, self.types.clone(), &clock);
         Client::new(queues)
     }
 
-    /// Runs jobs until SIGINT or SIGTERM. Then nothing more is fetched, and running jobs have 25 s to end (`shutdown_grace`); those
-    /// that do not are given back, and that does not count as an attempt. While Redis is away it waits for it.
+    /// Runs jobs until SIGINT or SIGTERM. Then it fetches nothing more, and running jobs have 25 s to end (`shutdown_grace`).
+    /// Jobs still running after that are released; this does not count as an attempt. While Redis is unavailable, it waits.
     ///
     /// # Errors
     ///
-    /// A setting, a name or a job type is invalid; a handler asks for something that was not given with [`with`](Self::with); or the
+    /// A setting, a name or a job type is invalid; a handler needs a value that was not added with [`with`](Self::with); or the
     /// system refuses threads or signals.
     ///
     /// # Cancel safety
     ///
-    /// Where the future is dropped, jobs that run are taken over by another worker once their lease has ended.
+    /// If the future is dropped, other workers take running jobs over once their leases have ended.
     pub async fn run(self) -> Result<(), AppError> {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(AppError::Signals)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(AppError::Signals)?;

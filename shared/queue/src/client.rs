@@ -22,22 +22,22 @@ impl Client {
         Self { queues }
     }
 
-    /// The queues it fills.
+    /// The queues that it enqueues to.
     pub fn queues(&self) -> &Queues {
         &self.queues
     }
 
-    /// Enqueues a job by the rules of its type.
+    /// Enqueues a job with the defaults of its type.
     ///
     /// # Errors
     ///
-    /// The job is invalid (the error names the field), its unique key is held and it is to be rejected then, the queue is full, or
-    /// Redis is away, or for a queue with a ledger Postgres. Where a server was away the job may have been accepted nevertheless: with an id
-    /// given by the caller ([`EnqueueOptions::id`]) it is enqueued once, however often that is repeated.
+    /// The job is invalid (the error names the field), another job holds its unique key and is neither kept nor replaced, the
+    /// queue is full, or Redis is unavailable, or Postgres for a ledger queue. After an outage the job may have been accepted all
+    /// the same: if the caller gave the id ([`EnqueueOptions::id`]), repeating the call enqueues it once.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it returns, the job may or may not be accepted, as after a server was away.
+    /// If dropped before it returns, the job may or may not be accepted, as after an outage.
     pub async fn enqueue<J: Job>(&self, job: &J) -> Result<Enqueued, EnqueueError> {
         self.enqueue_with(job, EnqueueOptions::default()).await
     }
@@ -46,28 +46,28 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// The job is invalid (the error names the field), its unique key is held and it is to be rejected then, the queue is full, or
-    /// Redis is away, or for a queue with a ledger Postgres. Where a server was away the job may have been accepted nevertheless: with an id
-    /// given by the caller ([`EnqueueOptions::id`]) it is enqueued once, however often that is repeated.
+    /// The job is invalid (the error names the field), another job holds its unique key and is neither kept nor replaced, the
+    /// queue is full, or Redis is unavailable, or Postgres for a ledger queue. After an outage the job may have been accepted all
+    /// the same: if the caller gave the id ([`EnqueueOptions::id`]), repeating the call enqueues it once.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it returns, the job may or may not be accepted, as after a server was away.
+    /// If dropped before it returns, the job may or may not be accepted, as after an outage.
     pub async fn enqueue_with<J: Job>(&self, job: &J, options: EnqueueOptions) -> Result<Enqueued, EnqueueError> {
         self.submit(NewJob::of(job)?.with(options)).await
     }
 
-    /// Enqueues a job whose type is known by name. Those that are submitted while one is under way share the next call of Redis.
+    /// Enqueues a job whose type is known by name. Jobs that are submitted while a call to Redis is under way share the next one.
     ///
     /// # Errors
     ///
-    /// The job is invalid (the error names the field), its unique key is held and it is to be rejected then, the queue is full, or
-    /// Redis is away, or for a queue with a ledger Postgres. Where a server was away the job may have been accepted nevertheless: with an id
-    /// given by the caller ([`EnqueueOptions::id`]) it is enqueued once, however often that is repeated.
+    /// The job is invalid (the error names the field), another job holds its unique key and is neither kept nor replaced, the
+    /// queue is full, or Redis is unavailable, or Postgres for a ledger queue. After an outage the job may have been accepted all
+    /// the same: if the caller gave the id ([`EnqueueOptions::id`]), repeating the call enqueues it once.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it returns, the job may or may not be accepted, as after a server was away.
+    /// If dropped before it returns, the job may or may not be accepted, as after an outage.
     pub async fn submit(&self, job: NewJob) -> Result<Enqueued, EnqueueError> {
         let (queue, job) = self.prepare(job)?;
         if !queue.settings().ledger && job.is_plain() {
@@ -77,16 +77,16 @@ impl Client {
         Box::pin(self.store(&queue, &mut [job])).await.pop().expect("one answer for each job")
     }
 
-    /// Enqueues many jobs: pipelined script calls of bounded size. Each job is accepted or refused on its own; the answers
-    /// come in the order of the jobs.
+    /// Enqueues many jobs in pipelined script calls of bounded size. Each job is accepted or refused on its own; the results are
+    /// in the order of the jobs.
     ///
     /// # Errors
     ///
-    /// Each job has an answer of its own, as that of [`Client::submit`].
+    /// Each job has its own result, as from [`Client::submit`].
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it returns, any of the jobs may or may not be accepted.
+    /// If dropped before it returns, each of the jobs may or may not be accepted.
     pub async fn submit_all(&self, jobs: Vec<NewJob>) -> Vec<Result<Enqueued, EnqueueError>> {
         let mut answers: Vec<Option<Result<Enqueued, EnqueueError>>> = Vec::new();
         let mut by_queue: Vec<(Queue, Vec<usize>, Vec<Admission>)> = Vec::new();
@@ -136,7 +136,7 @@ impl Client {
         Ok((queue.clone(), prepared))
     }
 
-    /// Stores prepared jobs of one queue: in the ledger first, where the queue is kept in one.
+    /// Stores prepared jobs of one queue; those of a ledger queue in the ledger first.
     pub(crate) async fn store(&self, queue: &Queue, jobs: &mut [Admission]) -> Vec<Result<Enqueued, EnqueueError>> {
         match self.queues().ledger().filter(|_| queue.settings().ledger) {
             Some(ledger) => ledger::through(ledger, queue, jobs).await,
@@ -155,21 +155,22 @@ impl Client {
         Ok(LedgerJob::of(&queue, &prepared))
     }
 
-    /// The ledger row of a request that is no valid job: its first attempt moves it to the dead letters, with the reason.
+    /// The ledger row of an invalid request. Its first attempt moves it to the dead letters, with the reason.
     pub fn admit_refused(&self, queue: &Queue, id: JobId, kind: &str, payload: &str, reason: &str) -> LedgerJob {
         LedgerJob::of(queue, &refused(queue, kind, payload, reason, id))
     }
 
-    /// Hands jobs that a ledger keeps over to Redis; the answers come in their order. A job that Redis has, or had within
-    /// the last hour, is a duplicate and is not begun again.
+    /// Relays jobs of the ledger to Redis; the results are in the order of the jobs. A job that Redis has, or had within the last
+    /// hour, is a duplicate and does not run again.
     ///
     /// # Errors
     ///
-    /// Each job has an answer of its own. Where Redis was away it may have been accepted nevertheless; handed over again, it is enqueued once.
+    /// Each job has its own result. If Redis was unavailable, the job may have been accepted all the same; relaying it again
+    /// enqueues it once.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it returns, any of the jobs may or may not be accepted.
+    /// If dropped before it returns, each of the jobs may or may not be accepted.
     pub async fn hand_over(&self, queue: &Queue, jobs: &[LedgerJob]) -> Vec<Result<Enqueued, EnqueueError>> {
         let prepared: Vec<_> = jobs.iter().map(LedgerJob::admission).collect();
         let readable: Vec<&Admission> = prepared.iter().filter_map(|job| job.as_ref().ok()).collect();

@@ -1,5 +1,5 @@
-//! Sends single enqueues that come while another is under way in one shared call: a call costs Redis and the process far more
-//! than one more job in it. A job that comes alone is sent at once, by its caller.
+//! Batches single enqueues that arrive while another is under way into one shared call, because a call costs Redis and the
+//! process far more than one more job in it. The caller of a lone job sends it at once.
 
 use std::io;
 
@@ -8,21 +8,21 @@ use tokio::runtime::Handle;
 use crate::{
     EnqueueError, Queue, QueueError,
     admission::Admission,
-    coalescer::{EnqueueResult, SendMode, Waiting},
+    coalescer::{EnqueueResult, SendMode, WaitingEnqueues},
     transport::{CHUNK, push, push_all},
 };
 
-/// Jobs sent before their callers are answered.
+/// Jobs sent before their callers get results.
 const SENT_AT_ONCE: usize = 1_000;
 
-/// A task that sends what waits, until nothing does.
-struct Sender {
+/// A task that sends the waiting jobs until none is left.
+struct SenderTask {
     queue: Queue,
     done: bool,
 }
 
-impl Drop for Sender {
-    /// Where its runtime ends before it does, the callers learn of it: their channels are dropped with the jobs that wait.
+impl Drop for SenderTask {
+    /// If its runtime ends first, the waiting jobs are dropped with their channels, so the callers get an error.
     fn drop(&mut self) {
         while !self.done {
             self.done = self.queue.coalescer().take().is_empty();
@@ -30,7 +30,7 @@ impl Drop for Sender {
     }
 }
 
-impl Sender {
+impl SenderTask {
     async fn run(mut self) {
         loop {
             self.gather().await;
@@ -43,7 +43,7 @@ impl Sender {
         }
     }
 
-    /// Yields to other tasks as long as that brings more jobs, up to one chunk.
+    /// Yields to other tasks while that brings more jobs, up to one chunk.
     async fn gather(&self) {
         let mut before = 0;
         loop {
@@ -56,21 +56,21 @@ impl Sender {
         }
     }
 
-    async fn send(&self, waiting: Waiting) {
+    async fn send(&self, waiting: WaitingEnqueues) {
         let (jobs, callers): (Vec<Admission>, Vec<_>) = waiting.into_iter().unzip();
         let mut callers = callers.into_iter();
         for some in jobs.chunks(SENT_AT_ONCE) {
             let results = push_all(&self.queue, &some.iter().collect::<Vec<_>>()).await;
             let away = results.iter().any(|result| result.as_ref().is_err_and(is_away));
             for (caller, result) in callers.by_ref().take(some.len()).zip(results) {
-                // Fails where the caller was dropped.
+                // Fails if the caller was dropped.
                 let _ = caller.send(result);
             }
             if away {
                 break;
             }
         }
-        // Redis has just failed: sending the rest would only make their callers wait.
+        // Redis has just failed, so sending the rest would only make their callers wait.
         for caller in callers {
             let _ = caller.send(Err(not_sent("those before did not come through")));
         }
@@ -78,7 +78,7 @@ impl Sender {
 }
 
 impl Queue {
-    /// Stores a plain job: in a call of its own, or in one that it shares with others.
+    /// Stores a plain job, in its own call or in a shared one.
     pub(crate) async fn push_coalesced(&self, job: Admission) -> EnqueueResult {
         match self.coalescer().add(job) {
             SendMode::Direct(job, _under_way) => {
@@ -86,8 +86,8 @@ impl Queue {
             }
             SendMode::Shared { result, spawn_sender } => {
                 if spawn_sender {
-                    let sender = Sender { queue: self.clone(), done: false };
-                    // Without a runtime it is dropped here, and tells the callers.
+                    let sender = SenderTask { queue: self.clone(), done: false };
+                    // Without a runtime it is dropped here, which fails the waiting callers.
                     if let Ok(runtime) = Handle::try_current() {
                         runtime.spawn(sender.run());
                     }

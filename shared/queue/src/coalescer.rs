@@ -1,4 +1,4 @@
-//! The single enqueues of a queue that are under way: which go directly, and which wait for the next shared call.
+//! The single enqueues of a queue that are under way: those sent directly, and those that wait for the next shared call.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -8,8 +8,8 @@ use crate::{EnqueueError, Enqueued, admission::Admission};
 
 pub(crate) type EnqueueResult = Result<Enqueued, EnqueueError>;
 
-/// Jobs that wait for a shared call, each with the caller to answer.
-pub(crate) type Waiting = Vec<(Admission, oneshot::Sender<EnqueueResult>)>;
+/// Jobs that wait for a shared call, each with the channel to its caller.
+pub(crate) type WaitingEnqueues = Vec<(Admission, oneshot::Sender<EnqueueResult>)>;
 
 /// Most sender tasks at once: with only one, the process and Redis wait for each other.
 const SENDERS: usize = 2;
@@ -19,19 +19,19 @@ pub(crate) struct Coalescer(Mutex<CoalescerState>);
 
 #[derive(Debug, Default)]
 struct CoalescerState {
-    /// A caller is sending its job by itself.
+    /// A caller is sending its own job.
     direct: bool,
-    /// Sender tasks that run. They never wait for a caller, who need not be polled.
+    /// Running sender tasks. They never wait for a caller, which may not be polled.
     senders: usize,
-    waiting: Waiting,
+    waiting: WaitingEnqueues,
 }
 
 /// How a job gets to Redis.
 #[expect(clippy::large_enum_variant, reason = "one lives for a moment only")]
 pub(crate) enum SendMode<'a> {
-    /// Its caller sends it, and keeps the guard until it has the result.
+    /// Its caller sends it, and holds the guard until it has the result.
     Direct(Admission, DirectCall<'a>),
-    /// A sender task sends it. `spawn_sender`: its caller starts that task.
+    /// A sender task sends it. `spawn_sender`: the caller must start that task.
     Shared { result: oneshot::Receiver<EnqueueResult>, spawn_sender: bool },
 }
 
@@ -40,7 +40,7 @@ impl Coalescer {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a job: directly if nothing is under way, else into the next shared call.
+    /// Adds a job: sent directly if nothing is under way, else in the next shared call.
     pub fn add(&self, job: Admission) -> SendMode<'_> {
         let mut state = self.state();
         if !state.direct && state.senders == 0 {
@@ -59,8 +59,8 @@ impl Coalescer {
         self.state().waiting.len()
     }
 
-    /// Takes everything that waits. A sender task that gets nothing no longer counts and must end.
-    pub fn take(&self) -> Waiting {
+    /// Takes all waiting jobs. A sender task that gets none is no longer counted and must end.
+    pub fn take(&self) -> WaitingEnqueues {
         let mut state = self.state();
         let waiting = std::mem::take(&mut state.waiting);
         state.senders -= usize::from(waiting.is_empty());
@@ -68,7 +68,7 @@ impl Coalescer {
     }
 }
 
-/// A direct call under way, until its caller has the result or is dropped.
+/// A direct call under way; ends when its caller has the result or is dropped.
 pub(crate) struct DirectCall<'a>(&'a Coalescer);
 
 impl Drop for DirectCall<'_> {

@@ -4,7 +4,7 @@ use redis::{
     cluster_async::ClusterConnection,
 };
 
-/// A connection that can be cloned; clones share one socket and pipeline their commands.
+/// A cloneable connection; clones share one socket and pipeline their commands.
 #[derive(Clone)]
 pub enum Connection {
     /// To a single server.

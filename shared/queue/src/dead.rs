@@ -32,23 +32,23 @@ impl DeadLetter {
         self.errors.first().and_then(|e| e.error.as_deref()).unwrap_or("unknown")
     }
 
-    /// The envelope, when it can be read.
+    /// The envelope, if it can be read.
     pub fn decoded(&self) -> Option<Envelope> {
         Envelope::decode(self.envelope.as_deref()?.as_bytes()).ok()
     }
 
-    /// The same, or what is left of it when it was damaged.
+    /// The envelope, even if its checksum shows that it was damaged.
     pub fn salvaged(&self) -> Option<Envelope> {
         Envelope::decode_damaged(self.envelope.as_deref()?.as_bytes()).ok()
     }
 
-    /// Whether it comes back only with a payload that somebody has seen: it was damaged, or refused before it was a job.
+    /// Whether a replay needs a new payload, because the envelope was damaged or the request was rejected before it became a job.
     pub fn needs_repair(&self) -> bool {
         self.decoded().is_none_or(|envelope| envelope.refused.is_some())
     }
 
-    /// The cause that letters are grouped by: the last error without the numbers, ids and quoted text that differ from job to
-    /// job.
+    /// The cause that dead letters are grouped by: the last error without the numbers, ids and quoted text that differ from job
+    /// to job.
     pub fn cause(&self) -> String {
         cause_of(self.last_error())
     }
@@ -78,20 +78,20 @@ pub fn cause_of(error: &str) -> String {
     cause.chars().take(200).collect()
 }
 
-/// A job to bring back.
+/// A job to replay.
 #[derive(Debug, Clone)]
 pub struct Replay {
-    /// The letter as it was read: it is brought back only if it has not changed since.
+    /// The dead letter as it was read; it is replayed only if it has not changed since.
     pub letter: DeadLetter,
-    /// Another payload, if it was edited.
+    /// The edited payload, if any.
     pub payload: Option<Box<RawValue>>,
 }
 
 /// The result of a replay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Replayed {
-    /// It waits again, with a fresh set of attempts.
+pub enum ReplayOutcome {
+    /// It is waiting again, with further attempts.
     Replayed,
     /// It is not in the dead letters any more.
     Gone,
@@ -99,23 +99,24 @@ pub enum Replayed {
     Changed,
     /// A newer job holds its unique key.
     Conflict,
-    /// Its envelope cannot be read, was damaged, or was refused before it was a job: give it another payload, or discard it.
+    /// Its envelope cannot be read or was damaged, or its request was rejected before it became a job: replay it with another
+    /// payload, or discard it.
     Unreadable,
 }
 
-/// A cursor in the dead letters, which are listed the latest first, and by descending id among those that died in one millisecond.
-/// It stays valid when letters come and go, its own letter too.
+/// A cursor in the dead letters, which are listed latest first, and by descending id within a millisecond. It stays valid when
+/// letters come and go, even its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadCursor {
     /// When its letter died, in milliseconds since 1970.
     pub died_ms: i64,
-    /// The id of its letter as text, or whatever member the set has there.
+    /// The id of its letter as text, or any other member of the set.
     #[serde(with = "crate::member_text")]
     pub member: Vec<u8>,
 }
 
 impl DeadCursor {
-    /// The cursor after which the letters come that died before `time`.
+    /// The cursor that the letters that died before `time` follow.
     pub fn before(time: DateTime<Utc>) -> Self {
         // Letters have died at whole milliseconds.
         let part = i64::from(!time.timestamp_subsec_nanos().is_multiple_of(1_000_000));
@@ -136,7 +137,7 @@ impl From<&DeadLetter> for DeadCursor {
 }
 
 impl Ord for DeadCursor {
-    /// In the order in which letters are listed.
+    /// The order in which letters are listed.
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         (other.died_ms, &other.member).cmp(&(self.died_ms, &self.member))
     }
@@ -148,23 +149,23 @@ impl PartialOrd for DeadCursor {
     }
 }
 
-/// Dead letters that come one after another.
+/// A page of dead letters.
 #[derive(Debug, Clone, Default)]
 pub struct DeadPage {
-    /// The letters. Members of the set that are no job ids are left out.
+    /// The letters, without members of the set that are not job ids.
     pub letters: Vec<DeadLetter>,
-    /// The cursor for the next page; `None` when there were fewer letters than asked for.
+    /// The cursor for the next page; `None` if there were fewer letters than asked for.
     pub end: Option<DeadCursor>,
 }
 
 const AT_ONCE: usize = 100;
 
 impl Queue {
-    /// Dead letters after a cursor, or from the first one on. At most 1,000.
+    /// At most 1,000 dead letters after a cursor, or from the first one.
     ///
     /// # Errors
     ///
-    /// Redis is away, or its answer cannot be read.
+    /// Redis is unavailable, or its reply cannot be read.
     ///
     /// # Cancel safety
     ///
@@ -187,7 +188,7 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// Redis is away, or its answer cannot be read.
+    /// Redis is unavailable, or its reply cannot be read.
     ///
     /// # Cancel safety
     ///
@@ -205,11 +206,11 @@ impl Queue {
             return Ok(Vec::new());
         }
         let names: Vec<&str> = ids.iter().map(|(id, _)| id.as_str()).collect();
-        // Read first, so that what a replay sends back is not newer than the errors shown with it.
+        // Read first, so that the envelope that a replay sends back is not newer than the errors shown with it.
         let envelopes = self.envelopes(&names).await?;
         let mut pipe = redis::pipe();
         let keys = self.keys();
-        // Those that died under an older version have their attempts among those of the living.
+        // Jobs that died under an older version have their attempts in the hash of unfinished jobs.
         for key in [keys.dead_attempts(), keys.attempts(), keys.errors()] {
             pipe.cmd("HMGET").arg(key).arg(&names);
         }
@@ -233,22 +234,22 @@ impl Queue {
             .collect())
     }
 
-    /// Brings dead letters back with as many further attempts as they had before. At most 100 are moved in one script call;
-    /// `delay` puts off their start, and `by` is whom their history names.
+    /// Replays dead letters, each with as many further attempts as it had at first, at most 100 in one script call. `delay`
+    /// delays their start, and `by` is the actor in their history.
     ///
     /// # Errors
     ///
-    /// Redis is away; it may have been done nevertheless. Calling it again does no harm.
+    /// Redis is unavailable; the change may have been made all the same. Calling it again is safe.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it returns, it may or may not be done, as after an error.
+    /// If dropped before it returns, the change may or may not have been made, as after an error.
     pub async fn replay(
         &self,
         replays: &[Replay],
         delay: Duration,
         by: &str,
-    ) -> Result<Vec<(JobId, Replayed)>, QueueError> {
+    ) -> Result<Vec<(JobId, ReplayOutcome)>, QueueError> {
         let mut results = Vec::with_capacity(replays.len());
         for chunk in replays.chunks(AT_ONCE) {
             let mut call = self.invocation(&scripts::REPLAY);
@@ -256,7 +257,7 @@ impl Queue {
             let mut sent = Vec::new();
             for replay in chunk {
                 let Some((seen, envelope)) = revived(replay, by) else {
-                    results.push((replay.letter.id, Replayed::Unreadable));
+                    results.push((replay.letter.id, ReplayOutcome::Unreadable));
                     continue;
                 };
                 call.arg(replay.letter.id.to_string()).arg(seen).arg(envelope);
@@ -269,24 +270,24 @@ impl Queue {
             let answers: Vec<String> = self.run("replay", &call).await?;
             crash_point!("replay.after");
             results.extend(sent.into_iter().zip(answers.iter().map(|answer| match answer.as_str() {
-                "replayed" => Replayed::Replayed,
-                "changed" => Replayed::Changed,
-                "conflict" => Replayed::Conflict,
-                _ => Replayed::Gone,
+                "replayed" => ReplayOutcome::Replayed,
+                "changed" => ReplayOutcome::Changed,
+                "conflict" => ReplayOutcome::Conflict,
+                _ => ReplayOutcome::Gone,
             })));
         }
         Ok(results)
     }
 
-    /// Removes dead letters for good. Answers how many were there.
+    /// Removes dead letters for good. Returns how many there were.
     ///
     /// # Errors
     ///
-    /// Redis is away; it may have been done nevertheless. Calling it again does no harm.
+    /// Redis is unavailable; the change may have been made all the same. Calling it again is safe.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it returns, it may or may not be done, as after an error.
+    /// If dropped before it returns, the change may or may not have been made, as after an error.
     pub async fn discard(&self, ids: &[JobId], by: &str) -> Result<usize, QueueError> {
         let mut gone = 0;
         for chunk in ids.chunks(AT_ONCE) {
@@ -304,8 +305,8 @@ impl Queue {
     }
 }
 
-/// The envelope as it was and as it goes back: one replay more, and room for as many attempts again. The count of attempts
-/// goes on, so that every attempt of a job has a number of its own.
+/// The envelope as it was, and as the replay stores it: with one more replay and as many further attempts. The attempt count
+/// continues, so that every attempt of a job has its own number.
 fn revived(replay: &Replay, by: &str) -> Option<(String, String)> {
     let seen = replay.letter.envelope.clone()?;
     if replay.payload.is_none() && replay.letter.needs_repair() {
@@ -323,14 +324,14 @@ fn revived(replay: &Replay, by: &str) -> Option<(String, String)> {
     ];
     if let Some(payload) = &replay.payload {
         changes.push(("payload", payload.clone()));
-        // It was repaired.
+        // The payload was repaired.
         changes.push(("refused", RawValue::NULL.to_owned()));
     }
     let revived = Envelope::amend(&seen, &changes).ok()?;
     Some((seen, revived))
 }
 
-/// Errors as they are stored: one JSON object a line, newest first. A line that cannot be read is kept as text.
+/// Parses stored errors: one JSON object a line, newest first. A line that is not JSON is kept as text.
 pub(crate) fn read_errors(lines: &str) -> Vec<EventData> {
     lines
         .lines()

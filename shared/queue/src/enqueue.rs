@@ -1,4 +1,5 @@
-//! What an enqueue asks for, and what became of it. Once a call has returned `Ok`, the job is kept (see the guarantees of the engine).
+//! The options and the result of an enqueue. Once a call has returned `Ok`, the job is durable (see the guarantees of the
+//! engine).
 
 use std::time::Duration;
 
@@ -17,51 +18,51 @@ use crate::EnqueueError;
 pub enum OnConflict {
     /// The new job is refused; the error names the holder.
     Reject,
-    /// The holder stays and is the answer.
+    /// The holder stays, and the call returns it.
     #[default]
     Keep,
-    /// The holder is removed, if it is still waiting, and the new job takes its place.
+    /// A holder that is waiting or delayed is removed, and the new job takes its place; otherwise the new job is refused.
     Replace,
 }
 
-/// What an enqueue may ask for beyond the rules of the kind.
+/// Options of an enqueue; what is left out follows the kind.
 #[derive(Debug, Clone, Default)]
 pub struct EnqueueOptions {
-    /// The id to give it. A second enqueue with the id of a job that is not finished is a duplicate, not a second job.
+    /// The id of the new job. A second enqueue with the id of a job that is not finished is a duplicate, not a second job.
     pub id: Option<JobId>,
-    /// Not before this time. The past means at once.
+    /// The job does not start before this time. A time in the past means at once.
     pub run_at: Option<DateTime<Utc>>,
-    /// Not before this has passed from now on, whatever `run_at` says and whatever clocks do: a job that enqueues its successor
-    /// gives it one. `run_at` is then no time of day either: where the clock of Redis is set back, the job waits no longer for it.
+    /// The least delay from now, even if `run_at` is earlier or clocks change; for a job that enqueues its successor. With a
+    /// delay, `run_at` is no fixed time of day either: if the clock of Redis is set back, the job does not wait longer.
     pub delay: Option<Duration>,
-    /// Another priority.
+    /// The priority, if not that of the kind.
     pub priority: Option<Priority>,
-    /// Another retry policy.
+    /// The retry policy, if not that of the kind.
     pub retry: Option<RetryPolicy>,
-    /// Another timeout of an attempt.
+    /// The timeout of one attempt, if not that of the kind.
     pub timeout: Option<Duration>,
-    /// Dead instead of started after this time.
+    /// After this time the job goes to the dead letters instead of starting.
     pub deadline: Option<DateTime<Utc>>,
-    /// Another uniqueness lock.
+    /// The uniqueness lock, if not that of the payload.
     pub unique: Option<Unique>,
     /// What happens when the unique key is held.
     pub on_conflict: OnConflict,
-    /// Another group.
+    /// The group, if not that of the payload.
     pub group: Option<String>,
-    /// The trace it belongs to, as a W3C `traceparent`; the current one when it is left out.
+    /// The trace of the job, as a W3C `traceparent`; default: the current one.
     pub traceparent: Option<String>,
     /// The job whose handler enqueues it.
     pub parent: Option<JobId>,
 }
 
-/// A job to enqueue, its type known by name.
+/// A job to enqueue, with its type given by name.
 #[derive(Debug, Clone)]
 pub struct NewJob {
     /// The kind.
     pub kind: JobKind,
     /// The payload as JSON.
     pub payload: Box<RawValue>,
-    /// What it asks for beyond the rules of the kind.
+    /// The options of the enqueue.
     pub options: EnqueueOptions,
 }
 
@@ -70,7 +71,7 @@ impl NewJob {
     ///
     /// # Errors
     ///
-    /// The payload is no JSON: it holds a map whose keys are no text, or a number that is none.
+    /// The payload cannot be written as JSON: a map has keys that are not text, or a number is not finite.
     pub fn of<J: Job>(job: &J) -> Result<Self, EnqueueError> {
         let payload = serde_json::value::to_raw_value(job)
             .map_err(|e| EnqueueError::Field { field: "payload".into(), reason: e.to_string() })?;
@@ -85,34 +86,34 @@ impl NewJob {
     }
 }
 
-/// What became of an enqueue.
+/// The outcome of an enqueue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = EnqueueOutcome))]
 #[serde(rename_all = "snake_case")]
 pub enum Acceptance {
     /// A new job.
     Accepted,
-    /// A job with this id is there already; nothing was added.
+    /// A job with this id exists already; nothing was added.
     Duplicate,
     /// Another job holds the unique key; it is kept and nothing was added.
     Kept,
     /// A new job in place of the one that held the unique key.
     Replaced,
-    /// A new job of a ledger queue. The ledger keeps it; Redis, which is away, gets it when it is back.
+    /// A new job of a ledger queue. The ledger has it; the relay hands it to Redis once Redis is available again.
     Deferred,
 }
 
-/// The job that stands for an enqueue.
+/// The result of an enqueue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = EnqueueAnswer))]
 pub struct Enqueued {
-    /// Its id: that of the new job, or of the one that holds the unique key.
+    /// The id of the new job, or of the job that holds the unique key.
     #[cfg_attr(feature = "openapi", schema(value_type = String, example = "01KAJ3Z8Q0V5N6T7R8S9W0X1Y2"))]
     pub id: JobId,
     /// Its queue.
     #[cfg_attr(feature = "openapi", schema(value_type = String, example = "extraction"))]
     pub queue: QueueName,
-    /// What became of the enqueue.
+    /// The outcome of the enqueue.
     #[serde(rename = "outcome")]
     pub acceptance: Acceptance,
     /// The job that was replaced.

@@ -5,13 +5,13 @@ use perch_job::{JobId, JobKind, JobType, Priority, RetryPolicy, Unique};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// A job as it is stored: the value of its id in the hash `jobs`, as JSON.
+/// A job as it is stored: the JSON value under its id in the hash `jobs`.
 ///
-/// The id is the field of the hash and its time is in the id, so neither is repeated here. What equals its default is
-/// left out. Nothing but a replay rewrites it, and that keeps fields which this version does not know (see [`Envelope::amend`]).
+/// The hash field is the id, and the id holds the enqueue time, so neither is repeated here. Default values are left out. Only a
+/// replay rewrites an envelope, and it keeps fields that this version does not know (see [`Envelope::amend`]).
 ///
-/// Its last field, `sum`, is the CRC-32 (IEEE 802.3) of all bytes before it, as eight hexadecimal digits. An envelope without one
-/// at its end, as other clients may write it, is taken as it is.
+/// Its last field, `sum`, is the CRC-32 (IEEE 802.3) of all bytes before it, as eight hexadecimal digits. An envelope without a
+/// checksum at its end, as other clients may write it, is accepted unchecked.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Envelope {
     /// Version of the encoding; left out for 1.
@@ -22,25 +22,25 @@ pub struct Envelope {
     /// Attempts in all before the job is dead.
     #[serde(rename = "max")]
     pub max_attempts: u32,
-    /// Backoff, where the enqueue asked for another than its kind's: base and cap in milliseconds.
+    /// Base and cap of the backoff in milliseconds, if not those of the kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backoff: Option<(u64, u64)>,
     /// Which jobs go first.
     #[serde(default, skip_serializing_if = "Priority::is_normal")]
     pub priority: Priority,
-    /// When it was meant to run first, if not at once, in milliseconds since 1970.
+    /// When it should first run, if not at once, in milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "chrono::serde::ts_milliseconds_option")]
     pub run_at: Option<DateTime<Utc>>,
-    /// How long one attempt may take, where it differs from the kind's, in milliseconds.
+    /// The timeout of one attempt in milliseconds, if not that of the kind.
     #[serde(rename = "timeout_ms", default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
-    /// After this it is dead instead of started, in milliseconds since 1970.
+    /// After this time, in milliseconds since 1970, it goes to the dead letters instead of starting.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "chrono::serde::ts_milliseconds_option")]
     pub deadline: Option<DateTime<Utc>>,
     /// Its uniqueness lock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unique: Option<Unique>,
-    /// What its limits are counted by.
+    /// The group that its limits are counted by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
     /// The trace that enqueued it, as a W3C `traceparent`.
@@ -49,17 +49,17 @@ pub struct Envelope {
     /// The job whose handler enqueued it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<JobId>,
-    /// How often an operator brought it back from the dead letters.
+    /// How often an operator replayed it.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub replays: u32,
-    /// Attempts that each replay grants, once there was one: those that the job had at first.
+    /// How many further attempts each replay grants: the original maximum. Set by the first replay.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_per_life: Option<u32>,
     /// When it was restored from a Postgres that may have lost its last seconds, in milliseconds since 1970. Its effects may have
-    /// happened before, without a record.
+    /// happened already without a record.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "chrono::serde::ts_milliseconds_option")]
     pub recovered: Option<DateTime<Utc>>,
-    /// Why it is no valid job, where no caller waited for that error: its first attempt moves it to the dead letters.
+    /// Why the request was rejected, if no caller waited for the error. The first attempt moves such a job to the dead letters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
     /// The payload, byte for byte as it was enqueued.
@@ -85,17 +85,17 @@ fn is_zero(n: &u32) -> bool {
 /// An envelope that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EnvelopeError {
-    /// Not JSON of the expected form.
+    /// It is not JSON, or not of the expected form.
     #[error("the envelope is not readable: {0}")]
     Malformed(String),
-    /// Its bytes are not those that were stored.
+    /// Its checksum does not match its bytes.
     #[error(
         "the envelope was damaged in Redis: its checksum is {found}, its bytes have {wanted}; repair the payload with `perch dead replay --edit`, or discard it"
     )]
     Damaged {
-        /// The sum of the bytes.
+        /// The checksum of the bytes.
         wanted: String,
-        /// The sum that stands with them.
+        /// The stored checksum.
         found: String,
     },
     /// From a newer Perch.
@@ -131,18 +131,18 @@ impl Envelope {
     ///
     /// # Errors
     ///
-    /// It is no envelope of this version, or it is damaged: its checksum is another.
+    /// It is not an envelope that this version can read, or its checksum does not match.
     pub fn decode(bytes: &[u8]) -> Result<Self, EnvelopeError> {
         let text = text_of(bytes)?;
         check(text)?;
         Self::read(text)
     }
 
-    /// Reads what is left of an envelope that may be damaged, to be shown or repaired.
+    /// Reads an envelope without checking its checksum, to show or repair it.
     ///
     /// # Errors
     ///
-    /// It is no envelope of this version.
+    /// It is not an envelope that this version can read.
     pub fn decode_damaged(bytes: &[u8]) -> Result<Self, EnvelopeError> {
         Self::read(text_of(bytes)?)
     }
@@ -154,17 +154,17 @@ impl Envelope {
 
     /// Writes an envelope, with its checksum.
     pub fn encode(&self) -> String {
-        // Large enough for most envelopes, so that it is allocated once.
+        // Large enough for most envelopes, to allocate only once.
         let mut bytes = Vec::with_capacity(self.payload.get().len() + 192);
         serde_json::to_writer(&mut bytes, self).expect("an envelope has text keys and values that JSON can hold");
         sealed(String::from_utf8(bytes).expect("JSON is text"))
     }
 
-    /// The same envelope with some fields set anew and all others, known or not, byte for byte as they were.
+    /// Changes some fields of a stored envelope and keeps all others, known or not, byte for byte.
     ///
     /// # Errors
     ///
-    /// What is stored is no envelope, or would be none with the changes.
+    /// The stored bytes, before or after the changes, are not a valid envelope.
     pub fn amend(stored: &str, changes: &[(&str, Box<RawValue>)]) -> Result<String, EnvelopeError> {
         let malformed = |e: serde_json::Error| EnvelopeError::Malformed(e.to_string());
         let mut fields: BTreeMap<String, Box<RawValue>> = serde_json::from_str(stored).map_err(malformed)?;
@@ -175,8 +175,8 @@ impl Envelope {
         serde_json::to_string(&fields).map(sealed).map_err(malformed)
     }
 
-    /// An envelope from Postgres, to be restored in Redis: with a checksum, and with the time of the recovery where it is in doubt
-    /// whether the job has run; otherwise unchanged.
+    /// Prepares an envelope from Postgres for Redis: adds a checksum, and the time of the recovery if the job may already have
+    /// run. The rest is unchanged.
     pub(crate) fn put_back(text: &str, in_doubt: Option<DateTime<Utc>>) -> Result<String, EnvelopeError> {
         Self::decode(text.as_bytes())?;
         let number =
@@ -185,7 +185,7 @@ impl Envelope {
         Self::amend(text, &changes)
     }
 
-    /// The retry policy that holds for this job: its own, else that of its kind.
+    /// The retry policy of this job: its own, else that of its kind.
     pub fn retry(&self, kind: &RetryPolicy) -> RetryPolicy {
         let (base_ms, cap_ms) = self.backoff.unwrap_or((kind.base_ms, kind.cap_ms));
         RetryPolicy { max_attempts: self.max_attempts, base_ms, cap_ms }
@@ -194,7 +194,7 @@ impl Envelope {
 
 /// The name of the checksum's field.
 const SUM: &str = "sum";
-/// What stands between the bytes that are summed up and their sum.
+/// The text between the bytes covered by the checksum and the checksum.
 const BEFORE_SUM: &str = ",\"sum\":\"";
 const SUM_DIGITS: usize = 8;
 
@@ -213,7 +213,7 @@ fn sealed(mut object: String) -> String {
     object
 }
 
-/// What is summed up, and the sum, of an envelope that has one at its end.
+/// The bytes covered by the checksum, and the checksum, if the envelope ends with one.
 fn split(text: &str) -> Option<(&str, &str)> {
     let text = text.strip_suffix("\"}")?;
     let (summed, sum) = text.split_at_checked(text.len().checked_sub(SUM_DIGITS)?)?;
@@ -263,7 +263,8 @@ mod tests {
             for bit in 0..8 {
                 let mut bytes = stored.clone().into_bytes();
                 bytes[at] ^= 1 << bit;
-                // A flip in the name of the checksum itself leaves an envelope without one, whole in all that counts.
+                // A flipped bit in the name of the checksum field leaves an envelope without a checksum, with all other fields
+                // intact.
                 if let Ok(read) = Envelope::decode(&bytes) {
                     assert_eq!((read.kind, read.payload.get()), (sample().kind, "{}"), "byte {at}, bit {bit}");
                     assert!(at + BEFORE_SUM.len() + SUM_DIGITS + 2 >= stored.len(), "byte {at}, bit {bit}");

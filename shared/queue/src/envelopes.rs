@@ -4,9 +4,9 @@ use perch_job::JobId;
 
 use crate::{Queue, QueueError, raw_text::RawText};
 
-/// Ids asked for in one command.
+/// Ids in one command.
 const AT_ONCE: usize = 250;
-/// Fields of the hash a step, about.
+/// The approximate number of hash fields in one scan step.
 const FIELDS: usize = 1_000;
 
 type HashPage = (u64, Vec<(RawText, Vec<u8>)>);
@@ -22,11 +22,11 @@ impl Queue {
         self.redis().cmd("read envelopes", &read).await
     }
 
-    /// Those of `ids` that Redis does not have.
+    /// The `ids` that Redis does not have.
     ///
     /// # Errors
     ///
-    /// Redis is away, or its answer cannot be read.
+    /// Redis is unavailable, or its reply cannot be read.
     ///
     /// # Cancel safety
     ///
@@ -45,11 +45,11 @@ impl Queue {
         Ok(missing)
     }
 
-    /// Calls `tell` with the jobs that Redis has, in batches. A job that is there throughout is given at least once.
+    /// Calls `tell` with the jobs in Redis, in batches. A job that exists during the whole scan is passed at least once.
     ///
     /// # Errors
     ///
-    /// Redis is away, or its answer cannot be read.
+    /// Redis is unavailable, or its reply cannot be read.
     ///
     /// # Cancel safety
     ///
@@ -58,11 +58,11 @@ impl Queue {
         self.scan_envelopes(|found| tell(found.into_iter().filter_map(|(id, _)| id.parse().ok()).collect())).await
     }
 
-    /// The same with what each field of the hash of jobs holds, whether it can be read or not.
+    /// Like that, but with the raw value of each hash field, readable or not.
     ///
     /// # Errors
     ///
-    /// Redis is away, or its answer cannot be read.
+    /// Redis is unavailable, or its reply cannot be read.
     ///
     /// # Cancel safety
     ///

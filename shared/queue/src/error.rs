@@ -9,28 +9,28 @@ pub enum QueueError {
     /// Redis did not answer, refused the connection, or is not ready to work.
     #[error("redis is unavailable ({doing}): {source}; check REDIS_URL and that the server is up")]
     Unavailable {
-        /// What was being done.
+        /// The operation.
         doing: &'static str,
-        /// What Redis or the network said.
+        /// The error of Redis or the network.
         source: redis::RedisError,
     },
     /// Redis took longer than `redis.command_timeout`.
     #[error("redis did not answer within {after:?} ({doing}); is the server overloaded?")]
     Timeout {
-        /// What was being done.
+        /// The operation.
         doing: &'static str,
-        /// How long it was waited for.
+        /// The timeout.
         after: Duration,
     },
-    /// Redis answered, but not what was asked for.
+    /// Redis replied with an error.
     #[error("redis refused to {doing}: {source}")]
     Refused {
-        /// What was being done.
+        /// The operation.
         doing: &'static str,
-        /// What Redis said.
+        /// The error of Redis.
         source: redis::RedisError,
     },
-    /// Somebody else had written to keys of the queue. They were set aside; the same call can succeed now.
+    /// Keys of the queue had the wrong type, because somebody else wrote them. They were renamed; repeating the call can succeed.
     #[error(
         "keys of queue {queue} were of another type and have been set aside: {keys}; what they held lies under the same names with :set_aside behind them"
     )]
@@ -43,14 +43,14 @@ pub enum QueueError {
     /// The URL or the pool cannot be used.
     #[error("REDIS_URL cannot be used: {0}")]
     Configuration(String),
-    /// Something in Redis is not what Perch wrote there.
+    /// A value in Redis is not one that Perch wrote.
     #[error("{what} of job {id} in queue {queue} cannot be read: {reason}; see `perch jobs show {id}`")]
     Corrupt {
         /// The queue.
         queue: QueueName,
         /// The job.
         id: JobId,
-        /// Which part.
+        /// The part of the job that cannot be read.
         what: &'static str,
         /// Why.
         reason: String,
@@ -71,12 +71,12 @@ impl QueueError {
                     | ErrorKind::ClusterConnectionNotFound
                     | ErrorKind::Server(S::BusyLoading | S::ClusterDown | S::MasterDown | S::ReadOnly | S::TryAgain)
             )
-            // Written by a Redis whose memory is full, or whose last snapshot failed.
+            // Sent by a Redis whose memory is full, or whose last snapshot failed.
             || matches!(source.code(), Some("OOM" | "MISCONF" | "UNBLOCKED"));
         if away { Self::Unavailable { doing, source } } else { Self::Refused { doing, source } }
     }
 
-    /// The same error for another caller.
+    /// A copy of the error for another caller.
     pub(crate) fn again(&self, doing: &'static str) -> Self {
         match self {
             Self::Unavailable { source, .. } => Self::Unavailable { doing, source: source.clone() },
@@ -90,19 +90,19 @@ impl QueueError {
         }
     }
 
-    /// True when Redis is away and the same call may succeed once it is back.
+    /// True if Redis is unavailable and the same call may succeed later.
     pub fn is_unavailable(&self) -> bool {
         matches!(self, Self::Unavailable { .. } | Self::Timeout { .. } | Self::SetAside { .. })
     }
 
-    /// True when a key is of another type than what is kept there.
+    /// True if a key has the wrong type.
     pub(crate) fn is_wrong_type(&self) -> bool {
         matches!(self, Self::Refused { source, .. } if source.code() == Some("WRONGTYPE")
             || source.detail().is_some_and(|detail| detail.contains("WRONGTYPE")))
     }
 }
 
-/// How long a job is put off when Redis is away.
+/// How long a job is snoozed while Redis is unavailable.
 const WHEN_AWAY: Duration = Duration::from_secs(5);
 
 impl Classified for QueueError {
@@ -116,7 +116,7 @@ impl Classified for QueueError {
 }
 
 /// Why a job was not accepted. Nothing was stored, except that after [`EnqueueError::Queue`] the job may have been accepted and
-/// only the answer lost: repeat the call with the same id, which accepts it once.
+/// only the reply lost. Repeating the call with the same id accepts it once.
 #[derive(Debug, thiserror::Error)]
 pub enum EnqueueError {
     /// No such kind.
@@ -124,10 +124,10 @@ pub enum EnqueueError {
     UnknownKind {
         /// The kind given.
         kind: String,
-        /// Those there are.
+        /// The known kinds.
         known: String,
     },
-    /// The kind's queue is not configured.
+    /// The queue of the kind is not configured.
     #[error("kind {kind} belongs to queue {queue}, which has no block in config/; add [queues.{queue}]")]
     UnknownQueue {
         /// The kind.
@@ -153,10 +153,10 @@ pub enum EnqueueError {
     Field {
         /// Which.
         field: String,
-        /// What is wrong and what is allowed.
+        /// What is wrong, and what is allowed.
         reason: String,
     },
-    /// The retry policy cannot be followed.
+    /// The retry policy is invalid.
     #[error("retry: {0}")]
     Retry(#[from] InvalidRetryPolicy),
     /// Another job holds the unique key.
@@ -167,20 +167,20 @@ pub enum EnqueueError {
         /// The job that holds it.
         holder: JobId,
     },
-    /// The queue has as many jobs as it may.
+    /// The queue is at its limit of jobs.
     #[error(
         "queue {queue} is full: it holds {limit} jobs, dead letters among them (queues.{queue}.max_depth); enqueue again later"
     )]
     Full {
         /// The queue.
         queue: QueueName,
-        /// Most jobs.
+        /// The limit.
         limit: usize,
     },
     /// Redis.
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// The queue is kept in a ledger, which took nothing.
+    /// The ledger of the queue failed and stored nothing.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
 }
@@ -196,16 +196,16 @@ impl Classified for EnqueueError {
     }
 }
 
-/// When to enqueue again where a queue is full.
+/// When to retry an enqueue after a queue was full.
 pub const WHEN_FULL: Duration = Duration::from_secs(10);
 
-/// Why the ledger kept nothing.
+/// Why the ledger stored nothing.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("the ledger of jobs: {reason}")]
 pub struct LedgerError {
-    /// What it said.
+    /// The error of the ledger.
     pub reason: String,
-    /// Whether it may work later.
+    /// Whether a retry may succeed.
     pub disposition: Disposition,
 }
 

@@ -28,24 +28,24 @@ pub enum EventKind {
     Succeeded,
     /// An attempt failed; another will follow.
     Retried,
-    /// The handler put the job off; no attempt was counted.
+    /// The handler snoozed the job; no attempt was counted.
     Snoozed,
-    /// The job is dead: its attempts are spent, or trying again cannot help.
+    /// The job is dead: no attempt is left, or another cannot help.
     Dead,
     /// It was cancelled.
     Cancelled,
     /// The worker that ran it was lost; another attempt will follow.
     Lost,
-    /// A worker gave it back unfinished when it shut down; no attempt was counted.
+    /// A worker released it unfinished at shutdown; no attempt was counted.
     Released,
-    /// An operator brought it back from the dead letters. The value is its envelope.
+    /// An operator replayed it. The value is its envelope.
     Replayed,
     /// An operator, or the retention of the queue, removed it from the dead letters.
     Discarded,
 }
 
 impl EventKind {
-    /// As it stands in the stream.
+    /// The word in the stream.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Enqueued => "enqueued",
@@ -74,7 +74,7 @@ impl fmt::Display for EventKind {
     }
 }
 
-/// The data of an event. What does not apply is left out.
+/// The data of an event. Fields that do not apply are left out.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct EventData {
     /// The attempt, counted from 1.
@@ -95,18 +95,18 @@ pub struct EventData {
     /// The trace of the attempt: 32 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
-    /// What the handler answered.
+    /// The result of the handler.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<serde_json::Value>,
-    /// When, in milliseconds since 1970, for what is kept with the job as its error.
+    /// When it happened, in milliseconds since 1970; only in errors that are kept with the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<i64>,
-    /// Who asked for it, for what an operator did.
+    /// The actor, if an operator caused it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
 }
 
-/// Serialises errors for JSON output: fields are called as everywhere else there, and times are in RFC 3339 instead of milliseconds.
+/// Serialises errors for JSON output, with the field names used there and times in RFC 3339 instead of milliseconds.
 pub(crate) fn with_times<S: Serializer>(errors: &[EventData], serializer: S) -> Result<S::Ok, S::Error> {
     #[derive(Serialize)]
     struct ErrorView<'a> {
@@ -140,7 +140,7 @@ pub struct JobEvent {
     pub index: u32,
     /// What happened.
     pub kind: EventKind,
-    /// To which job.
+    /// The job.
     pub job: JobId,
     /// The value as it was read: the envelope for `enqueued` and `replayed`, else [`EventData`].
     pub value: String,
@@ -152,7 +152,7 @@ impl JobEvent {
         self.entry.at()
     }
 
-    /// The data; the default when the value is an envelope or not readable.
+    /// The data; the default if the value is an envelope or cannot be read.
     pub fn data(&self) -> EventData {
         serde_json::from_str(&self.value).unwrap_or_default()
     }
@@ -171,12 +171,12 @@ impl JobEvent {
     }
 }
 
-/// Stream entries as Redis answers them, in order. A plain map would lose the order of the events within an entry.
+/// Stream entries in the order in which Redis returns them. A map would lose the order of the events within an entry.
 pub(crate) struct Entries(pub Vec<(EntryId, Vec<JobEvent>)>);
 
 impl FromRedisValue for Entries {
     fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
-        // Bytes, because a value written by hand need not be text, and must not hide the others.
+        // Bytes, because a value written by hand may not be text and must not hide the others.
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
         let rows: Vec<(String, Pairs)> = match value {
@@ -198,12 +198,12 @@ impl FromRedisValue for Entries {
 }
 
 impl Queue {
-    /// The events after the entry `after`, of at most `count` entries, each entry with its events in order. An entry whose
-    /// events this version does not know is there with none.
+    /// The events of at most `count` entries after the entry `after`, each entry with its events in order. An entry whose events
+    /// are unknown to this version has none.
     ///
     /// # Errors
     ///
-    /// Redis is away, or its answer cannot be read.
+    /// Redis is unavailable, or its reply cannot be read.
     ///
     /// # Cancel safety
     ///
@@ -219,7 +219,7 @@ impl Queue {
     }
 }
 
-/// The id of a stream entry: milliseconds since 1970 and a counter. Ids of one stream only grow.
+/// The id of a stream entry: milliseconds since 1970 and a counter. The ids of a stream only increase.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryId {
     /// Milliseconds since 1970 by the clock of Redis.

@@ -1,4 +1,4 @@
-//! Taking jobs: one script reaps lost leases, promotes what is due, and leases by priority.
+//! Fetching jobs: one script reaps expired leases, promotes due jobs, and leases jobs by priority.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::{
     Queue, QueueError,
     lease::Lease,
     raw_text::RawText,
-    scripts::{self, Call},
+    scripts::{self, ScriptCall},
 };
 
 /// A leased job as it came from Redis.
@@ -25,9 +25,9 @@ pub(crate) struct LeasedJob {
 pub(crate) struct Batch {
     pub jobs: Vec<LeasedJob>,
     pub state: QueueState,
-    /// When something becomes due or a lease ends; zero when more is ready now.
+    /// How long until a job becomes due or a lease ends; zero if more jobs are ready now.
     pub next: Option<Duration>,
-    /// When Redis ran it, by the clock of Redis, in milliseconds.
+    /// When Redis ran the fetch, by its own clock, in milliseconds since 1970.
     pub at_ms: i64,
 }
 
@@ -38,7 +38,7 @@ pub(crate) enum QueueState {
     /// Open, and the quick script of [`behind`] can take everything that is ready.
     Plain,
     Paused,
-    /// The fetch took nothing, because Redis knows the worker by another description, or the general fetch is needed.
+    /// The fetch took nothing, because Redis has another description of the worker, or because the general fetch is needed.
     Rejected,
 }
 
@@ -50,19 +50,19 @@ pub(crate) const REAPED: usize = 100;
 /// The length of a job's id.
 const ID_BYTES: usize = 26;
 
-/// Who fetches, and how much.
+/// The parameters of a fetch.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FetchRequest<'a> {
     pub holder: &'a str,
     /// Most jobs leased.
     pub slots: usize,
-    /// Most leases of others reaped.
+    /// Most leases of other workers reaped.
     pub reaped: usize,
-    /// The worker's description of itself, where that changed; else empty.
+    /// The worker's description of itself if it changed, else empty.
     pub about: &'a str,
 }
 
-/// Leases up to `slots` jobs, and reaps.
+/// Leases up to `slots` jobs, and reaps expired leases.
 pub(crate) async fn fetch(queue: &Queue, ask: FetchRequest<'_>) -> Result<Batch, QueueError> {
     let call = full(queue, ask, "");
     crash_point!("fetch.before");
@@ -71,9 +71,9 @@ pub(crate) async fn fetch(queue: &Queue, ask: FetchRequest<'_>) -> Result<Batch,
     Ok(batch)
 }
 
-/// The fetch that is sent along with a blocking read: it counts only while Redis knows the worker by the description `known_by`.
-/// For a queue that was `plain` there is a quick script, which does not count where the queue has changed.
-pub(crate) fn behind(queue: &Queue, ask: FetchRequest<'_>, known_by: &str, plain: bool) -> Call {
+/// The fetch that is sent along with a blocking read. It takes nothing unless Redis still has `known_by` as the description of
+/// the worker. A queue that was `plain` gets a quick script, which takes nothing if the queue has changed.
+pub(crate) fn behind(queue: &Queue, ask: FetchRequest<'_>, known_by: &str, plain: bool) -> ScriptCall {
     if !plain {
         return full(queue, ask, known_by);
     }
@@ -83,7 +83,7 @@ pub(crate) fn behind(queue: &Queue, ask: FetchRequest<'_>, known_by: &str, plain
 }
 
 /// The general fetch; an empty `known_by` accepts any description of the worker.
-fn full(queue: &Queue, ask: FetchRequest<'_>, known_by: &str) -> Call {
+fn full(queue: &Queue, ask: FetchRequest<'_>, known_by: &str) -> ScriptCall {
     let settings = queue.settings();
     let (group_step, group_burst) = step(settings.group_rate);
     let (queue_step, queue_burst) = step(settings.rate);
@@ -104,7 +104,7 @@ fn full(queue: &Queue, ask: FetchRequest<'_>, known_by: &str) -> Call {
     call
 }
 
-/// A rate as the scripts take it: milliseconds between starts, and starts at once.
+/// A rate as the scripts take it: milliseconds between starts, and the burst.
 fn step(rate: Option<Rate>) -> (f64, u32) {
     rate.map_or((0.0, 0), |rate| (rate.per.as_secs_f64() * 1_000.0 / f64::from(rate.count.max(1)), rate.count))
 }
@@ -145,7 +145,7 @@ fn leased(lease: Option<Lease>, envelope: Vec<u8>) -> Option<LeasedJob> {
     lease.map(|lease| LeasedJob { lease, envelope })
 }
 
-/// An invalid id was written by hand; its lease runs out and it ends in the dead letters.
+/// An invalid id was written by hand; its lease runs out, and it ends in the dead letters.
 fn read_id(text: &str) -> Option<JobId> {
     let id = text.parse().ok();
     if id.is_none() {

@@ -1,4 +1,4 @@
-//! What an attempt leads to: the decision as a function, and the script call that carries it out.
+//! The end of an attempt: deciding what happens to its job, and the script call that does it.
 
 use std::time::Duration;
 
@@ -8,17 +8,16 @@ use serde_json::Value;
 
 use crate::{EventData, Lease, Queue, QueueError, scripts};
 
-/// How an attempt ended that did not succeed. A handler returns it; errors that know their [`Disposition`] turn into it
-/// with `?`.
+/// How a failed attempt ended. A handler returns it; errors with a [`Disposition`] convert into it with `?`.
 #[derive(Debug)]
 pub enum Fail {
-    /// Try again by the job's retry policy.
+    /// Retry by the job's retry policy.
     Retry(String),
-    /// Try again after this time. The attempt counts.
+    /// Retry after this time. The attempt counts.
     RetryAfter(Duration, String),
-    /// Put off for this time. The attempt does not count.
+    /// Snooze for this time. The attempt does not count.
     Snooze(Duration, String),
-    /// Trying again cannot help: to the dead letters.
+    /// Move to the dead letters, because a retry cannot help.
     Dead(String),
     /// The job was cancelled and has stopped.
     Cancelled(String),
@@ -43,17 +42,17 @@ pub(crate) enum AttemptResult {
     Failed(Fail),
     Panicked(String),
     TimedOut(Duration),
-    /// The worker shuts down and its grace is over.
+    /// The worker shuts down, and its grace is over.
     Interrupted,
     /// The envelope or payload cannot be read.
     Unreadable(String),
-    /// This worker does not know the kind, or the version of the envelope; another release may.
+    /// This worker does not know the kind or the version of the envelope; another release may.
     Unknown(String),
     /// The deadline passed before it started.
     Expired(String),
 }
 
-/// What happens to the job.
+/// What happens to the job after an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Transition {
     Done,
@@ -62,7 +61,7 @@ pub(crate) enum Transition {
     Dead,
     Cancelled,
     Release,
-    /// It waits for a worker that knows its kind, so long in all.
+    /// It waits for a worker that knows its kind, at most this long in all.
     AwaitKind(Duration),
 }
 
@@ -79,7 +78,7 @@ impl Transition {
         }
     }
 
-    /// The same, with no delay over `most`.
+    /// The same transition, with delays cut to `most`.
     pub fn within(self, most: Duration) -> Self {
         match self {
             Self::Retry(delay) => Self::Retry(delay.min(most)),
@@ -96,16 +95,22 @@ impl Transition {
     }
 }
 
-/// The rules of a job by which attempts are decided.
+/// The rules that decide what happens to a job after an attempt.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Rules {
+pub(crate) struct AttemptRules {
     pub retry: RetryPolicy,
     /// How long a job waits for a worker that knows its kind.
     pub unknown_kind_wait: Duration,
 }
 
-/// Decides what happens to a job after attempt number `attempt` ended. `draw` in 0.0..=1.0 places the retry in its backoff.
-pub(crate) fn decide(ended: &AttemptResult, rules: &Rules, attempt: u32, draw: f64) -> (Transition, Option<String>) {
+/// Decides what happens to a job after attempt number `attempt`. `draw`, in 0.0..=1.0, sets where in its backoff range the retry
+/// falls.
+pub(crate) fn decide(
+    ended: &AttemptResult,
+    rules: &AttemptRules,
+    attempt: u32,
+    draw: f64,
+) -> (Transition, Option<String>) {
     let policy = &rules.retry;
     let spent = attempt >= policy.max_attempts;
     let retry = |delay| if spent { Transition::Dead } else { Transition::Retry(delay) };
@@ -131,7 +136,7 @@ pub(crate) fn decide(ended: &AttemptResult, rules: &Rules, attempt: u32, draw: f
     }
 }
 
-/// The acknowledgement of an attempt: what its job becomes.
+/// The acknowledgement of an attempt: the lease, and what happens to its job.
 #[derive(Debug)]
 pub(crate) struct Ack {
     pub lease: Lease,
@@ -142,12 +147,12 @@ pub(crate) struct Ack {
 /// Most acks in one script call.
 pub(crate) const ACKS_AT_ONCE: usize = 500;
 
-/// Whether `lease` ends without an event: the first attempt succeeded and the queue keeps a history of failures.
+/// Whether `lease` ends without an event: its first attempt succeeded, and the queue keeps a history of failures only.
 pub(crate) fn is_without_event(queue: &Queue, lease: &Lease, transition: Transition) -> bool {
     transition == Transition::Done && lease.attempt() == 1 && queue.settings().history == History::Failures
 }
 
-/// The part of the script's arguments that an ack belongs to.
+/// The section of the script arguments for an ack.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum AckSection {
     /// A success without an event.
@@ -165,7 +170,7 @@ fn section(queue: &Queue, finish: &Ack) -> AckSection {
     }
 }
 
-/// Carries out acks; answers for each whether its lease was still held.
+/// Applies acks. Returns for each whether its lease was still held; if not, it changed nothing.
 pub(crate) async fn finish(queue: &Queue, batch: &[Ack]) -> Result<Vec<bool>, QueueError> {
     let of = |wanted| (0..batch.len()).filter(move |&place| section(queue, &batch[place]) == wanted);
     let [plain, told, others] =
@@ -206,7 +211,7 @@ mod tests {
 
     use super::*;
 
-    const RULES: Rules = Rules {
+    const RULES: AttemptRules = AttemptRules {
         retry: RetryPolicy { max_attempts: 3, base_ms: 100, cap_ms: 1_000 },
         unknown_kind_wait: Duration::from_secs(60),
     };

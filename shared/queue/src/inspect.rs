@@ -1,4 +1,4 @@
-//! What an operator sees: queues, jobs, workers.
+//! Read-only views of queues, jobs and workers for operators.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -22,30 +22,30 @@ pub struct QueueStats {
     pub normal: u64,
     /// Ready jobs by priority.
     pub low: u64,
-    /// Jobs that wait for a free place of their group.
+    /// Parked jobs: their group is at its limit.
     pub parked: u64,
-    /// Of the delayed ones, jobs whose kind no worker that tried them knew.
+    /// Delayed jobs whose kind was unknown to every worker that tried them.
     pub unknown_kind: u64,
-    /// Of the ready and parked ones, cancelled: a fetch passes them over when it comes upon them.
+    /// Cancelled jobs whose ids are still in a ready or parked list; fetches skip them.
     pub cancelled: u64,
-    /// Jobs that may not start before a time: they were put off, or their next attempt is to come.
+    /// Jobs that may not start before a time: scheduled, snoozed, or awaiting a retry.
     pub delayed: u64,
-    /// Of these, overdue: nobody has fetched since they became due.
+    /// Delayed jobs that are overdue: no fetch has run since they became due.
     pub overdue: u64,
-    /// Running jobs, and jobs that a worker has fetched to run next.
+    /// Leased jobs: running or prefetched.
     pub running: u64,
     /// Dead letters.
     pub dead: u64,
     /// Jobs that succeeded since Redis began to hold the queue.
     pub succeeded: u64,
-    /// When the oldest ready job was enqueued. Cancelled ones do not count, but where more than sixteen of them come first, the
-    /// job was enqueued no earlier than this.
+    /// When the oldest ready job that is not cancelled was enqueued; a lower bound if more than sixteen cancelled jobs are in
+    /// front of it.
     pub oldest: Option<DateTime<Utc>>,
     /// When the next delayed job is due.
     pub next_due: Option<DateTime<Utc>>,
     /// Who paused it, if it is paused.
     pub paused_by: Option<String>,
-    /// Since when.
+    /// When it was paused.
     pub paused_at: Option<DateTime<Utc>>,
     /// Workers seen within the last minute.
     pub workers: u64,
@@ -54,33 +54,33 @@ pub struct QueueStats {
 }
 
 impl QueueStats {
-    /// Jobs that are ready or parked, without those cancelled.
+    /// Ready and parked jobs, without cancelled ones.
     pub fn waiting(&self) -> u64 {
         (self.high + self.normal + self.low + self.parked).saturating_sub(self.cancelled)
     }
 }
 
-/// A job as Redis knows it. Finished jobs are in Postgres alone.
+/// A job in Redis. Finished jobs are in Postgres only.
 #[derive(Debug, Clone, Serialize)]
 pub struct JobView {
     /// The job.
     pub id: JobId,
     /// Its queue.
     pub queue: QueueName,
-    /// Where it is.
+    /// Its state.
     pub state: JobState,
     /// When it runs next, if it is delayed.
     #[serde(rename = "run_at")]
     pub due: Option<DateTime<Utc>>,
     /// When its lease ends, if it runs.
     pub lease_ends: Option<DateTime<Utc>>,
-    /// The worker that has it.
+    /// The worker that holds its lease.
     pub worker: Option<String>,
-    /// Attempts begun, where that is known.
+    /// Attempts begun, if known.
     pub attempts: u32,
-    /// True when it was asked to stop.
+    /// True if it is running and has been cancelled.
     pub cancelling: bool,
-    /// Since when it waits for a worker that knows its kind, if none that tried it did.
+    /// Since when it waits for a worker that knows its kind, if every worker that tried it did not.
     pub unknown_kind_since: Option<DateTime<Utc>>,
     /// The last errors, newest first.
     #[serde(serialize_with = "crate::event::with_times")]
@@ -95,18 +95,18 @@ impl JobView {
         self.errors.first().and_then(|error| error.error.as_deref()).unwrap_or_default()
     }
 
-    /// The envelope, when it can be read.
+    /// The envelope, if it can be read.
     pub fn decoded(&self) -> Option<Envelope> {
         Envelope::decode(self.envelope.as_bytes()).ok()
     }
 
-    /// The same, or what is left of it when it was damaged.
+    /// The envelope, even if its checksum shows that it was damaged.
     pub fn salvaged(&self) -> Option<Envelope> {
         Envelope::decode_damaged(self.envelope.as_bytes()).ok()
     }
 }
 
-/// A worker process as one queue knows it.
+/// A worker process, as seen from one queue.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Worker))]
 pub struct WorkerView {
@@ -115,15 +115,15 @@ pub struct WorkerView {
     /// The queue.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub queue: QueueName,
-    /// When it last fetched or renewed.
+    /// When it last fetched or sent a heartbeat.
     pub seen: DateTime<Utc>,
     /// When it started.
     pub since: Option<DateTime<Utc>>,
     /// Its release.
     pub version: Option<String>,
-    /// Jobs that it runs at once from this queue.
+    /// Its concurrency for this queue.
     pub concurrency: Option<u64>,
-    /// Jobs that it has now.
+    /// Jobs that it has leased now.
     pub running: u64,
 }
 
@@ -136,11 +136,11 @@ type Scored = Vec<(RawText, f64)>;
 
 /// Jobs read in one round trip.
 const VIEWED_AT_ONCE: usize = 500;
-/// Ids looked at from the front of a list, for one that was not cancelled.
+/// Ids read from the front of a list to find one that is not cancelled.
 const LOOKED_AT: usize = 16;
 
-/// The first job of a list that was not cancelled, given the front of the list. If all of those were cancelled and more may follow,
-/// the last of them.
+/// The first job that is not cancelled, given the front of a list. If all of the given ids are cancelled and more may follow, the
+/// last of them.
 fn first(front: &[RawText], cancelled: &HashSet<String>) -> Option<JobId> {
     let stands_for_more = front.last().filter(|_| front.len() == LOOKED_AT);
     let first = front.iter().find(|id| !cancelled.contains(&id.0)).or(stands_for_more)?;
@@ -156,11 +156,11 @@ impl Queue {
         self.redis().call(doing, |mut conn| async move { pipe.query_async(&mut conn).await }).await
     }
 
-    /// The numbers of the queue, in two round trips, or three when jobs were cancelled.
+    /// The counts of the queue, in two round trips, or three if cancelled ids are in its lists.
     ///
     /// # Errors
     ///
-    /// Redis is away, or its answer cannot be read.
+    /// Redis is unavailable, or its reply cannot be read.
     ///
     /// # Cancel safety
     ///
@@ -192,7 +192,7 @@ impl Queue {
             high: n[0],
             normal: n[1],
             low: n[2],
-            // Unfinished jobs that are in no other place, and cancelled ones that still stand in a list.
+            // Unfinished jobs that are counted nowhere else, and cancelled ids that are still in a list.
             parked: (n[10] + n[9]).saturating_sub(n[..6].iter().sum::<u64>() - n[4] + n[6]),
             cancelled: n[9],
             unknown_kind: n[11],
@@ -210,7 +210,7 @@ impl Queue {
         })
     }
 
-    /// Those of `ids` that were cancelled.
+    /// Which of `ids` were cancelled.
     async fn cancelled_of(&self, ids: Vec<&str>) -> Result<HashSet<String>, QueueError> {
         if ids.is_empty() {
             return Ok(HashSet::new());
@@ -221,11 +221,11 @@ impl Queue {
         Ok(ids.into_iter().zip(are).filter(|(_, is)| *is).map(|(id, _)| id.to_owned()).collect())
     }
 
-    /// A job of this queue, in any state. `None` when it is done or never existed.
+    /// A job of this queue in any state. `None` if it is finished or never existed.
     ///
     /// # Errors
     ///
-    /// Redis is away, or its answer cannot be read.
+    /// Redis is unavailable, or its reply cannot be read.
     ///
     /// # Cancel safety
     ///
@@ -234,11 +234,11 @@ impl Queue {
         Ok(self.views(&[id]).await?.pop())
     }
 
-    /// Those of `ids` that are in this queue.
+    /// The jobs of `ids` that are in this queue.
     ///
     /// # Errors
     ///
-    /// Redis is away, or its answer cannot be read.
+    /// Redis is unavailable, or its reply cannot be read.
     ///
     /// # Cancel safety
     ///
@@ -309,7 +309,7 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// Redis is away, or its answer cannot be read.
+    /// Redis is unavailable, or its reply cannot be read.
     ///
     /// # Cancel safety
     ///

@@ -1,4 +1,4 @@
-//! The intake: jobs that services push with a stock `apalis_redis::RedisStorage` are handed to the engine, each once.
+//! The intake takes over jobs that services push with a stock `apalis_redis::RedisStorage`, each once.
 //!
 //! Such a service pushes into the namespace `<prefix>intake:<queue>` and needs nothing of Perch. The layout read here is
 //! the one that apalis-redis 1.0 writes: a sorted set `scheduled` (score: seconds since 1970), a list `active`, a hash
@@ -21,11 +21,11 @@ use crate::{
     transport::push_all,
 };
 
-/// Tasks handed over in one step.
+/// Tasks taken over in one step.
 const AT_ONCE: usize = 250;
 /// Most steps of one run.
 const STEPS: usize = 4_000;
-/// How long a task is remembered after it was handed over and removed, at least.
+/// The least time for which a task is remembered after it was taken over and removed.
 const REMEMBERED: Duration = Duration::from_secs(3_600);
 
 /// The intake of one queue.
@@ -38,13 +38,13 @@ pub struct Intake {
 
 /// A task that waits.
 struct Task {
-    /// Its name, as its producer wrote it: it need not be text.
+    /// Its id as the producer wrote it; it may not be text.
     task: Vec<u8>,
     run_at: Option<DateTime<Utc>>,
 }
 
 impl Task {
-    /// Its name as text; other bytes in hexadecimal digits, a form that no producer would choose.
+    /// Its id as text; bytes that are not text in hexadecimal digits, a form that no producer uses.
     fn name(&self) -> String {
         name_of(&self.task)
     }
@@ -70,18 +70,18 @@ impl Intake {
         &self.namespace
     }
 
-    /// Hands over tasks until none is left, at most a million; answers how many jobs were new to the engine.
+    /// Takes over tasks until none is left, at most a million. Returns how many jobs were new to the engine.
     ///
-    /// A task is remembered in the step that enqueues it, and removed from the intake after that, so that a crash between
-    /// the two, or a second process that read the same task, hands nothing over twice.
+    /// The script that enqueues a task also remembers it, and it is removed from the intake afterwards. So neither a crash in
+    /// between nor a second process that read the same task enqueues it twice.
     ///
     /// # Errors
     ///
-    /// Redis is away, or cannot be written. Tasks that were not taken in stay where they are, and each is taken in once.
+    /// Redis is unavailable or refuses writes. Tasks that were not taken over stay in the intake, and each is taken over once.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it returns, some are taken in and some are not; the next call continues.
+    /// If dropped before it returns, some tasks may have been taken over; the next call continues.
     pub async fn run_once(&self) -> Result<usize, EnqueueError> {
         let mut accepted = 0;
         for _ in 0..STEPS {
@@ -95,12 +95,12 @@ impl Intake {
         Ok(accepted)
     }
 
-    /// Looks for new tasks until `stop`: every second while there are some, every five while there are none. No failure
-    /// ends it. On a Redis Cluster there is no intake: the layout of a stock producer does not fit one.
+    /// Takes over new tasks until `stop`: every second while there are some, every five seconds while there are none. It retries
+    /// after errors. On a Redis Cluster there is no intake: the layout of a stock producer does not fit one.
     ///
     /// # Cancel safety
     ///
-    /// It may be dropped at any time, as [`Intake::run_once`].
+    /// It may be dropped at any time, like [`Intake::run_once`].
     pub async fn run(self, stop: CancellationToken) {
         const BUSY: Duration = Duration::from_secs(1);
         const IDLE: Duration = Duration::from_secs(5);
@@ -164,7 +164,7 @@ impl Intake {
             .collect();
         crash_point!("intake.read");
         let mut accepted = 0;
-        // Where the id is the name of the task it is the same when the task is read again, so a ledger may keep the job.
+        // A task whose name is a job id gets the same id when it is read again, so its job may go into a ledger.
         let (mut lasting, others): (Vec<_>, Vec<_>) =
             jobs.into_iter().partition(|job| job.intake.as_deref() == Some(job.id.to_string().as_str()));
         let mut results = self.client.store(&self.queue, &mut lasting).await;
@@ -182,8 +182,8 @@ impl Intake {
         Ok(accepted)
     }
 
-    /// A task as a job. One that is no valid job is enqueued as a refused one, which its first attempt moves to the dead letters with
-    /// the reason.
+    /// Turns a task into a job. An invalid one is enqueued as a rejected request, which its first attempt moves to the dead
+    /// letters with the reason.
     fn prepare(&self, found: &Task, payload: &[u8], kind: Option<String>) -> Admission {
         let types = self.client.queues().types();
         let configured = self.queue.settings().intake_kind.as_ref().map(JobKind::to_string);
@@ -215,7 +215,7 @@ impl Intake {
         if size > limit {
             return Err(format!("the payload is {size} bytes; the limit is {limit} (engine.max_payload_bytes)"));
         }
-        // A payload that does not fit its type is refused by its attempt, which names the path that is wrong.
+        // A payload that does not fit its type fails in its first attempt, with an error that names the wrong path.
         let derived = job_type.check(&payload).unwrap_or_default();
         let options = EnqueueOptions { id: Some(id), run_at, ..EnqueueOptions::default() };
         let max_ahead = self.queue.engine().max_schedule_ahead;
@@ -239,8 +239,7 @@ impl Intake {
         self.pipe("clear the intake", pipe).await
     }
 
-    /// Forgets tasks that were handed over long ago, except those that are still in the intake because a process died before it
-    /// removed them.
+    /// Forgets tasks that were taken over long ago, except those still in the intake because a process died before removing them.
     async fn forget_old(&self) -> Result<(), QueueError> {
         let key = self.queue.keys().intake();
         let now = self.queue.now();

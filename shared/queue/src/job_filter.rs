@@ -1,13 +1,13 @@
-//! Which jobs: one struct for the query of the HTTP API, the command line, the engine and the history.
+//! The job filter that the HTTP API, the command line, the engine and the history share.
 
 use chrono::{DateTime, Utc};
-use perch_base::When;
+use perch_base::PointInTime;
 use perch_job::{JobId, JobKind, JobState, QueueName};
 use serde::Deserialize;
 
 use crate::{JobView, request::parsed};
 
-/// Which jobs. What is left out does not matter.
+/// Which jobs. A field that is left out does not filter.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
@@ -18,7 +18,7 @@ pub struct JobFilter {
     #[cfg_attr(feature = "openapi", param(value_type = Vec<String>))]
     #[cfg_attr(feature = "clap", arg(long))]
     pub queue: Vec<QueueName>,
-    /// Only in this state. Without it those that are not finished: running, waiting, delayed, dead.
+    /// Only in this state. Default: jobs that are not finished: running, waiting, delayed, dead.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", param(inline))]
     #[cfg_attr(feature = "clap", arg(long, value_enum, hide_possible_values = false))]
@@ -32,36 +32,36 @@ pub struct JobFilter {
     #[serde(default)]
     #[cfg_attr(feature = "clap", arg(long))]
     pub group: Option<String>,
-    /// Only those that the handler of this job enqueued.
+    /// Only jobs that the handler of this job enqueued.
     #[serde(default, deserialize_with = "parsed")]
     #[cfg_attr(feature = "openapi", param(value_type = Option<String>, pattern = "^[0-7][0-9A-HJKMNP-TV-Z]{25}$"))]
     #[cfg_attr(feature = "clap", arg(long, value_name = "ID", value_parser = any_case))]
     pub parent: Option<JobId>,
-    /// Only those whose last error contains this, in upper or lower case.
+    /// Only jobs whose last error contains this text, ignoring case.
     #[serde(default)]
     #[cfg_attr(feature = "clap", arg(long, value_name = "TEXT"))]
     pub error: Option<String>,
-    /// Only those enqueued then or later: how long ago (10m, 7d), a day, or a time with its zone.
+    /// Only jobs enqueued at this time or later: how long ago (10m, 7d), a day, or a time with its zone.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", param(value_type = Option<String>, example = "7d"))]
     #[cfg_attr(feature = "clap", arg(long, value_name = "TIME"))]
-    pub since: Option<When>,
-    /// Only those enqueued before then.
+    pub since: Option<PointInTime>,
+    /// Only jobs enqueued before this time.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", param(value_type = Option<String>, example = "2026-03-01T09:00:00Z"))]
     #[cfg_attr(feature = "clap", arg(long, value_name = "TIME"))]
-    pub until: Option<When>,
+    pub until: Option<PointInTime>,
 }
 
-/// A job id in either case.
+/// A job id in upper or lower case.
 #[cfg(feature = "clap")]
 fn any_case(text: &str) -> Result<JobId, String> {
     text.to_ascii_uppercase().parse().map_err(|error: perch_job::InvalidName| error.to_string())
 }
 
 impl JobFilter {
-    /// Whether a job of the right queue and in the right state is meant. A job whose envelope cannot be read is of no kind, group or
-    /// parent.
+    /// Whether a job that is in the right queue and state matches the rest of the filter. A job whose envelope cannot be read has
+    /// no kind, group or parent.
     pub fn fits(&self, job: &JobView, now: DateTime<Utc>) -> bool {
         let made = job.id.created_at();
         self.since.is_none_or(|since| made >= since.from(now))

@@ -1,7 +1,7 @@
 use perch_base::Environment;
 use perch_job::{Priority, QueueName};
 
-/// The names of everything a queue keeps in Redis. All share one hash tag, so they live on one node of a cluster.
+/// The names of all Redis keys of a queue. They share one hash tag, so they are on one node of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keys {
     base: String,
@@ -24,12 +24,12 @@ impl Keys {
         &self.base
     }
 
-    /// List of the ids that are ready, of one priority.
+    /// List of the ready ids of one priority.
     pub fn ready(&self, priority: Priority) -> String {
         format!("{}ready:{}", self.base, priority.as_str())
     }
 
-    /// List of the ids of a priority that wait for a place of their group.
+    /// List of the parked ids of one priority and group.
     pub fn parked_in(&self, priority: Priority, group: &str) -> String {
         format!("{}{}:{group}", self.parked(), priority.as_str())
     }
@@ -45,7 +45,7 @@ impl Keys {
         dead => "dead",
         /// Hash of id to attempts that failed or were lost, of jobs that are not dead.
         attempts => "attempts",
-        /// The same of the dead.
+        /// Hash of id to attempts, of dead letters.
         dead_attempts => "dead_attempts",
         /// Hash of id to the last errors, newest first, one JSON object a line.
         errors => "errors",
@@ -55,7 +55,7 @@ impl Keys {
         group => "group",
         /// Set of ids cancelled while their id still stands in a ready or parked list.
         cancelled => "cancelled",
-        /// Hash of id to reason, for running jobs that shall stop.
+        /// Hash of id to reason, for running jobs that must stop.
         cancelling => "cancelling",
         /// Hash: `paused`, `paused_by`, `paused_at`, `passed_normal`, `passed_low`, `fetches`, `succeeded`, `events_bytes`, `run_id`.
         state => "state",

@@ -7,7 +7,7 @@ use perch_job::JobId;
 
 use crate::{Queue, QueueError, raw_text::RawText, scripts};
 
-/// A worker's hold on one attempt of a job. Acks are fenced by it: once it is gone from Redis, they change nothing.
+/// A worker's lease on one attempt of a job. Acks are fenced by it: once it is gone from Redis, they change nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Lease {
     id: JobId,
@@ -21,7 +21,7 @@ impl Lease {
         Self { id, attempt, member: member.into() }
     }
 
-    /// Of the first attempt at the job with the id `text`, whose member goes on with `suffix`.
+    /// The lease of a first attempt at the job with the id `text`; its member is the id followed by `suffix`.
     pub(crate) fn first(id: JobId, text: &str, suffix: &str) -> Self {
         Self { id, attempt: 1, member: [text, suffix].concat().into() }
     }
@@ -31,12 +31,12 @@ impl Lease {
         self.id
     }
 
-    /// The id of the job, as it stands in Redis.
+    /// The id of the job as text.
     pub(crate) fn id_text(&self) -> &str {
         self.member.split('|').next().unwrap_or_default()
     }
 
-    /// `id|holder|attempt|number|group`, as it stands in the sorted set `leases`.
+    /// `id|holder|attempt|number|group`, the member of the sorted set `leases`.
     pub fn member(&self) -> &str {
         &self.member
     }
@@ -56,10 +56,10 @@ impl Lease {
     }
 }
 
-/// What a heartbeat learned.
+/// The result of a heartbeat.
 #[derive(Debug, Default)]
 pub(crate) struct HeartbeatReply {
-    /// Members of leases that another worker may have by now.
+    /// Members of lost leases; another worker may have their jobs.
     pub lost: Vec<String>,
     /// Members of leases whose jobs must stop, and why.
     pub stop: Vec<(String, String)>,
@@ -67,7 +67,7 @@ pub(crate) struct HeartbeatReply {
 
 const RENEWED_AT_ONCE: usize = 1_000;
 
-/// Renews `leases` of `holder`, and reaps at most `reaped` leases of others.
+/// Renews `leases` of `holder`, and reaps at most `reaped` expired leases of other workers.
 pub(crate) async fn renew(
     queue: &Queue,
     holder: &str,
@@ -88,8 +88,8 @@ pub(crate) async fn renew(
     Ok(reply)
 }
 
-/// Marks the jobs of these leases as about to start, which frees uniqueness keys that are held until then. Answers how many of the
-/// leases are held.
+/// Releases the uniqueness keys that the jobs of these leases hold until they start. Returns how many of the leases are still
+/// held.
 pub(crate) async fn begin(queue: &Queue, leases: &[Lease]) -> Result<usize, QueueError> {
     let mut call = queue.invocation(&scripts::BEGIN);
     for lease in leases {
@@ -101,7 +101,7 @@ pub(crate) async fn begin(queue: &Queue, leases: &[Lease]) -> Result<usize, Queu
     Ok(held)
 }
 
-/// Releases leases of `holder` that are not among `known`: those of a fetch whose answer was lost.
+/// Releases the leases of `holder` that are not in `known`: those of a fetch whose reply was lost.
 pub(crate) async fn reclaim(queue: &Queue, holder: &str, known: &[Lease]) -> Result<usize, QueueError> {
     let mut call = queue.invocation(&scripts::RECLAIM);
     call.arg(holder);

@@ -11,13 +11,13 @@ use crate::{
     transport::push_all,
 };
 
-/// Keeps jobs outside Redis. Every call may be repeated.
+/// Stores jobs outside Redis. Every call may be repeated.
 pub trait Ledger: Debug + Send + Sync + 'static {
-    /// Keeps jobs and answers, in their order, the state of each. Those whose id is known already stay as they are.
+    /// Stores jobs and returns the state of each, in their order. Jobs whose id is known already stay unchanged.
     fn keep<'a>(&'a self, jobs: &'a [LedgerJob]) -> BoxFuture<'a, Result<Vec<LedgerState>, LedgerError>>;
 
-    /// Marks the jobs `there` as stored in Redis, and deletes `refused`, which Redis did not accept. Answers those of both that a relay
-    /// has taken up meanwhile: they are not deleted, whatever their enqueuer was answered.
+    /// Marks the jobs `there` as stored in Redis, and deletes `refused`, which Redis did not accept. Returns the jobs of both
+    /// that a relay has taken up meanwhile; those are not deleted.
     fn settle<'a>(
         &'a self,
         there: &'a [JobId],
@@ -30,7 +30,7 @@ pub trait Ledger: Debug + Send + Sync + 'static {
 pub enum RelayState {
     /// Redis has it.
     HandedOver,
-    /// Redis may have it; if not, the next relay hands it over or drops it.
+    /// It is not known whether Redis has it; the next relay hands it over or drops it.
     Begun,
 }
 
@@ -39,13 +39,13 @@ pub enum RelayState {
 pub enum LedgerState {
     /// It is new.
     New,
-    /// It was there; Redis may have it or not.
+    /// It was there already; Redis may have it or not.
     Waiting,
-    /// Redis has it, or had it and it has ended.
+    /// Redis has it, or had it until it finished.
     HandedOver,
 }
 
-/// A job as the ledger keeps it.
+/// A job in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LedgerJob {
     /// Its id.
@@ -54,7 +54,7 @@ pub struct LedgerJob {
     pub queue: QueueName,
     /// Its kind.
     pub kind: JobKind,
-    /// Its envelope, as Redis gets it.
+    /// Its envelope.
     pub envelope: String,
     /// What happens when another job holds its unique key.
     pub on_conflict: OnConflict,
@@ -71,7 +71,7 @@ impl LedgerJob {
         }
     }
 
-    /// The job for the enqueue script. Redis remembers its id for an hour, so that a job which was handed over and has ended
+    /// The job for the enqueue script. Redis remembers its id for an hour, so that a job that was relayed and has finished
     /// meanwhile does not run again.
     pub(crate) fn admission(&self) -> Result<Admission, EnvelopeError> {
         Ok(Admission {
@@ -104,10 +104,10 @@ pub(crate) async fn through(
     let waiting: Vec<&Admission> = jobs.iter().zip(&kept).filter(waits).map(|(job, _)| job).collect();
     let mut pushed = push_all(queue, &waiting).await.into_iter();
     crash_point!("ledger.pushed");
-    let pushed: Vec<Pushed> = jobs
+    let pushed: Vec<PushResult> = jobs
         .iter()
         .zip(kept)
-        .map(|(job, kept)| Pushed {
+        .map(|(job, kept)| PushResult {
             job,
             kept,
             answer: if kept == LedgerState::HandedOver { None } else { pushed.next() },
@@ -118,14 +118,14 @@ pub(crate) async fn through(
     answers
 }
 
-/// A job that the ledger keeps, and the result from Redis; `None` where it was not sent.
-struct Pushed<'a> {
+/// A job that is in the ledger, and the result from Redis; `None` if it was not sent.
+struct PushResult<'a> {
     job: &'a Admission,
     kept: LedgerState,
     answer: Option<Result<Enqueued, EnqueueError>>,
 }
 
-impl Pushed<'_> {
+impl PushResult<'_> {
     fn is_there(&self) -> bool {
         matches!(&self.answer, Some(Ok(enqueued)) if enqueued.acceptance != Acceptance::Kept)
     }
@@ -140,8 +140,8 @@ impl Pushed<'_> {
         )
     }
 
-    /// The result for its enqueuer. `relayed` are the jobs that a relay has taken up meanwhile. `None`: they are not known, so a relay
-    /// may still hand over a job that Redis has refused.
+    /// The result for the caller. `relayed` are the jobs that a relay has taken up meanwhile; `None` if they are not known, so a
+    /// relay may still hand over a job that Redis refused.
     fn result(self, queue: &Queue, relayed: Option<&HashMap<JobId, RelayState>>) -> Result<Enqueued, EnqueueError> {
         let (is_refused, id) = (self.is_refused(), self.job.id);
         let by_relay = relayed.and_then(|relayed| relayed.get(&id).copied());
@@ -163,8 +163,12 @@ impl Pushed<'_> {
     }
 }
 
-/// Reports to the ledger what Redis answered, and returns the results for the enqueuers.
-async fn settled(ledger: &dyn Ledger, queue: &Queue, pushed: Vec<Pushed<'_>>) -> Vec<Result<Enqueued, EnqueueError>> {
+/// Reports the results from Redis to the ledger, and returns the results for the callers.
+async fn settled(
+    ledger: &dyn Ledger,
+    queue: &Queue,
+    pushed: Vec<PushResult<'_>>,
+) -> Vec<Result<Enqueued, EnqueueError>> {
     let (mut there, mut refused) = (Vec::new(), Vec::new());
     for job in &pushed {
         if job.is_there() {
@@ -176,7 +180,7 @@ async fn settled(ledger: &dyn Ledger, queue: &Queue, pushed: Vec<Pushed<'_>>) ->
     let relayed = if there.is_empty() && refused.is_empty() {
         Some(HashMap::new())
     } else {
-        // The relay of the ledger repeats what fails here.
+        // If this fails, the relay repeats it.
         let settled = ledger.settle(&there, &refused).await;
         settled
             .inspect_err(|error| {

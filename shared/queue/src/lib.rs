@@ -1,8 +1,8 @@
 //! The durable queue engine of Perch, on Redis.
 //!
-//! A job's life, file by file: `envelope` (what is stored), `keys` (where), `admission` (its checks), `transport` (into Redis),
-//! `fetch`, `lease`, `finish` (what an attempt leads to), `dead`, `schedule` (cron), `inspect` (what an operator sees), `worker`
-//! (the runtime, on apalis). Every change of a job's state is one script in `scripts/`.
+//! The life of a job, file by file: `envelope` (what is stored), `keys` (where), `admission` (checks), `transport` (into Redis),
+//! `fetch`, `lease`, `finish` (the end of an attempt), `dead`, `schedule` (cron), `inspect` (views for operators), `worker` (the
+//! runtime, on apalis). Every change of a job's state is one script in `scripts/`.
 
 #![warn(clippy::missing_errors_doc, reason = "whoever calls an engine has to know what may fail, and what then holds")]
 
@@ -46,7 +46,7 @@ mod subscription;
 pub mod testing;
 mod transport;
 
-/// The settings of queues, of the engine, and of cron entries, each with its defaults.
+/// The settings of queues, the engine and cron entries, with their defaults.
 pub mod settings {
     pub use perch_base::settings::{
         CatchUp, CronSettings, EngineSettings, History, Overlap, PostgresSettings, QueueSettings, Rate, RedisSettings,
@@ -57,7 +57,7 @@ pub mod worker;
 pub use app::{App, AppError};
 pub use client::Client;
 pub use connection::Connection;
-pub use dead::{DeadCursor, DeadLetter, DeadPage, Replay, Replayed, cause_of};
+pub use dead::{DeadCursor, DeadLetter, DeadPage, Replay, ReplayOutcome, cause_of};
 pub use enqueue::{Acceptance, EnqueueOptions, Enqueued, NewJob, OnConflict};
 pub use envelope::{Envelope, EnvelopeError};
 pub use error::{EnqueueError, LedgerError, QueueError, WHEN_FULL};
@@ -66,7 +66,7 @@ pub use finish::Fail;
 pub use inspect::{JobView, QueueStats, WorkerView};
 pub use intake::Intake;
 pub use job_filter::JobFilter;
-pub use job_pages::{JobPage, JobPlace, WaitingList};
+pub use job_pages::{JobCursor, JobPage, WaitingList};
 pub use keys::Keys;
 pub use lease::Lease;
 pub use ledger::{Ledger, LedgerJob, LedgerState, RelayState};
@@ -74,10 +74,10 @@ pub use limits::{GroupUse, LimitsUse, RateUse};
 pub use operate::Cancellation;
 pub use perch_base::Environment;
 pub use perch_job::{Job, JobId, JobKind, JobState, Priority, QueueName, RetryPolicy, Unique, UniqueScope};
-pub use queue::{OddKey, Queue};
+pub use queue::{Queue, WrongTypeKey};
 pub use queues::Queues;
 pub use redis_pool::Redis;
-pub use request::{BadField, JobRequest, RetryRequest, UniqueRequest};
-pub use restore::Restore;
-pub use schedule::{CronEntry, CronView, Fired};
+pub use request::{InvalidField, JobRequest, RetryRequest, UniqueRequest};
+pub use restore::LostJob;
+pub use schedule::{CronEntry, CronView, TickOutcome};
 pub use subscription::Subscription;

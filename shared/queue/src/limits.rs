@@ -9,62 +9,62 @@ use serde::Serialize;
 
 use crate::{Queue, QueueError, raw_text::RawText};
 
-/// A rate at one moment.
+/// The usage of a rate at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RateUse {
     /// Starts allowed in the time.
     pub count: u32,
     /// The time, in milliseconds.
     pub per_ms: u64,
-    /// Starts that are allowed at once.
+    /// The burst: starts allowed at once.
     pub left: u32,
-    /// When the next start is allowed; `None` when one is.
+    /// When the next start is allowed; `None` if one is allowed now.
     pub next: Option<DateTime<Utc>>,
 }
 
-/// A group at one moment.
+/// The usage of the limits of a group at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GroupUse {
     /// The group.
     pub group: String,
-    /// Its jobs that run, where groups have a limit.
+    /// Its running jobs, if groups have a limit.
     pub running: u64,
-    /// Its jobs that wait for a place, or for its rate.
+    /// Its parked jobs.
     pub parked: u64,
     /// Its rate, if groups have one.
     pub rate: Option<RateUse>,
 }
 
-/// The limits of a queue at one moment, over all processes.
+/// The usage of the limits of a queue at one moment, over all processes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LimitsUse {
     /// The queue.
     pub queue: QueueName,
-    /// Jobs that run.
+    /// Running jobs.
     pub running: u64,
-    /// Jobs that are ready: they wait for a worker, or for the rate of the queue.
+    /// Ready jobs, which wait for a worker or for the limits of the queue.
     pub ready: u64,
-    /// Jobs that run at once; 0 stands for no limit.
+    /// The limit of running jobs; 0 means none.
     pub global_concurrency: usize,
-    /// Jobs of one group that run at once; 0 stands for no limit.
+    /// The limit of running jobs of one group; 0 means none.
     pub group_concurrency: usize,
     /// The rate of the queue, if it has one.
     pub rate: Option<RateUse>,
-    /// Groups that have jobs running or parked, at most some hundred, and those that were asked for.
+    /// Groups with running or parked jobs, at most about 200, and the requested ones.
     pub groups: Vec<GroupUse>,
 }
 
 const PRIORITIES: [Priority; 3] = [Priority::High, Priority::Normal, Priority::Low];
 
-/// Groups looked at of each hash that names them.
+/// Most groups read from each key that names them.
 const GROUPS: usize = 100;
 
 impl Queue {
-    /// The usage of the limits of the queue, including these groups. Four round trips.
+    /// The usage of the limits of the queue, including these groups. Takes four round trips.
     ///
     /// # Errors
     ///
-    /// Redis is away, or its answer cannot be read.
+    /// Redis is unavailable, or its reply cannot be read.
     ///
     /// # Cancel safety
     ///
@@ -85,7 +85,7 @@ impl Queue {
             .await?;
         let seen = of_running.into_iter().chain(of_parked).map(|name| name.0);
         let groups: BTreeSet<String> = groups.iter().cloned().chain(seen.filter(|name| !name.is_empty())).collect();
-        // The limiter of the queue has no name, and goes before those of groups.
+        // The limiter of the queue has an empty name and comes before those of groups.
         let limiters: Vec<&str> = std::iter::once("").chain(groups.iter().map(String::as_str)).collect();
         let mut read = redis::pipe();
         read.cmd("HMGET").arg(keys.running()).arg(&limiters);
@@ -129,7 +129,7 @@ impl Queue {
     }
 }
 
-/// What is left of a rate whose limiter holds this theoretical arrival time (GCRA, as in `fetch.lua`), in milliseconds.
+/// The usage of a rate whose limiter has this theoretical arrival time in milliseconds (GCRA, as in `fetch_quick.lua`).
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -140,7 +140,7 @@ fn rate_use(rate: Rate, arrival: Option<f64>, now: DateTime<Utc>) -> RateUse {
     let per = rate.per.max(Duration::from_millis(1));
     let (count, now_ms) = (rate.count.max(1), now.timestamp_millis() as f64);
     let step = per.as_secs_f64() * 1_000.0 / f64::from(count);
-    // A time further ahead than the rate allows comes from another clock or another rate and is ignored.
+    // A time further ahead than the rate allows comes from another clock or rate and is ignored.
     let ahead = Some(arrival.unwrap_or(0.0) - now_ms).filter(|ahead| *ahead <= f64::from(count) * step + 1.0);
     let ahead = ahead.unwrap_or(0.0).max(0.0);
     let left = (f64::from(count) - ahead / step + 1e-9).floor().clamp(0.0, f64::from(count)) as u32;

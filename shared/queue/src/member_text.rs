@@ -1,5 +1,5 @@
-//! Ids as they stand in Redis, or whatever stands in place of one, in JSON: a character for each byte, so that an id stays as it is. The
-//! one for 0 is beyond them, as no text has a NUL.
+//! JSON form of set and list members, which are ids or arbitrary bytes: one character for each byte, so an id stays readable.
+//! Byte 0 becomes U+0100, to avoid NUL characters.
 
 use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
 

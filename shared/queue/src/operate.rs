@@ -1,4 +1,4 @@
-//! What an operator does to waiting and running jobs and to whole queues.
+//! Operator actions on waiting and running jobs and on whole queues.
 
 use std::time::Duration;
 
@@ -12,26 +12,26 @@ use crate::{EventData, Queue, QueueError, scripts};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cancellation {
-    /// It was waiting and is gone.
+    /// It was waiting or delayed, and is cancelled.
     Cancelled,
-    /// It runs. Its worker is told with its next heartbeat, and the job ends when its handler stops.
+    /// It is running. Its worker learns of the cancellation with its next heartbeat, and the job ends when its handler stops.
     Cancelling,
     /// It is in the dead letters; discard it there.
     Dead,
-    /// There is no such job: it is done, or never was.
+    /// Redis has no such job: it is finished, or never existed.
     Unknown,
 }
 
 impl Queue {
-    /// Cancels a job, whatever it is doing. `by` and `reason` are kept in its history.
+    /// Cancels a waiting, delayed or running job. `by` and `reason` are kept in its history.
     ///
     /// # Errors
     ///
-    /// Redis is away; it may have been done nevertheless. Calling it again does no harm.
+    /// Redis is unavailable; the change may have been made all the same. Calling it again is safe.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it returns, it may or may not be done, as after an error.
+    /// If dropped before it returns, the change may or may not have been made, as after an error.
     pub async fn cancel(&self, id: JobId, by: &str, reason: &str) -> Result<Cancellation, QueueError> {
         let mut call = self.invocation(&scripts::CANCEL);
         let why = format!("cancelled by {by}: {reason}");
@@ -47,15 +47,15 @@ impl Queue {
         })
     }
 
-    /// Makes a delayed job ready. False when it was not delayed.
+    /// Makes a delayed job ready. False if it was not delayed.
     ///
     /// # Errors
     ///
-    /// Redis is away; it may have been done nevertheless. Calling it again does no harm.
+    /// Redis is unavailable; the change may have been made all the same. Calling it again is safe.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it returns, it may or may not be done, as after an error.
+    /// If dropped before it returns, the change may or may not have been made, as after an error.
     pub async fn run_now(&self, id: JobId) -> Result<bool, QueueError> {
         let mut call = self.invocation(&scripts::RUN_NOW);
         call.arg(id.to_string());
@@ -65,28 +65,28 @@ impl Queue {
         Ok(moved == [1])
     }
 
-    /// Stops all processes from fetching. Running jobs go on. False when it was paused already.
+    /// Pauses the queue: no process fetches from it. Running jobs continue. False if it was paused already.
     ///
     /// # Errors
     ///
-    /// Redis is away; it may have been done nevertheless. Calling it again does no harm.
+    /// Redis is unavailable; the change may have been made all the same. Calling it again is safe.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it returns, it may or may not be done, as after an error.
+    /// If dropped before it returns, the change may or may not have been made, as after an error.
     pub async fn pause(&self, by: &str) -> Result<bool, QueueError> {
         self.set_paused(true, by).await
     }
 
-    /// Lets all processes fetch again. False when it was not paused.
+    /// Resumes the queue. False if it was not paused.
     ///
     /// # Errors
     ///
-    /// Redis is away; it may have been done nevertheless. Calling it again does no harm.
+    /// Redis is unavailable; the change may have been made all the same. Calling it again is safe.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it returns, it may or may not be done, as after an error.
+    /// If dropped before it returns, the change may or may not have been made, as after an error.
     pub async fn resume(&self, by: &str) -> Result<bool, QueueError> {
         self.set_paused(false, by).await
     }
@@ -100,16 +100,16 @@ impl Queue {
         Ok(changed == 1)
     }
 
-    /// Removes some of the waiting jobs for good: ready, parked and delayed ones. Answers how many; call it until it
-    /// answers 0. Running jobs and dead letters stay.
+    /// Cancels some of the waiting and delayed jobs. Returns how many; call it until it returns 0. Running jobs and dead letters
+    /// stay.
     ///
     /// # Errors
     ///
-    /// Redis is away; it may have been done nevertheless. Calling it again does no harm.
+    /// Redis is unavailable; the change may have been made all the same. Calling it again is safe.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it returns, it may or may not be done, as after an error.
+    /// If dropped before it returns, the change may or may not have been made, as after an error.
     pub async fn purge_some(&self, by: &str) -> Result<usize, QueueError> {
         const AT_ONCE: usize = 500;
         let mut call = self.invocation(&scripts::PURGE);
@@ -120,16 +120,16 @@ impl Queue {
         emptied
     }
 
-    /// Drops dead letters beyond the retention of the queue and workers not seen for an hour. Answers how many dead letters
-    /// went; call it until that is 0.
+    /// Removes dead letters beyond the retention of the queue, and workers not seen for an hour. Returns how many dead letters
+    /// were removed; call it until that is 0.
     ///
     /// # Errors
     ///
-    /// Redis is away; it may have been done nevertheless. Calling it again does no harm.
+    /// Redis is unavailable; the change may have been made all the same. Calling it again is safe.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it returns, it may or may not be done, as after an error.
+    /// If dropped before it returns, the change may or may not have been made, as after an error.
     pub async fn prune_some(&self) -> Result<usize, QueueError> {
         const AT_ONCE: usize = 500;
         const SILENT: Duration = Duration::from_secs(3_600);
@@ -146,7 +146,7 @@ impl Queue {
     }
 }
 
-/// The data of an event that an operator caused.
+/// The data of an event caused by an operator.
 pub(crate) fn operator(by: &str, error: Option<String>) -> String {
     serde_json::to_string(&EventData { by: Some(by.to_owned()), error, ..EventData::default() })
         .expect("event data has text keys and values that JSON can hold")

@@ -17,20 +17,20 @@ use crate::{
     Connection, Keys, QueueError, Redis,
     coalescer::Coalescer,
     raw_text::RawText,
-    scripts::{self, By, Call, Script, all_keys, typed_keys},
+    scripts::{self, Script, ScriptCall, ScriptReference, all_keys, typed_keys},
 };
 
-/// Into how many parts the byte limit of the stream of events is divided (`scripts/events.lua`).
+/// The number of parts into which the byte limit of the event stream is divided (`scripts/events.lua`).
 const EVENT_MARKS: usize = 64;
 
-/// A key of a queue that holds something that the queue never keeps there.
+/// A key of a queue whose value has the wrong Redis type.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct OddKey {
+pub struct WrongTypeKey {
     /// Its name.
     pub key: String,
-    /// The type of what it holds, as Redis calls it.
+    /// The Redis type that it has.
     pub holds: String,
-    /// The type that the queue keeps there.
+    /// The Redis type that the queue expects.
     pub wanted: &'static str,
 }
 
@@ -52,7 +52,7 @@ struct Inner {
     engine: EngineSettings,
     redis: Redis,
     clock: Clock,
-    /// Jobs accepted, by kind: looked up once instead of once for each job.
+    /// Counters of accepted jobs by kind, looked up once instead of once for each job.
     accepted: RwLock<HashMap<JobKind, Counter>>,
     coalescer: Coalescer,
 }
@@ -73,7 +73,7 @@ impl Queue {
         Self(Arc::new(Inner { name, env, keys, script_keys, settings, engine, redis, clock, accepted, coalescer }))
     }
 
-    /// The same queue through connections of its own, for use on another runtime.
+    /// The same queue with its own connections, for use on another runtime.
     pub(crate) fn with_own_pool(&self) -> Self {
         Self::new(
             self.0.redis.separate(),
@@ -105,7 +105,7 @@ impl Queue {
         &self.0.settings
     }
 
-    /// What holds for every queue.
+    /// The engine settings, which hold for every queue.
     pub fn engine(&self) -> &EngineSettings {
         &self.0.engine
     }
@@ -124,18 +124,18 @@ impl Queue {
         &self.0.clock
     }
 
-    /// The time, by which all times of the queue are compared: that of Redis (see [`Redis::now`]).
+    /// The current time by the clock of Redis, with which all times of the queue are compared (see [`Redis::now`]).
     pub fn now(&self) -> DateTime<Utc> {
         if self.0.clock.is_system() { self.0.redis.now() } else { self.0.clock.now() }
     }
 
     /// A call of `script` with its keys and the arguments that all scripts share (see `scripts/head.lua`).
-    pub(crate) fn invocation(&self, script: &'static Script) -> Call {
-        self.invocation_by(script, By::Hash)
+    pub(crate) fn invocation(&self, script: &'static Script) -> ScriptCall {
+        self.invocation_by(script, ScriptReference::Hash)
     }
 
-    pub(crate) fn invocation_by(&self, script: &'static Script, by: By) -> Call {
-        let mut call = Call::new(script, &self.0.script_keys, by);
+    pub(crate) fn invocation_by(&self, script: &'static Script, by: ScriptReference) -> ScriptCall {
+        let mut call = ScriptCall::new(script, &self.0.script_keys, by);
         let now = if self.0.clock.is_system() { 0 } else { self.now().timestamp_millis() };
         let history = match self.0.settings.history {
             History::Full => "full",
@@ -146,9 +146,9 @@ impl Queue {
         call
     }
 
-    /// A call of a script that only reads, with its keys and none of the arguments that the others share.
-    pub(crate) fn reading(&self, script: &'static Script) -> Call {
-        Call::new(script, &self.0.script_keys, By::Hash)
+    /// A call of a read-only script, with its keys but without the arguments that other scripts share.
+    pub(crate) fn reading(&self, script: &'static Script) -> ScriptCall {
+        ScriptCall::new(script, &self.0.script_keys, ScriptReference::Hash)
     }
 
     /// Counts jobs of `kind` that were accepted.
@@ -165,20 +165,19 @@ impl Queue {
     pub(crate) async fn run<T: FromRedisValue + Send>(
         &self,
         doing: &'static str,
-        call: &Call,
+        call: &ScriptCall,
     ) -> Result<T, QueueError> {
         let ran = self.0.redis.call(doing, |mut conn: Connection| async move { call.invoke(&mut conn).await }).await;
         match ran {
-            // Seldom: in a box, since it would make every future that runs a script larger.
+            // Rare, so it is boxed: else it would make every future that runs a script larger.
             Err(error) if error.is_wrong_type() => Err(Box::pin(self.set_aside(error)).await),
             ran => ran,
         }
     }
 
-    /// Renames the keys of the queue that are of another type than it keeps there, so that they fail one call only. Answers the
-    /// error for that call.
+    /// Renames the keys of the queue that have the wrong type, so that they fail only one call. Returns the error for that call.
     async fn set_aside(&self, error: QueueError) -> QueueError {
-        let mut call = Call::new(&scripts::SET_ASIDE, &self.0.script_keys, By::Code);
+        let mut call = ScriptCall::new(&scripts::SET_ASIDE, &self.0.script_keys, ScriptReference::Code);
         for (_, wanted) in typed_keys(&self.0.keys) {
             call.arg(wanted);
         }
@@ -198,16 +197,16 @@ impl Queue {
         }
     }
 
-    /// Keys of the queue that somebody else wrote: those set aside, and those that still are of another type.
+    /// Keys of the queue that somebody else wrote: those set aside, and those that still have the wrong type.
     ///
     /// # Errors
     ///
-    /// Redis is away, or its answer cannot be read.
+    /// Redis is unavailable, or its reply cannot be read.
     ///
     /// # Cancel safety
     ///
     /// It only reads, so it may be dropped at any time.
-    pub async fn odd_keys(&self) -> Result<Vec<OddKey>, QueueError> {
+    pub async fn keys_of_wrong_type(&self) -> Result<Vec<WrongTypeKey>, QueueError> {
         let wanted: Vec<(String, &'static str)> = typed_keys(&self.0.keys).collect();
         let mut pipe = redis::pipe();
         for (key, _) in &wanted {
@@ -219,10 +218,10 @@ impl Queue {
             let [here, aside] = found else { return Vec::new() };
             let mut odd = Vec::new();
             if here != "none" && here != wanted {
-                odd.push(OddKey { key: key.clone(), holds: here.clone(), wanted });
+                odd.push(WrongTypeKey { key: key.clone(), holds: here.clone(), wanted });
             }
             if aside != "none" {
-                odd.push(OddKey { key: set_aside_name(key), holds: aside.clone(), wanted });
+                odd.push(WrongTypeKey { key: set_aside_name(key), holds: aside.clone(), wanted });
             }
             odd
         };

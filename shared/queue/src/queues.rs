@@ -9,7 +9,7 @@ use perch_job::{JobTypes, QueueName};
 
 use crate::{Ledger, Queue, Redis};
 
-/// All queues of a deployment and the job types that live in them. Cheap to clone.
+/// All queues of a deployment and their job types. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Queues(Arc<Inner>);
 
@@ -23,17 +23,17 @@ struct Inner {
 }
 
 impl Queues {
-    /// The queues of `settings`, by the clock of Redis.
+    /// The queues of `settings`, on the clock of Redis.
     pub fn new(redis: Redis, settings: &Settings, types: JobTypes) -> Self {
         Self::with_clock(redis, settings, types, &Clock::system())
     }
 
-    /// The queues of `settings`, by a clock that the caller sets.
+    /// The queues of `settings`, on the given clock.
     pub fn with_clock(redis: Redis, settings: &Settings, types: JobTypes, clock: &Clock) -> Self {
         Self::of(redis, settings.env, &settings.queues, &settings.engine, types, clock)
     }
 
-    /// Queues by their blocks of the configuration.
+    /// Queues from their blocks of the configuration.
     pub fn of(
         redis: Redis,
         env: Environment,
@@ -55,7 +55,7 @@ impl Queues {
         }))
     }
 
-    /// The same queues with a ledger, for those whose block says `ledger = true`. Without one, their jobs are in Redis alone.
+    /// Sets the ledger for queues whose block has `ledger = true`. Without it, their jobs are in Redis only.
     #[must_use]
     pub fn with_ledger(&self, ledger: Arc<dyn Ledger>) -> Self {
         let Inner { queues, types, redis, clock, .. } = &*self.0;
@@ -88,7 +88,7 @@ impl Queues {
         &self.0.types
     }
 
-    /// The time, by which all times of the queues are compared: that of Redis (see [`Redis::now`]).
+    /// The current time by the clock of Redis, with which all times of the queues are compared (see [`Redis::now`]).
     pub fn now(&self) -> DateTime<Utc> {
         if self.0.clock.is_system() { self.0.redis.now() } else { self.0.clock.now() }
     }

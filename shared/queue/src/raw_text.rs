@@ -1,4 +1,4 @@
-//! Text from Redis that need not be valid: one entry that somebody wrote by hand must not hide the others.
+//! Text from Redis that may not be valid UTF-8: an entry written by hand must not hide the others.
 
 use redis::{FromRedisValue, ParsingError, Value};
 
@@ -16,7 +16,7 @@ impl FromRedisValue for RawText {
 }
 
 impl RawText {
-    /// Its value as a count; 0 if it is none.
+    /// Its value as a count; 0 if it is not a number.
     pub fn count(&self) -> u32 {
         self.0.parse().unwrap_or(0)
     }

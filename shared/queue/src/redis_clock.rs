@@ -11,7 +11,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use perch_base::Clock;
 
-/// The clock of Redis as this process last read it: what it showed, in milliseconds since 1970, and when.
+/// The last reading of the clock of Redis: its time in milliseconds since 1970, and the local time of the reading.
 #[derive(Debug, Default)]
 pub(crate) struct RedisClock {
     reading: RwLock<Option<(Instant, i64)>>,
@@ -26,13 +26,13 @@ impl RedisClock {
         *self.reading.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether it has to be read again; true for one caller, who then reads it.
+    /// Whether the clock must be read again. True for one caller only, who then reads it.
     pub fn is_due(&self) -> bool {
         let due = self.reading().is_some_and(|(at, _)| at.elapsed() > Self::GOOD_FOR);
         due && !self.is_read.swap(true, Ordering::Relaxed)
     }
 
-    /// Stores a reading. A late answer, perhaps from a server that is no longer used, does not replace a newer one.
+    /// Stores a reading. A late reply, perhaps from a server no longer in use, does not replace a newer one.
     pub fn set(&self, at: Instant, ms: i64) {
         let mut reading = self.reading.write().unwrap_or_else(PoisonError::into_inner);
         if reading.is_none_or(|(held, _)| held <= at) {
@@ -40,7 +40,7 @@ impl RedisClock {
         }
     }
 
-    /// The reading has ended, with an answer or without: another may begin.
+    /// Ends the reading, with or without a reply, so that another may begin.
     pub fn was_read(&self) {
         self.is_read.store(false, Ordering::Relaxed);
     }

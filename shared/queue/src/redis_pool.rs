@@ -16,7 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::{
     Connection, QueueError,
     redis_clock::RedisClock,
-    shared_connection::{ConnectionOrWait, Numbered, SharedConnection},
+    shared_connection::{ConnectionOrWait, NumberedConnection, SharedConnection},
 };
 
 #[expect(clippy::large_enum_variant, reason = "there are few pools")]
@@ -33,7 +33,7 @@ struct Inner {
     clock: RedisClock,
 }
 
-/// Connections to one Redis. Cheap to clone. It connects when first used and again after every failure.
+/// Connections to one Redis. Cheap to clone. It connects on first use and again after every failure.
 #[derive(Clone)]
 pub struct Redis(Arc<Inner>);
 
@@ -47,12 +47,12 @@ impl std::fmt::Debug for Redis {
 }
 
 impl Redis {
-    /// Connections to `url`: one URL for a single server, several separated by commas for a cluster.
-    /// `rediss://` speaks TLS. Nothing is connected yet.
+    /// Connections to `url`: one URL for a single server, several separated by commas for a cluster. `rediss://` uses TLS. It
+    /// does not connect yet.
     ///
     /// # Errors
     ///
-    /// The URL is no URL of Redis.
+    /// The URL is not a Redis URL.
     pub fn new(url: &SecretString, settings: &RedisSettings) -> Result<Self, QueueError> {
         let bad = |e: &dyn std::fmt::Display| QueueError::Configuration(e.to_string());
         let nodes: Vec<&str> = url.expose_secret().split(',').map(str::trim).filter(|s| !s.is_empty()).collect();
@@ -100,7 +100,8 @@ impl Redis {
         })))
     }
 
-    /// Connections to the same Redis that share nothing with these. A connection belongs to the runtime it was opened on.
+    /// Connections to the same Redis that share nothing with these, for use on another runtime: a connection belongs to the
+    /// runtime that opened it.
     #[must_use]
     pub fn separate(&self) -> Self {
         Self::new(&self.0.url, &self.0.settings).expect("a URL that was accepted once is accepted again")
@@ -128,24 +129,25 @@ impl Redis {
         self.limited(doing, self.0.settings.connect_timeout, pin!(opened)).await
     }
 
-    /// Runs one short command or script. `run` is given a connection; when it fails for a lost connection,
-    /// the next call opens a new one. Nothing is repeated here: the caller knows whether that is safe.
+    /// Runs one short command or script. If `run` fails because its connection is lost, the next call opens a new one. It never
+    /// retries, because only the caller knows whether that is safe.
     ///
     /// # Errors
     ///
-    /// Redis is away, does not answer in time, or refuses the command. After the first two it may have been carried out nevertheless.
+    /// Redis is unavailable, does not reply in time, or refuses the command. In the first two cases the command may have run all
+    /// the same.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it returns, the command may or may not be carried out. The connection stays in use.
+    /// If dropped before it returns, the command may or may not run. The connection stays in use.
     pub async fn call<T, F, Fut>(&self, doing: &'static str, run: F) -> Result<T, QueueError>
     where
         F: FnOnce(Connection) -> Fut,
         Fut: Future<Output = redis::RedisResult<T>>,
     {
-        let Numbered { conn, number } = self.shared(doing).await?;
+        let NumberedConnection { conn, number } = self.shared(doing).await?;
         if self.0.clock.is_due() {
-            // Beside the call, so that calls stay in their order.
+            // In parallel with the call, to keep the order of calls.
             tokio::spawn(self.clone().read_clock(conn.clone()));
         }
         let result = self.limited(doing, self.0.settings.command_timeout, pin!(run(conn))).await;
@@ -158,14 +160,15 @@ impl Redis {
         result
     }
 
-    /// The time by the clock of Redis, which is the same for all processes; that of this machine while Redis was never reached.
+    /// The current time by the clock of Redis, which is the same for all processes. Until Redis is reached for the first time,
+    /// that of this machine.
     ///
-    /// It is read with each new connection and once a minute; in between, this machine's monotonic clock is added.
+    /// The clock is read with each new connection and once a minute; in between, the monotonic clock of this machine is added.
     pub fn now(&self) -> DateTime<Utc> {
         self.0.clock.now()
     }
 
-    /// Errors are ignored: the calls beside it report them.
+    /// Errors are ignored; the calls that run in parallel report them.
     async fn read_clock(self, conn: Connection) {
         let _ = self.ask_the_time(conn).await;
         self.0.clock.was_read();
@@ -180,8 +183,8 @@ impl Redis {
         Ok(())
     }
 
-    /// Runs one short command on a connection of [`dedicated`](Self::dedicated). Unlike [`call`](Self::call) it waits for no lock,
-    /// so a future that runs it may be left alone for a while.
+    /// Runs one short command on a connection of [`dedicated`](Self::dedicated). Unlike [`call`](Self::call) it takes no lock, so
+    /// its future may stay unpolled for a while.
     pub(crate) async fn soon<T>(
         &self,
         doing: &'static str,
@@ -190,7 +193,7 @@ impl Redis {
         self.limited(doing, self.0.settings.command_timeout, pin!(run)).await
     }
 
-    /// Runs one command and reads its answer.
+    /// Runs one command and reads its reply.
     ///
     /// # Errors
     ///
@@ -203,17 +206,17 @@ impl Redis {
         self.call(doing, |mut conn| async move { cmd.query_async(&mut conn).await }).await
     }
 
-    /// Makes sure that there is a connection. Only then do calls that are begun one after the other without waiting reach Redis in
-    /// that order.
+    /// Opens the shared connection if there is none. Calls that start one after the other without waiting reach Redis in that
+    /// order only if it is open.
     pub(crate) async fn connected(&self, doing: &'static str) -> Result<(), QueueError> {
         self.shared(doing).await.map(|_| ())
     }
 
-    /// Asks Redis whether it is there.
+    /// Pings Redis.
     ///
     /// # Errors
     ///
-    /// Redis is away, or its answer cannot be read.
+    /// Redis is unavailable, or its reply cannot be read.
     ///
     /// # Cancel safety
     ///
@@ -222,7 +225,7 @@ impl Redis {
         self.cmd::<String>("ping", &redis::cmd("PING")).await.map(|_| ())
     }
 
-    /// Drops idle connections: after a failover they may lead to a server that answers and takes no writes.
+    /// Drops idle connections: after a failover they may lead to a server that replies but refuses writes.
     fn forget_pooled(&self) {
         match &self.0.pool {
             Pool::Single { pool, .. } => drop(pool.retain(|_, _| false)),
@@ -230,14 +233,14 @@ impl Redis {
         }
     }
 
-    /// The connection that short commands share. All callers wait for one attempt to connect, and while Redis is away no longer than
-    /// [`WHILE_AWAY`].
-    async fn shared(&self, doing: &'static str) -> Result<Numbered, QueueError> {
+    /// The connection that short commands share. All callers wait for the same attempt to connect, but no longer than
+    /// [`WHILE_AWAY`] while Redis is unavailable.
+    async fn shared(&self, doing: &'static str) -> Result<NumberedConnection, QueueError> {
         match self.0.shared.ask() {
             ConnectionOrWait::Connection(conn) => Ok(conn),
             ConnectionOrWait::Wait { answer, connects, is_away } => {
                 if connects {
-                    // A task of its own, so that a caller that leaves does not end the attempt for the others.
+                    // In its own task, so that a caller that is dropped does not end the attempt for the others.
                     tokio::spawn(self.clone().connect());
                 }
                 let patience = if is_away { WHILE_AWAY } else { self.longest_connect() };
@@ -252,7 +255,7 @@ impl Redis {
 
     /// Opens the connection that short commands share.
     async fn connect(self) {
-        let mut attempt = Attempting { pool: self.clone(), opened: None };
+        let mut attempt = ConnectAttempt { pool: self.clone(), opened: None };
         attempt.opened = Some(self.open().await);
     }
 
@@ -301,13 +304,13 @@ impl Redis {
     }
 }
 
-/// An attempt to connect. Its waiters get the result, even where its runtime ends first.
-struct Attempting {
+/// An attempt to connect. Its waiters get a result even if its runtime ends first.
+struct ConnectAttempt {
     pool: Redis,
     opened: Option<Result<Connection, QueueError>>,
 }
 
-impl Drop for Attempting {
+impl Drop for ConnectAttempt {
     fn drop(&mut self) {
         let settings = &self.pool.0.settings;
         let given_up = || Err(QueueError::Timeout { doing: "connect", after: settings.connect_timeout });
@@ -315,10 +318,10 @@ impl Drop for Attempting {
     }
 }
 
-/// How long a caller waits for Redis while it is known to be away.
+/// How long a caller waits for a connection while Redis is known to be unavailable.
 const WHILE_AWAY: Duration = Duration::from_millis(200);
 
-/// No blocking read lasts longer; settings cap `engine.idle_block` below it.
+/// The longest blocking read; validation keeps `engine.idle_block` below it.
 const LONGEST_BLOCK: Duration = Duration::from_secs(600);
 
 fn timeouts(settings: &RedisSettings) -> AsyncConnectionConfig {

@@ -1,15 +1,15 @@
-//! Requests from outside that are no valid jobs, where nobody waits for an error. They are enqueued nevertheless, and their first
-//! attempt moves them to the dead letters: there an operator finds them complete, with the reason, and can repair them.
+//! Invalid requests from outside for which no caller waits. They are enqueued all the same, and their first attempt moves them to
+//! the dead letters, where an operator finds them complete, with the reason, and can repair them.
 
 use perch_job::{JobId, JobKind, JobType};
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::{EnqueueOptions, Queue, admission::Admission};
 
-/// The kind of a request without one.
+/// The kind of a request without a valid one.
 pub(crate) const NO_KIND: &str = "intake_refused";
 
-/// A job of the requested kind and payload (as a JSON string, where it is no JSON) that is refused for `reason`.
+/// A job of the requested kind and payload (as a JSON string if it is not JSON) that is rejected for `reason`.
 pub(crate) fn refused(queue: &Queue, kind: &str, payload: &str, reason: &str, id: JobId) -> Admission {
     let (kind, reason) = match kind.parse::<JobKind>() {
         Ok(kind) => (kind, reason.to_owned()),

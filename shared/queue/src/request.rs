@@ -1,4 +1,4 @@
-//! A job as producers write it: the body of a request, a line of NDJSON, a line of an export.
+//! Job requests in JSON: the body of an HTTP request, a line of NDJSON, or a line of an export.
 
 use std::time::Duration;
 
@@ -9,57 +9,57 @@ use serde_json::value::RawValue;
 
 use crate::{EnqueueOptions, Envelope, NewJob, OnConflict};
 
-/// A job to enqueue. What is left out follows the rules of its kind.
+/// A job to enqueue. Fields that are left out follow the kind.
 #[derive(Debug, Deserialize, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct JobRequest {
-    /// Its kind; `GET /api/v1/kinds` lists those there are.
+    /// Its kind; `GET /api/v1/kinds` lists them.
     #[cfg_attr(feature = "openapi", schema(example = "poll_account"))]
     pub kind: String,
-    /// What the kind asks for, by the JSON schema that `GET /api/v1/kinds` gives.
+    /// The payload, by the JSON schema of the kind in `GET /api/v1/kinds`.
     #[cfg_attr(feature = "openapi", schema(value_type = Object, example = json!({ "username": "sharp_sally" })))]
     pub payload: Box<RawValue>,
-    /// The id to give it: a ULID. While a job with this id is not finished, a second one is a duplicate and adds nothing.
+    /// The id of the job: a ULID. While a job with this id is not finished, a second one is a duplicate and adds nothing.
     #[serde(default, deserialize_with = "parsed", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, pattern = "^[0-7][0-9A-HJKMNP-TV-Z]{25}$"))]
     pub id: Option<JobId>,
-    /// Not before this time. A time in the past means at once.
+    /// The job does not start before this time. A time in the past means at once.
     #[serde(default, deserialize_with = "time", skip_serializing_if = "Option::is_none")]
     pub run_at: Option<DateTime<Utc>>,
-    /// Not before so many milliseconds from now; in place of `run_at`.
+    /// The delay from now, in milliseconds; instead of `run_at`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delay_ms: Option<u64>,
     /// Which jobs of the queue go first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub priority: Option<Priority>,
-    /// How failed attempts are repeated. What is left out of it follows the kind.
+    /// How failed attempts are retried. Fields that are left out follow the kind.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryRequest>,
     /// How long one attempt may take, in milliseconds: at most 6 hours.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 21_600_000))]
     pub timeout_ms: Option<u64>,
-    /// Dead instead of started after this time.
+    /// After this time the job goes to the dead letters instead of starting.
     #[serde(default, deserialize_with = "time", skip_serializing_if = "Option::is_none")]
     pub deadline: Option<DateTime<Utc>>,
-    /// Keeps a second job with the same key out.
+    /// At most one job with this key at a time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unique: Option<UniqueRequest>,
-    /// What happens when another job holds the unique key. `keep` when it is left out.
+    /// What happens when another job holds the unique key; default `keep`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_conflict: Option<OnConflict>,
-    /// What its limits are counted by: 1 to 128 bytes without `|`.
+    /// The group that its limits are counted by: 1 to 128 bytes without `|`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 128, pattern = "^[^|]*$"))]
     pub group: Option<String>,
-    /// What an export of dead letters says of the death. It is passed over.
+    /// How the job died, in an export of dead letters. Ignored.
     #[serde(default, skip_serializing)]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub died: Option<IgnoredAny>,
 }
 
-/// How failed attempts are repeated: after a random time up to `base_ms`, doubled with each attempt up to `cap_ms`.
+/// How failed attempts are retried: after a random time up to `base_ms`, which doubles with each attempt up to `cap_ms`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Retry))]
 #[serde(deny_unknown_fields)]
@@ -77,7 +77,7 @@ pub struct RetryRequest {
     pub cap_ms: Option<u64>,
 }
 
-/// A lock that one job at a time holds.
+/// A lock that only one job at a time holds.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Unique))]
 #[serde(deny_unknown_fields)]
@@ -89,18 +89,18 @@ pub struct UniqueRequest {
     pub scope: UniqueScope,
 }
 
-/// A field of a request that cannot be used.
+/// An invalid field of a request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {reason}")]
-pub struct BadField {
-    /// Which, as a JSON path.
+pub struct InvalidField {
+    /// The field, as a JSON path.
     pub field: &'static str,
     /// Why.
     pub reason: String,
 }
 
 impl JobRequest {
-    /// A job that follows the rules of its kind.
+    /// A request that follows the kind in everything but the payload.
     pub fn new(kind: impl Into<String>, payload: Box<RawValue>) -> Self {
         Self {
             kind: kind.into(),
@@ -119,8 +119,8 @@ impl JobRequest {
         }
     }
 
-    /// The request that makes a job like this one, at once: a new job, whose effects are its own. What follows from its payload by the
-    /// rules of its kind, where that is known, is left out, so that it follows from another payload too.
+    /// A request for a new job like this one, to run at once, with its own effects. If the kind is known, a unique key and a
+    /// group that the payload implies are left out, so that an edited payload implies its own.
     pub fn again(envelope: &Envelope, known: Option<&JobType>) -> Self {
         let derived = known.and_then(|known| known.check(&envelope.payload).ok());
         let (unique, group) = derived.unwrap_or_default();
@@ -140,21 +140,21 @@ impl JobRequest {
         }
     }
 
-    /// The job as the engine takes it, by the rules of its kind where that is known.
+    /// Converts the request to a job, by the rules of its kind if that is known.
     ///
     /// # Errors
     ///
-    /// The kind is no name, there are two times to start at, or a delay is longer than `most_ahead`.
+    /// The kind is not a valid name, both `run_at` and `delay_ms` are given, or the delay is longer than `most_ahead`.
     pub fn into_job(
         self,
         known: Option<&JobType>,
         now: DateTime<Utc>,
         most_ahead: Duration,
-    ) -> Result<NewJob, BadField> {
+    ) -> Result<NewJob, InvalidField> {
         let kind: JobKind = self
             .kind
             .parse()
-            .map_err(|error: perch_job::InvalidName| BadField { field: "$.kind", reason: error.to_string() })?;
+            .map_err(|error: perch_job::InvalidName| InvalidField { field: "$.kind", reason: error.to_string() })?;
         let rule = known.map_or(RetryPolicy::DEFAULT, |known| known.retry);
         let options = EnqueueOptions {
             id: self.id,
@@ -184,15 +184,15 @@ impl RetryRequest {
     }
 }
 
-/// When the job may start. The engine checks `run_at` against the same limit; a delay is checked here, because the engine
-/// would blame a field that the request does not have.
+/// When the job may start. The engine checks `run_at` against the same limit. A delay is checked here, because the engine would
+/// name a field that the request does not have.
 fn start(
     run_at: Option<DateTime<Utc>>,
     delay_ms: Option<u64>,
     now: DateTime<Utc>,
     most_ahead: Duration,
-) -> Result<Option<DateTime<Utc>>, BadField> {
-    let refuse = |reason: String| BadField { field: "$.delay_ms", reason };
+) -> Result<Option<DateTime<Utc>>, InvalidField> {
+    let refuse = |reason: String| InvalidField { field: "$.delay_ms", reason };
     match (run_at, delay_ms) {
         (Some(_), Some(_)) => Err(refuse("give either run_at or delay_ms, not both".into())),
         (run_at, None) => Ok(run_at),
@@ -207,11 +207,11 @@ fn start(
     }
 }
 
-/// Text that is parsed as `T`, with its own words for what is wrong.
+/// Deserialises a string by parsing it as `T`, with the error of `T`.
 ///
 /// # Errors
 ///
-/// It is no text, or `T` does not take it.
+/// The value is not a string, or `T` cannot be parsed from it.
 pub fn parsed<'de, D, T>(d: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -225,7 +225,7 @@ where
 ///
 /// # Errors
 ///
-/// It is no text, or no time with its zone.
+/// The value is not a string, or not a time with its zone.
 pub fn time<'de, D: Deserializer<'de>>(d: D) -> Result<Option<DateTime<Utc>>, D::Error> {
     let text: Option<String> = Option::deserialize(d)?;
     let read = |text: String| {

@@ -1,4 +1,4 @@
-//! Rebuilding a queue after Redis lost it, or came back with an older copy of it.
+//! Recovery of a queue after Redis lost it or came back with an older copy.
 
 use chrono::{DateTime, Utc};
 use perch_base::crash_point;
@@ -6,14 +6,14 @@ use perch_job::JobId;
 
 use crate::{Envelope, EnvelopeError, EventData, OnConflict, Queue, QueueError, admission::Admission, scripts};
 
-/// An unfinished job, as it is known outside Redis.
+/// A job that Redis has lost, as Postgres knows it: unfinished, or a dead letter.
 #[derive(Debug, Clone)]
-pub struct Restore {
+pub struct LostJob {
     /// Its id.
     pub id: JobId,
     /// Its envelope.
     pub envelope: String,
-    /// When it runs next, where that is not what the envelope says.
+    /// When it runs next, if that differs from the envelope.
     pub run_at: Option<DateTime<Utc>>,
     /// Attempts that were counted.
     pub attempts: u32,
@@ -21,7 +21,7 @@ pub struct Restore {
     pub error: Option<String>,
     /// When it died, if it is a dead letter.
     pub died_at: Option<DateTime<Utc>>,
-    /// It may have run since, and the record of that may be lost: its handler can see this
+    /// It may already have run without a surviving record; its handler can see this
     /// ([`JobContext::recovered_at`](crate::worker::JobContext::recovered_at)).
     pub in_doubt: bool,
 }
@@ -29,7 +29,7 @@ pub struct Restore {
 /// Jobs in one script call.
 const AT_ONCE: usize = 250;
 
-impl Restore {
+impl LostJob {
     fn arguments(&self, now: DateTime<Utc>) -> Result<[String; 6], EnvelopeError> {
         let mut envelope = Envelope::decode(self.envelope.as_bytes())?;
         envelope.run_at = self.run_at.or(envelope.run_at);
@@ -52,17 +52,17 @@ impl Restore {
 }
 
 impl Queue {
-    /// Puts jobs back that Redis has lost; those that are there stay as they are. Answers how many were put back, and those
-    /// whose envelope cannot be read.
+    /// Restores jobs that Redis has lost; jobs that Redis has stay unchanged. Returns how many were restored, and the jobs whose
+    /// envelope cannot be read.
     ///
     /// # Errors
     ///
-    /// Redis is away; it may have been done nevertheless. Calling it again does no harm.
+    /// Redis is unavailable; the change may have been made all the same. Calling it again is safe.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it returns, it may or may not be done, as after an error.
-    pub async fn restore(&self, jobs: &[Restore]) -> Result<(usize, Vec<(JobId, EnvelopeError)>), QueueError> {
+    /// If dropped before it returns, the change may or may not have been made, as after an error.
+    pub async fn restore(&self, jobs: &[LostJob]) -> Result<(usize, Vec<(JobId, EnvelopeError)>), QueueError> {
         let (mut restored, mut unreadable) = (0, Vec::new());
         for chunk in jobs.chunks(AT_ONCE) {
             let mut call = self.invocation(&scripts::RESTORE);
@@ -88,16 +88,16 @@ impl Queue {
         Ok((restored, unreadable))
     }
 
-    /// Removes jobs that ended long ago and came back with an older copy of Redis. Answers how many were there. Nothing is
-    /// added to their history.
+    /// Removes finished jobs that came back with an older copy of Redis. Returns how many there were. Their history gets no
+    /// event.
     ///
     /// # Errors
     ///
-    /// Redis is away; it may have been done nevertheless. Calling it again does no harm.
+    /// Redis is unavailable; the change may have been made all the same. Calling it again is safe.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it returns, it may or may not be done, as after an error.
+    /// If dropped before it returns, the change may or may not have been made, as after an error.
     pub async fn drop_ended(&self, ids: &[JobId]) -> Result<usize, QueueError> {
         let mut dropped = 0;
         for chunk in ids.chunks(AT_ONCE) {
@@ -112,12 +112,12 @@ impl Queue {
         Ok(dropped)
     }
 
-    /// The run of Redis, if the queue was not yet compared with Postgres since that run began: a Redis that was restarted may have
-    /// come back with older data, or with none. [`Queue::held_against`] marks it as compared.
+    /// The current run of Redis, if the queue was not yet compared with Postgres in this run: a restarted Redis may have come
+    /// back with older data, or with none. [`Queue::mark_compared`] marks it as compared.
     ///
     /// # Errors
     ///
-    /// Redis is away, or its answer cannot be read.
+    /// Redis is unavailable, or its reply cannot be read.
     ///
     /// # Cancel safety
     ///
@@ -126,16 +126,16 @@ impl Queue {
         self.run_id("").await
     }
 
-    /// Marks the queue as compared with Postgres since this run of Redis began.
+    /// Marks the queue as compared with Postgres in this run of Redis.
     ///
     /// # Errors
     ///
-    /// Redis is away; it may have been done nevertheless. Calling it again does no harm.
+    /// Redis is unavailable; the change may have been made all the same. Calling it again is safe.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it returns, it may or may not be done, as after an error.
-    pub async fn held_against(&self, run: &str) -> Result<(), QueueError> {
+    /// If dropped before it returns, the change may or may not have been made, as after an error.
+    pub async fn mark_compared(&self, run: &str) -> Result<(), QueueError> {
         self.run_id(run).await.map(|_| ())
     }
 

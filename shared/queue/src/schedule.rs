@@ -1,4 +1,4 @@
-//! Cron: entries of the configuration that enqueue a job at their ticks, each tick once over all machines.
+//! Cron: entries of the configuration that enqueue a job at each tick, once over all machines.
 
 use std::time::Duration;
 
@@ -20,12 +20,12 @@ use crate::{
 /// The result of a tick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Fired {
+pub enum TickOutcome {
     /// Its job was enqueued.
     Fired,
-    /// Another scheduler fired it, or a later one, before.
+    /// Another scheduler had fired this tick or a later one.
     Passed,
-    /// The job of an earlier tick is not finished.
+    /// The job of an earlier tick is not finished, so the tick was skipped.
     Overlap,
 }
 
@@ -43,7 +43,7 @@ pub struct CronView {
     pub timezone: String,
     /// The kind of its jobs.
     pub kind: String,
-    /// Whether it fires.
+    /// Whether it is enabled.
     pub enabled: bool,
     /// The last tick that was fired.
     pub last: Option<DateTime<Utc>>,
@@ -54,7 +54,7 @@ pub struct CronView {
     pub last_job: Option<JobId>,
 }
 
-/// One entry, ready to fire.
+/// A cron entry that can fire.
 #[derive(Debug, Clone)]
 pub struct CronEntry {
     name: String,
@@ -63,7 +63,7 @@ pub struct CronEntry {
     client: Client,
 }
 
-/// Most missed ticks fired after a stop.
+/// Most missed ticks fired at the next start.
 const MADE_UP: usize = 100;
 
 impl CronEntry {
@@ -96,7 +96,7 @@ impl CronEntry {
         })
     }
 
-    /// The time by the clock of Redis, which is one for all machines.
+    /// The time by the clock of Redis, which is the same for all machines.
     fn now(&self) -> DateTime<Utc> {
         self.client.queues().now()
     }
@@ -105,16 +105,16 @@ impl CronEntry {
         self.prepare(JobId::at(self.now())).map(|(queue, _)| queue)
     }
 
-    /// Fires the tick at `tick`. The job's id is made of the entry and the tick, so it comes out the same on every machine.
+    /// Fires the tick at `tick`. The job id is derived from the entry and the tick, so it is the same on every machine.
     ///
     /// # Errors
     ///
-    /// Its job is invalid, or Redis is away. A tick that is fired again enqueues its job once.
+    /// The job is invalid, or Redis is unavailable. Firing a tick again enqueues no second job.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it returns, the tick may or may not have fired; firing it again does no harm.
-    pub async fn fire(&self, tick: DateTime<Utc>) -> Result<Fired, EnqueueError> {
+    /// If dropped before it returns, the tick may or may not have fired; firing it again is safe.
+    pub async fn fire(&self, tick: DateTime<Utc>) -> Result<TickOutcome, EnqueueError> {
         let (queue, prepared) = self.prepare(tick_id(&self.name, tick))?;
         let mut call = queue.invocation(&scripts::CRON);
         call.arg(&self.name)
@@ -130,9 +130,9 @@ impl CronEntry {
         let answer: String = queue.run("fire a cron entry", &call).await?;
         crash_point!("cron.after");
         Ok(match answer.as_str() {
-            "fired" => Fired::Fired,
-            "overlap" => Fired::Overlap,
-            _ => Fired::Passed,
+            "fired" => TickOutcome::Fired,
+            "overlap" => TickOutcome::Overlap,
+            _ => TickOutcome::Passed,
         })
     }
 
@@ -144,7 +144,7 @@ impl CronEntry {
     ///
     /// # Cancel safety
     ///
-    /// As [`Client::submit`]: each call is a job of its own.
+    /// As [`Client::submit`]; each call enqueues another job.
     pub async fn run_now(&self) -> Result<JobId, EnqueueError> {
         let (queue, prepared) = self.prepare(JobId::at(self.now()))?;
         let id = crate::transport::push(&queue, &[&prepared]).await.pop().expect("one answer for one job")?.id;
@@ -167,7 +167,7 @@ impl CronEntry {
     ///
     /// # Errors
     ///
-    /// Redis is away, or its answer cannot be read.
+    /// Redis is unavailable, or its reply cannot be read.
     ///
     /// # Cancel safety
     ///
@@ -187,17 +187,17 @@ impl CronEntry {
         })
     }
 
-    /// The ticks that were missed while no scheduler ran, as far as `catch_up` asks for them.
+    /// The ticks that were missed while no scheduler ran and that `catch_up` asks for.
     async fn missed(&self, now: DateTime<Utc>) -> Result<Vec<DateTime<Utc>>, EnqueueError> {
         let (last, _) = self.last(&self.queue()?).await?;
         Ok(last.map(|last| self.made_up(last, now)).unwrap_or_default())
     }
 
-    /// Fires at every tick until `stop`. No failure ends it.
+    /// Fires at every tick until `stop`. It retries after errors.
     ///
     /// # Cancel safety
     ///
-    /// It may be dropped at any time; a tick that was missed is seen to by `catch_up` at the next start.
+    /// It may be dropped at any time; `catch_up` handles missed ticks at the next start.
     pub async fn run(self, stop: CancellationToken) {
         if !self.settings.enabled {
             return;
@@ -223,7 +223,7 @@ impl CronEntry {
                 }
             }
             let now = self.now();
-            // Ticks that passed while a tick waited for Redis.
+            // Ticks that passed while an earlier one waited for Redis.
             due = fired.map(|tick| self.made_up(tick, now)).unwrap_or_default();
             if !due.is_empty() {
                 continue;
@@ -239,7 +239,7 @@ impl CronEntry {
         }
     }
 
-    /// The ticks after `last` that have to be fired late. A `last` in the future was fired by another clock and counts as now.
+    /// The missed ticks after `last` that must be fired. A `last` in the future was fired by another clock and counts as now.
     fn made_up(&self, last: DateTime<Utc>, now: DateTime<Utc>) -> Vec<DateTime<Utc>> {
         let last = last.min(now);
         match self.settings.catch_up {
@@ -255,9 +255,9 @@ impl CronEntry {
         let fired = self.fire(tick).await?;
         tracing::debug!(entry = self.name, %tick, ?fired, "tick");
         let outcome = match fired {
-            Fired::Fired => "fired",
-            Fired::Passed => "passed",
-            Fired::Overlap => "overlap",
+            TickOutcome::Fired => "fired",
+            TickOutcome::Passed => "passed",
+            TickOutcome::Overlap => "overlap",
         };
         metrics::counter!("perch_cron_ticks_total", "entry" => self.name.clone(), "outcome" => outcome).increment(1);
         Ok(())

@@ -7,32 +7,32 @@ use redis::{Cmd, ErrorKind, FromRedisValue, RedisResult, ServerErrorKind, ToRedi
 
 use crate::Keys;
 
-/// A script, and which of the keys of its queue it names.
+/// A script, and the keys of its queue that it uses.
 #[derive(Debug)]
 pub(crate) struct Script {
     code: redis::Script,
     text: String,
-    /// Places in [`NAMES`].
+    /// Indices into [`NAMES`].
     keys: Vec<usize>,
 }
 
-/// A key as scripts name it. `holds` is the type that it has to have; none for a prefix of keys.
-struct Named {
+/// A key and its name in scripts. `holds` is its expected Redis type; none for a prefix of keys.
+struct ScriptKey {
     name: &'static str,
     key: fn(&Keys) -> String,
     holds: Option<&'static str>,
 }
 
-const fn named(name: &'static str, key: fn(&Keys) -> String, holds: &'static str) -> Named {
-    Named { name, key, holds: Some(holds) }
+const fn named(name: &'static str, key: fn(&Keys) -> String, holds: &'static str) -> ScriptKey {
+    ScriptKey { name, key, holds: Some(holds) }
 }
 
-const fn prefix(name: &'static str, key: fn(&Keys) -> String) -> Named {
-    Named { name, key, holds: None }
+const fn prefix(name: &'static str, key: fn(&Keys) -> String) -> ScriptKey {
+    ScriptKey { name, key, holds: None }
 }
 
-/// What the scripts call the keys of a queue.
-const NAMES: [Named; 31] = [
+/// The names of the keys of a queue in scripts.
+const NAMES: [ScriptKey; 31] = [
     named("JOBS", Keys::jobs, "hash"),
     named("READY_HIGH", |keys| keys.ready(Priority::High), "list"),
     named("READY_NORMAL", |keys| keys.ready(Priority::Normal), "list"),
@@ -66,31 +66,31 @@ const NAMES: [Named; 31] = [
     prefix("RATE", Keys::rate),
 ];
 
-/// The keys of a queue as [`Call::new`] takes them.
+/// The keys of a queue, in the order of [`NAMES`].
 pub(crate) fn all_keys(keys: &Keys) -> Vec<String> {
     NAMES.iter().map(|named| (named.key)(keys)).collect()
 }
 
-/// The keys of a queue that hold something themselves, each with the type that it has to have.
+/// The keys of a queue, without prefixes, each with its expected Redis type.
 pub(crate) fn typed_keys(keys: &Keys) -> impl Iterator<Item = (String, &'static str)> + '_ {
     NAMES.iter().filter_map(|named| Some(((named.key)(keys), named.holds?)))
 }
 
 impl Script {
-    /// Concatenates the parts of a script after a line that names the keys it uses, and no others: each key that is sent costs
-    /// Redis as much as a command. A script that reads `KEYS` gets all of [`typed_keys`].
+    /// Concatenates the parts of a script after a line that names only the keys it uses, because each key sent costs Redis as
+    /// much as a command. A script that reads `KEYS` gets all of [`typed_keys`].
     fn of(parts: &[&str]) -> Self {
         let code = guarded(parts.concat());
         let used = words(&code);
         let all = used.contains("KEYS");
-        let is_named = |named: &Named| if all { named.holds.is_some() } else { used.contains(named.name) };
+        let is_named = |named: &ScriptKey| if all { named.holds.is_some() } else { used.contains(named.name) };
         let keys: Vec<usize> = (0..NAMES.len()).filter(|&i| is_named(&NAMES[i])).collect();
         let text = if all { code } else { header(&keys) + &code };
         Self { code: redis::Script::new(&text), text, keys }
     }
 }
 
-/// The code; without the guard against times of another clock, where a test switches that off.
+/// The code, without the guard against times from another clock if a test disables it.
 fn guarded(code: String) -> String {
     fail::fail_point!("queue.clocks", |_| code.replace("2 * lease_ms + 60000", "1e15"));
     code
@@ -102,7 +102,7 @@ fn header(keys: &[usize]) -> String {
     format!("local {} = {}\n", names.join(", "), places.join(", "))
 }
 
-/// The words of a script, without those of its comments.
+/// The words of a script outside comments.
 fn words(code: &str) -> HashSet<&str> {
     code.lines()
         .filter_map(|line| line.split("--").next())
@@ -139,7 +139,7 @@ macro_rules! operations {
     };
 }
 
-// These are called seldom, so each has all shared parts before it.
+// These are rarely called, so each has all shared parts before it.
 operations! {
     HEARTBEAT = "heartbeat",
     CANCEL = "cancel",
@@ -158,33 +158,33 @@ operations! {
     BEGIN = "begin",
 }
 
-// Without the shared parts, which would fail on the keys of the wrong type that it is for.
+// Without the shared parts, which would fail on keys of the wrong type.
 scripts! {
     SET_ASIDE = ["set_aside"],
 }
 
-/// How a call names its script.
+/// How a call refers to its script.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum By {
-    /// By its hash, which a Redis that does not know the script refuses.
+pub(crate) enum ScriptReference {
+    /// By its hash; a Redis that does not know the script refuses the call.
     Hash,
-    /// By its text: Redis knows it from then on.
+    /// By its text; Redis knows the script from then on.
     Code,
 }
 
-/// A call of a script. Unlike the library's own, it writes its keys and arguments once, into the command itself.
+/// A call of a script. Unlike that of the library, it writes keys and arguments straight into the command, only once.
 #[derive(Debug)]
-pub(crate) struct Call {
+pub(crate) struct ScriptCall {
     script: &'static Script,
     cmd: Cmd,
 }
 
-impl Call {
-    /// A call with the keys of a queue, as [`all_keys`] answers them.
-    pub fn new(script: &'static Script, keys: &[String], by: By) -> Self {
+impl ScriptCall {
+    /// A call with the keys of a queue, from [`all_keys`].
+    pub fn new(script: &'static Script, keys: &[String], by: ScriptReference) -> Self {
         let (name, told) = match by {
-            By::Hash => ("EVALSHA", script.code.get_hash()),
-            By::Code => ("EVAL", script.text.as_str()),
+            ScriptReference::Hash => ("EVALSHA", script.code.get_hash()),
+            ScriptReference::Code => ("EVAL", script.text.as_str()),
         };
         let mut cmd = redis::cmd(name);
         cmd.arg(told).arg(script.keys.len());
@@ -204,12 +204,12 @@ impl Call {
         &self.cmd
     }
 
-    /// Gives Redis the script.
+    /// Loads the script into Redis.
     pub async fn load(&self, conn: &mut impl ConnectionLike) -> RedisResult<()> {
         Box::pin(self.script.code.load_async(conn)).await.map(|_| ())
     }
 
-    /// Calls it; a Redis that does not know the script is given it.
+    /// Calls the script, and loads it first if Redis does not know it.
     pub async fn invoke<T: FromRedisValue>(&self, conn: &mut impl ConnectionLike) -> RedisResult<T> {
         match self.cmd.query_async(conn).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {

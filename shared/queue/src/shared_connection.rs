@@ -14,39 +14,39 @@ use tokio::sync::watch;
 
 use crate::{Connection, QueueError};
 
-/// The result of an attempt; `None` while it is under way.
-pub(crate) type Attempt = Option<Result<Numbered, Failure>>;
+/// The result of an attempt to connect; `None` while it is under way.
+pub(crate) type ConnectResult = Option<Result<NumberedConnection, SharedError>>;
 
-/// A connection and its number: a late failure of a call on an earlier connection must not close this one.
+/// A connection and its number, so that a late failure of a call on an earlier connection does not close this one.
 #[derive(Clone)]
-pub(crate) struct Numbered {
+pub(crate) struct NumberedConnection {
     pub conn: Connection,
     pub number: u64,
 }
 
-/// A failure that several callers get.
+/// An error that several callers get.
 #[derive(Clone)]
-pub(crate) struct Failure(Arc<QueueError>);
+pub(crate) struct SharedError(Arc<QueueError>);
 
 #[derive(Default)]
 pub(crate) struct SharedConnection(Mutex<Breaker>);
 
 #[derive(Default)]
 struct Breaker {
-    conn: Option<Numbered>,
-    /// How many connections there were.
+    conn: Option<NumberedConnection>,
+    /// The number of connections opened so far.
     opened: u64,
-    attempt: Option<watch::Sender<Attempt>>,
-    /// Why the last connection was given up, until there is another: the breaker is open.
-    away: Option<Failure>,
+    attempt: Option<watch::Sender<ConnectResult>>,
+    /// Why the last connection was dropped. While it is set, the breaker is open.
+    away: Option<SharedError>,
 }
 
-/// What a caller gets who asks for the connection.
+/// What a caller that asks for the connection gets.
 pub(crate) enum ConnectionOrWait {
-    Connection(Numbered),
+    Connection(NumberedConnection),
     /// The result of the attempt under way. `connects`: the caller has to start it. `is_away`: the breaker is open.
     Wait {
-        answer: watch::Receiver<Attempt>,
+        answer: watch::Receiver<ConnectResult>,
         connects: bool,
         is_away: bool,
     },
@@ -75,18 +75,18 @@ impl SharedConnection {
         ConnectionOrWait::Wait { answer: sender.subscribe(), connects, is_away }
     }
 
-    /// Waits for the answer of an attempt.
+    /// Waits for the result of an attempt to connect.
     pub async fn answer(
         &self,
-        mut answer: watch::Receiver<Attempt>,
+        mut answer: watch::Receiver<ConnectResult>,
         doing: &'static str,
         patience: Duration,
-    ) -> Result<Numbered, QueueError> {
+    ) -> Result<NumberedConnection, QueueError> {
         let told = tokio::time::timeout(patience, answer.wait_for(Option::is_some)).await;
         match told.map(|told| told.map(|attempt| attempt.clone())) {
             Ok(Ok(Some(Ok(conn)))) => Ok(conn),
             Ok(Ok(Some(Err(failure)))) => Err(failure.0.again(doing)),
-            // It took too long, or its runtime has ended.
+            // The attempt took too long, or its runtime has ended.
             _ => {
                 let away = self.state().away.clone();
                 Err(away.map_or(QueueError::Timeout { doing, after: patience }, |failure| failure.0.again(doing)))
@@ -94,19 +94,19 @@ impl SharedConnection {
         }
     }
 
-    /// An attempt has ended.
+    /// Stores the result of an attempt to connect.
     pub fn connected(&self, opened: Result<Connection, QueueError>) {
         let mut state = self.state();
         let attempt = state.attempt.take();
         let told = match opened {
             Ok(conn) => {
                 state.opened += 1;
-                let conn = Numbered { conn, number: state.opened };
+                let conn = NumberedConnection { conn, number: state.opened };
                 (state.conn, state.away) = (Some(conn.clone()), None);
                 Ok(conn)
             }
             Err(error) => {
-                let failure = Failure(error.into());
+                let failure = SharedError(error.into());
                 state.away = Some(failure.clone());
                 Err(failure)
             }
@@ -117,12 +117,13 @@ impl SharedConnection {
         }
     }
 
-    /// A call on a connection failed because Redis is away. False when that connection was dropped before: a newer one is kept.
+    /// Reports that a call failed because Redis is unavailable. False if its connection was dropped already, so a newer one
+    /// stays.
     pub fn failed(&self, number: u64, error: &QueueError) -> bool {
         let mut state = self.state();
         let is_it = state.conn.take_if(|conn| conn.number == number).is_some();
         if is_it {
-            state.away = Some(Failure(error.again("connect").into()));
+            state.away = Some(SharedError(error.again("connect").into()));
         }
         is_it
     }

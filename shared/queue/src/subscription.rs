@@ -12,7 +12,7 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// Events of `queue` after the entry `after`, or from now on.
+    /// The events of `queue` after the entry `after`, or from now on.
     pub fn new(queue: &Queue, after: Option<EntryId>) -> Self {
         Self { queue: queue.clone(), after, conn: None }
     }
@@ -22,7 +22,7 @@ impl Subscription {
         &self.queue
     }
 
-    /// The next events; waits up to `patience` for them and answers an empty list when none came.
+    /// The next events. Waits for them up to `patience`, and returns an empty list if none came.
     ///
     /// # Errors
     ///
@@ -30,7 +30,7 @@ impl Subscription {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it answers, it skips nothing: the next call answers the same events.
+    /// If dropped before it returns, no events are skipped: the next call returns them.
     pub async fn next(&mut self, patience: Duration) -> Result<Vec<JobEvent>, QueueError> {
         let doing = "follow events";
         let after = match self.after {
@@ -58,7 +58,7 @@ impl Subscription {
         Ok(events)
     }
 
-    /// The last entry there is. Following from it, and not from "now", misses nothing between two reads.
+    /// The id of the last entry. Reading from it, instead of from "now", misses nothing between two reads.
     async fn latest(&self) -> Result<EntryId, QueueError> {
         let mut cmd = redis::cmd("XREVRANGE");
         cmd.arg(self.queue.keys().events()).arg("+").arg("-").arg("COUNT").arg(1);

@@ -1,4 +1,4 @@
-//! Admitted jobs into Redis: calls of the enqueue scripts, and their results.
+//! Stores admitted jobs in Redis: the calls of the enqueue scripts and their results.
 
 use perch_base::{crash_point, settings::History};
 use perch_job::JobKind;
@@ -6,7 +6,7 @@ use perch_job::JobKind;
 use crate::{
     Acceptance, EnqueueError, Enqueued, Queue,
     admission::Admission,
-    scripts::{self, By, Call, Script},
+    scripts::{self, Script, ScriptCall, ScriptReference},
 };
 
 /// Jobs in one script call.
@@ -33,11 +33,11 @@ pub(crate) fn chunked<'a>(jobs: impl Iterator<Item = &'a Admission>) -> Vec<Vec<
 
 /// Stores prepared jobs of one queue, at most [`CHUNK`] of them.
 pub(crate) async fn push(queue: &Queue, jobs: &[&Admission]) -> Vec<Result<Enqueued, EnqueueError>> {
-    store(queue, jobs, By::Hash).await
+    store(queue, jobs, ScriptReference::Hash).await
 }
 
-/// Stores chunks, of which several may be under way at once. The first chunk for each script carries the script itself: a chunk
-/// that found it unknown would be sent again after the others, and jobs must keep the order in which they were given.
+/// Stores chunks, several at a time. The first chunk for each script carries the text of the script: a chunk with an unknown hash
+/// would be sent again after the others, and jobs must keep their order.
 pub(crate) fn pushes<'a>(
     queue: &'a Queue,
     chunks: &'a [Vec<&'a Admission>],
@@ -46,15 +46,15 @@ pub(crate) fn pushes<'a>(
     let mut by = |chunk: &[&Admission]| {
         let script: *const Script = script(queue, chunk);
         if chunks.len() == 1 || brought.contains(&script) {
-            return By::Hash;
+            return ScriptReference::Hash;
         }
         brought.push(script);
-        By::Code
+        ScriptReference::Code
     };
     chunks.iter().map(|chunk| store(queue, chunk, by(chunk))).collect()
 }
 
-async fn store(queue: &Queue, jobs: &[&Admission], by: By) -> Vec<Result<Enqueued, EnqueueError>> {
+async fn store(queue: &Queue, jobs: &[&Admission], by: ScriptReference) -> Vec<Result<Enqueued, EnqueueError>> {
     let call = call(queue, jobs, by);
     crash_point!("enqueue.before");
     let answered = queue.run::<Vec<(usize, u8, String)>>("enqueue", &call).await;
@@ -65,7 +65,7 @@ async fn store(queue: &Queue, jobs: &[&Admission], by: By) -> Vec<Result<Enqueue
     }
 }
 
-/// The smallest script that can store these jobs.
+/// The cheapest script that can store these jobs.
 fn script(queue: &Queue, jobs: &[&Admission]) -> &'static Script {
     let plain = jobs.iter().all(|job| job.is_plain());
     match jobs {
@@ -76,7 +76,7 @@ fn script(queue: &Queue, jobs: &[&Admission]) -> &'static Script {
 }
 
 /// The call that stores jobs.
-fn call(queue: &Queue, jobs: &[&Admission], by: By) -> Call {
+fn call(queue: &Queue, jobs: &[&Admission], by: ScriptReference) -> ScriptCall {
     let script = script(queue, jobs);
     let mut call = queue.invocation_by(script, by);
     call.arg(queue.settings().max_depth);
@@ -90,12 +90,12 @@ fn call(queue: &Queue, jobs: &[&Admission], by: By) -> Call {
     call
 }
 
-/// Whether a call reaches Redis at most once and writes no events. To a cluster the library may send a call twice.
+/// Whether a call reaches Redis at most once and writes no events. The library may send a call to a cluster twice.
 fn is_sent_once(queue: &Queue) -> bool {
     !queue.redis().is_cluster() && queue.settings().history == History::Failures
 }
 
-/// The results of a call. The script answers only for jobs that are not simply accepted: place, code and an id.
+/// The results of a call. The script returns a position, a code and an id only for jobs that are not simply accepted.
 fn answers(queue: &Queue, jobs: &[&Admission], others: &[(usize, u8, String)]) -> Vec<Result<Enqueued, EnqueueError>> {
     let accepted = |job: &&Admission| {
         Ok(Enqueued { id: job.id, queue: queue.name().clone(), acceptance: Acceptance::Accepted, replaced: None })
@@ -140,7 +140,7 @@ fn answer(queue: &Queue, job: &Admission, code: u8, other: &str) -> Result<Enque
     }
 }
 
-/// Stores admitted jobs of one queue, in calls of bounded size of which several are under way at once.
+/// Stores admitted jobs of one queue in calls of bounded size, several at a time.
 pub(crate) async fn push_all(queue: &Queue, jobs: &[&Admission]) -> Vec<Result<Enqueued, EnqueueError>> {
     use futures::{StreamExt as _, stream};
 
@@ -150,10 +150,10 @@ pub(crate) async fn push_all(queue: &Queue, jobs: &[&Admission]) -> Vec<Result<E
     {
         return jobs.iter().map(|_| Err(error.again("enqueue").into())).collect();
     }
-    // Collected first: a closure over the chunks would make the future too particular to be sent.
+    // Collected first, because with a closure over the chunks the future would not be `Send`.
     let pushes = pushes(queue, &chunks);
     stream::iter(pushes).buffered(IN_FLIGHT).collect::<Vec<_>>().await.into_iter().flatten().collect()
 }
 
-/// Calls under way at once.
+/// Most calls under way at once.
 const IN_FLIGHT: usize = 4;

@@ -1,4 +1,4 @@
-//! Many successes acknowledged in one call: those count whose lease is still held, and nothing else changes.
+//! Many successes acknowledged in one call: only those whose lease is still held count, and nothing else changes.
 
 mod support;
 
@@ -9,7 +9,7 @@ use perch_base::{Clock, settings::History};
 use perch_job::{JobId, Priority};
 use perch_queue::{
     Envelope, EventKind, Fail, JobState, Lease,
-    testing::{self, End},
+    testing::{self, AttemptEnd},
 };
 use proptest::{
     prelude::*,
@@ -18,22 +18,22 @@ use proptest::{
 };
 use support::{Chore, World};
 
-/// Where a job has got to when its worker, which leased it first, acknowledges its success.
+/// The state of a job when the worker that leased it first acknowledges its success.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Fate {
     /// The worker holds the lease.
     Held,
-    /// It was acknowledged before: the answer got lost.
+    /// It was acknowledged before, and the reply was lost.
     Ended,
     /// The lease ran out; the job waits for its second attempt.
     RanOut,
     /// The lease ran out, and another worker has the second attempt.
     RanOutAndTaken,
-    /// The lease is gone as if Redis had never given it; the job waits as before.
+    /// Redis has lost the lease, and the job waits as before.
     Back,
-    /// The same, but another worker has taken it.
+    /// Redis has lost the lease, and another worker has taken the job.
     BackAndTaken,
-    /// The same, but it waits for a place of its group.
+    /// Redis has lost the lease, and the job is parked.
     BackInGroup,
     /// It waits for its second attempt, which is not due.
     PutOff,
@@ -69,13 +69,13 @@ impl Play {
         self.leases.iter().zip(&self.fates).filter(|(_, f)| wanted(**f)).map(|((lease, _), _)| lease.clone()).collect()
     }
 
-    async fn end(&self, wanted: Fate, end: impl Fn() -> End) {
+    async fn end(&self, wanted: Fate, end: impl Fn() -> AttemptEnd) {
         for ((lease, envelope), _) in self.leases.iter().zip(&self.fates).filter(|(_, fate)| **fate == wanted) {
             assert!(testing::finish(&self.world.queue, lease, envelope, end()).await.expect("Redis"));
         }
     }
 
-    /// Lets the leases of some run out. Of these, some are taken by another worker.
+    /// Lets the leases of some jobs run out; another worker takes some of these.
     async fn run_out(&self) {
         let lease = self.world.queue.engine().lease;
         self.clock.advance(lease * 2 / 3);
@@ -86,13 +86,15 @@ impl Play {
         let back: Vec<JobId> = self.of(|fate| fate == RanOut).iter().map(Lease::id).collect();
         let mut taken = take(&self.world, "other", self.fates.len()).await;
         taken.retain(|(lease, _)| back.contains(&lease.id()));
-        // Those that only wait are given back as a worker that stops gives them.
+        // Jobs that only wait are released, as by a worker that stops.
         for (lease, envelope) in taken {
-            assert!(testing::finish(&self.world.queue, &lease, &envelope, End::Interrupted).await.expect("Redis"));
+            assert!(
+                testing::finish(&self.world.queue, &lease, &envelope, AttemptEnd::Interrupted).await.expect("Redis")
+            );
         }
     }
 
-    /// Puts jobs back as a Redis with older data has them, in front.
+    /// Puts jobs back to the front, as in a Redis with older data.
     async fn put_back(&self, wanted: Fate) {
         let keys = self.world.queue.keys();
         let normal = Priority::Normal;
@@ -116,11 +118,11 @@ impl Play {
     }
 
     async fn acknowledge(&self) {
-        self.end(Ended, || End::Succeeded).await;
+        self.end(Ended, || AttemptEnd::Succeeded).await;
         let hour = Duration::from_secs(3_600);
-        self.end(PutOff, || End::Failed(Fail::RetryAfter(hour, "later".into()))).await;
-        self.end(Snoozed, || End::Failed(Fail::Snooze(hour, "later".into()))).await;
-        self.end(Dead, || End::Failed(Fail::Dead("hopeless".into()))).await;
+        self.end(PutOff, || AttemptEnd::Failed(Fail::RetryAfter(hour, "later".into()))).await;
+        self.end(Snoozed, || AttemptEnd::Failed(Fail::Snooze(hour, "later".into()))).await;
+        self.end(Dead, || AttemptEnd::Failed(Fail::Dead("hopeless".into()))).await;
         self.run_out().await;
         self.put_back(BackAndTaken).await;
         let more = self.of(|fate| fate == BackAndTaken).len();
@@ -157,7 +159,7 @@ async fn take(world: &World, holder: &str, most: usize) -> Vec<(Lease, Envelope)
 fn of_many_acknowledged_at_once_those_count_whose_lease_is_held() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let mut runner = TestRunner::new(Config { cases: 40, failure_persistence: None, ..Config::default() });
-    // Mostly held, as they are: few lost among many is what is hard to tell.
+    // Mostly held, because a few lost leases among many are the hard case.
     let fate = prop_oneof![Just(Held), select(&FATES[..])];
     let cases = (select(vec![History::Failures, History::Full]), prop::collection::vec(fate, 1..10));
     let played = runner.run(&cases, |(history, fates)| {
@@ -183,14 +185,14 @@ async fn of_two_leases_of_a_job_only_the_one_that_is_held_counts() {
     }
 }
 
-/// What was planted among the leases is no lease, and takes none along.
+/// A planted member is not a lease and affects no others.
 #[tokio::test]
 async fn what_is_planted_among_the_leases_changes_nothing() {
     let play = Play::start(History::Failures, &[Held, Ended, Held]).await;
     let mut planted = redis::cmd("ZADD");
     planted.arg(play.world.queue.keys().leases()).arg(9e15).arg("no lease").arg(-1).arg("nor this");
     planted.exec_async(&mut play.world.redis.raw().await).await.expect("ZADD");
-    play.end(Ended, || End::Succeeded).await;
+    play.end(Ended, || AttemptEnd::Succeeded).await;
     let held = testing::succeed(&play.world.queue, &play.of(|_| true)).await.expect("Redis");
     assert_eq!(held, [true, false, true]);
 }

@@ -1,4 +1,4 @@
-//! Clocks that are wrong: those of Redis, of workers, and of schedulers differ, or are set back.
+//! Wrong clocks: those of Redis, workers and schedulers differ or are set back.
 
 mod support;
 
@@ -10,15 +10,15 @@ use perch_base::{
     settings::{CatchUp, CronSettings, Overlap, Rate},
 };
 use perch_queue::{
-    CronEntry, EnqueueOptions, EventKind, Fail, Fired,
-    testing::{self, End},
+    CronEntry, EnqueueOptions, EventKind, Fail, TickOutcome,
+    testing::{self, AttemptEnd},
     worker::{HandlerResult, Handlers},
 };
 use perch_testkit::{Machine, OwnRedis, TestRedis};
 use support::{Chore, Seen, World, engine, eventually, queue_settings};
 use tokio_util::sync::CancellationToken;
 
-/// A world on a Redis of this machine.
+/// A world on a local Redis.
 async fn world_on(machine: &Machine) -> (OwnRedis, World) {
     world_with(machine, |_| {}).await
 }
@@ -102,7 +102,7 @@ async fn a_tick_that_a_scheduler_fired_an_hour_too_early_holds_nothing_up() {
     let world = World::start().await;
     world.queue.redis().ping().await.expect("Redis answers");
     let entry = CronEntry::new("every_second", &every_second(), &world.client).expect("a schedule");
-    assert_eq!(entry.fire(world.queue.now() + TimeDelta::hours(1)).await.expect("Redis"), Fired::Fired);
+    assert_eq!(entry.fire(world.queue.now() + TimeDelta::hours(1)).await.expect("Redis"), TickOutcome::Fired);
     let stop = CancellationToken::new();
     let running = tokio::spawn(entry.clone().run(stop.clone()));
     eventually("it fires again", || async { world.count(EventKind::Enqueued).await >= 3 }).await;
@@ -110,12 +110,12 @@ async fn a_tick_that_a_scheduler_fired_an_hour_too_early_holds_nothing_up() {
     assert!(last <= world.queue.now() + TimeDelta::seconds(2), "{last}");
     stop.cancel();
     running.await.expect("it ends");
-    // Nor does what is no time at all.
+    // Nor does a value that is not a time.
     let mut cmd = redis::cmd("HSET");
     cmd.arg(world.queue.keys().cron()).arg("every_second").arg("tomorrow");
     cmd.exec_async(&mut world.redis.raw().await).await.expect("HSET");
     assert_eq!(entry.view().await.expect("it can be seen").last, None);
-    assert_eq!(entry.fire(world.queue.now() + TimeDelta::seconds(2)).await.expect("Redis"), Fired::Fired);
+    assert_eq!(entry.fire(world.queue.now() + TimeDelta::seconds(2)).await.expect("Redis"), TickOutcome::Fired);
 }
 
 /// As after a failover to a server whose clock is behind.
@@ -124,7 +124,7 @@ async fn a_lost_job_is_taken_over_though_the_clock_of_redis_went_back_an_hour() 
     let machine = Machine::new();
     let (_server, world) = world_on(&machine).await;
     let id = world.client.enqueue(&Chore::number(1)).await.expect("accepted").id;
-    // A worker leases it and is never heard of again.
+    // A worker leases it and then dies.
     assert_eq!(testing::fetch(&world.queue, "lost", 1, 0).await.expect("Redis").jobs.len(), 1);
     machine.set_clock(TimeDelta::hours(-1));
     let seen = Seen::new();
@@ -148,17 +148,17 @@ async fn a_live_worker_keeps_its_jobs_though_the_clock_of_redis_went_back_an_hou
     world.client.enqueue(&Chore::number(1)).await.expect("accepted");
     let held = testing::fetch(&world.queue, "alive", 1, 0).await.expect("Redis").jobs.remove(0);
     machine.set_clock(TimeDelta::hours(-1));
-    // Others look, and it renews its lease.
+    // Other workers fetch, and it renews its lease.
     for _ in 0..3 {
         assert!(testing::fetch(&world.queue, "other", 1, 100).await.expect("Redis").jobs.is_empty());
         let (lost, _) = testing::renew(&world.queue, "alive", std::slice::from_ref(&held.0), 100).await.expect("Redis");
         assert!(lost.is_empty(), "{lost:?}");
     }
     let envelope = perch_queue::Envelope::decode(&held.1).expect("readable");
-    assert!(testing::finish(&world.queue, &held.0, &envelope, End::Succeeded).await.expect("Redis"));
+    assert!(testing::finish(&world.queue, &held.0, &envelope, AttemptEnd::Succeeded).await.expect("Redis"));
 }
 
-/// What comes after a failure, and what was put off, has a time that the engine chose; what was enqueued for a time of day keeps it.
+/// Retries and snoozes move with the clock, because the engine chose their times; jobs enqueued for a time of day keep it.
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_that_wait_for_their_next_attempt_wait_no_longer_though_the_clock_of_redis_went_back_an_hour() {
     let machine = Machine::new();
@@ -173,7 +173,7 @@ async fn jobs_that_wait_for_their_next_attempt_wait_no_longer_though_the_clock_o
     let (soon, later) = (Duration::from_secs(1), Duration::from_secs(600));
     for ((lease, envelope), wait) in held.iter().zip([soon, later]) {
         let envelope = perch_queue::Envelope::decode(envelope).expect("readable");
-        let end = End::Failed(Fail::Snooze(wait, "not now".into()));
+        let end = AttemptEnd::Failed(Fail::Snooze(wait, "not now".into()));
         assert!(testing::finish(&world.queue, lease, &envelope, end).await.expect("Redis"));
     }
     machine.set_clock(TimeDelta::zero());
@@ -221,7 +221,7 @@ async fn rates_go_on_though_the_clock_of_redis_went_back_an_hour() {
         }));
         eventually("the first ones started", || async { seen.len() >= 2 }).await;
         machine.set_clock(TimeDelta::hours(-1));
-        // What tells an idle worker that it has something to do is the next enqueue.
+        // The next enqueue wakes the idle worker.
         world.client.enqueue(&Chore::of_group(6, "account")).await.expect("accepted");
         eventually("all of them ran, in their order", || async { seen.all() == [0, 1, 2, 3, 4, 5, 6] }).await;
         working.stop().await;
@@ -245,7 +245,7 @@ async fn a_successor_waits_its_delay_whatever_time_the_one_that_enqueues_it_beli
     }
 }
 
-/// As the next poll of an account does, which each poll enqueues for when it is due.
+/// As each poll of an account enqueues the next poll for when it is due.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_successor_waits_no_longer_though_the_clock_of_redis_went_back_an_hour() {
     let machine = Machine::new();
@@ -263,7 +263,7 @@ async fn a_successor_waits_no_longer_though_the_clock_of_redis_went_back_an_hour
     assert!(waiting.iter().all(|at| *at <= Utc::now() + TimeDelta::minutes(10)), "{waiting:?}");
 }
 
-/// When what waits is due, the first first.
+/// The due times of waiting jobs, earliest first.
 async fn due_times(world: &World) -> Vec<DateTime<Utc>> {
     let waiting: Vec<(String, i64)> = redis::cmd("ZRANGE")
         .arg(world.queue.keys().delayed())
@@ -302,7 +302,7 @@ async fn a_job_of_an_unknown_kind_waits_from_now_on_where_its_wait_began_by_a_cl
     let nobody_knows_it = async || {
         let (lease, envelope) = testing::fetch(&world.queue, "older", 1, 0).await.expect("Redis").jobs.remove(0);
         let envelope = perch_queue::Envelope::decode(&envelope).expect("readable");
-        assert!(testing::finish(&world.queue, &lease, &envelope, End::Unknown).await.expect("Redis"));
+        assert!(testing::finish(&world.queue, &lease, &envelope, AttemptEnd::Unknown).await.expect("Redis"));
         world.queue.job(id).await.expect("Redis").expect("it waits").unknown_kind_since.expect("it is noted")
     };
     let first = nobody_knows_it().await;
@@ -327,7 +327,7 @@ async fn a_worker_that_was_heard_of_last_before_the_clock_of_redis_went_back_doe
     assert_eq!(world.queue.stats().await.expect("Redis").workers, 1);
 }
 
-/// What a replica has of a stream and of what its ids go by.
+/// What a replica has of a stream and of the state behind its ids.
 async fn copy(world: &World, conn: &mut redis::aio::MultiplexedConnection) -> Vec<(String, Option<Vec<u8>>)> {
     let keys = world.queue.keys();
     let mut copies = Vec::new();
@@ -337,7 +337,7 @@ async fn copy(world: &World, conn: &mut redis::aio::MultiplexedConnection) -> Ve
     copies
 }
 
-/// A replica takes over that lacks what came after the copy.
+/// Promotes a replica that lacks everything after the copy.
 async fn take_over(copies: &[(String, Option<Vec<u8>>)], conn: &mut redis::aio::MultiplexedConnection) {
     for (key, copy) in copies {
         redis::cmd("DEL").arg(key).exec_async(conn).await.expect("Redis answers");

@@ -1,4 +1,4 @@
-//! Order, uniqueness, schedules, and what an operator does.
+//! Order, uniqueness, schedules, and operator actions.
 
 mod support;
 
@@ -9,7 +9,7 @@ use perch_base::Clock;
 use perch_job::{JobId, Priority, Unique, UniqueScope};
 use perch_queue::{
     Acceptance, Cancellation, EnqueueError, EnqueueOptions, EventKind, Fail, JobState, NewJob, OnConflict, Replay,
-    Replayed,
+    ReplayOutcome,
     worker::{HandlerResult, Handlers},
 };
 use serde_json::value::RawValue;
@@ -268,10 +268,10 @@ async fn a_replay_runs_the_job_again_with_edits_and_counts_attempts_on() {
     let payload = Some(RawValue::from_string(r#"{"n":2}"#.into()).expect("JSON"));
     let replay = Replay { letter, payload };
     let answers = world.queue.replay(std::slice::from_ref(&replay), Duration::ZERO, "ann").await.expect("Redis");
-    assert_eq!(answers, [(id, Replayed::Replayed)]);
+    assert_eq!(answers, [(id, ReplayOutcome::Replayed)]);
     world.drained().await;
     assert_eq!(seen.all(), [(1, 1, 0), (1, 2, 0), (1, 3, 0), (2, 4, 1)]);
-    assert_eq!(world.queue.replay(&[replay], Duration::ZERO, "ann").await.expect("Redis"), [(id, Replayed::Gone)]);
+    assert_eq!(world.queue.replay(&[replay], Duration::ZERO, "ann").await.expect("Redis"), [(id, ReplayOutcome::Gone)]);
     working.stop().await;
 }
 

@@ -1,4 +1,4 @@
-//! What is left when a worker dies, when Redis goes away, when the process is told to stop.
+//! What remains when a worker dies, Redis fails, or the process shuts down.
 
 mod support;
 
@@ -87,7 +87,7 @@ async fn an_idle_worker_takes_over_from_a_killed_one_without_waiting_for_its_nex
         async { HandlerResult::Ok(()) }
     }));
     eventually("both are there", || async { world.queue.stats().await.expect("Redis").workers == 2 }).await;
-    // Jobs go to either; those that go to the child hang there until it is killed.
+    // Either process gets jobs; those of the child hang until it is killed.
     for n in 0..8 {
         world.client.enqueue(&Chore::number(n)).await.expect("accepted");
         eventually("it was taken", || async { world.queue.stats().await.expect("Redis").waiting() == 0 }).await;
@@ -140,7 +140,7 @@ async fn a_worker_whose_lease_was_taken_is_told_to_stop_and_cannot_acknowledge()
         world.queue.job(id).await.expect("Redis").is_some_and(|j| j.state == JobState::Running)
     })
     .await;
-    // As if it had been silent beyond its lease: another worker's reaper takes the lease. A heartbeat may renew it first.
+    // As if it had been silent for longer than its lease: another worker reaps the lease. A heartbeat may renew it first.
     let key = world.queue.keys().leases();
     let mut raw = world.redis.raw().await;
     let members: Vec<String> =
@@ -213,7 +213,7 @@ async fn a_job_that_was_put_back_keeps_the_attempts_it_has_left() {
     let start = chrono::DateTime::from_timestamp(1_790_000_000, 0).expect("a valid time");
     let clock = perch_base::Clock::manual(start);
     let world = World::with(|_, _| (), clock.clone()).await;
-    let lost = perch_queue::Restore {
+    let lost = perch_queue::LostJob {
         id: perch_job::JobId::at(start),
         // As Postgres writes JSON, with a space after each colon.
         envelope: r#"{"max": 3, "kind": "chore", "payload": {"n": 1}}"#.to_owned(),

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use perch_base::settings::{CatchUp, CronSettings, Overlap};
 use perch_job::JobKind;
 use perch_queue::{
-    CronEntry, Fired,
+    CronEntry, TickOutcome,
     worker::{HandlerResult, Handlers},
 };
 use serde_json::json;
@@ -39,7 +39,7 @@ async fn two_schedulers_fire_a_tick_once() {
     let (one, two) = (entry(&world, Overlap::Allow), entry(&world, Overlap::Allow));
     let (a, b) = tokio::join!(one.fire(tick(0)), two.fire(tick(0)));
     let fired = [a.expect("Redis"), b.expect("Redis")];
-    assert!(fired.contains(&Fired::Fired) && fired.contains(&Fired::Passed), "{fired:?}");
+    assert!(fired.contains(&TickOutcome::Fired) && fired.contains(&TickOutcome::Passed), "{fired:?}");
     assert_eq!(world.queue.stats().await.expect("Redis").waiting(), 1);
 }
 
@@ -47,10 +47,10 @@ async fn two_schedulers_fire_a_tick_once() {
 async fn a_tick_that_was_fired_is_not_fired_again_after_its_job_is_done() {
     let world = World::start().await;
     let working = world.work(Handlers::new().on(|_: Chore| async { HandlerResult::Ok(()) }));
-    assert_eq!(entry(&world, Overlap::Skip).fire(tick(0)).await.expect("Redis"), Fired::Fired);
+    assert_eq!(entry(&world, Overlap::Skip).fire(tick(0)).await.expect("Redis"), TickOutcome::Fired);
     world.drained().await;
-    assert_eq!(entry(&world, Overlap::Skip).fire(tick(0)).await.expect("Redis"), Fired::Passed);
-    assert_eq!(entry(&world, Overlap::Skip).fire(tick(1)).await.expect("Redis"), Fired::Fired);
+    assert_eq!(entry(&world, Overlap::Skip).fire(tick(0)).await.expect("Redis"), TickOutcome::Passed);
+    assert_eq!(entry(&world, Overlap::Skip).fire(tick(1)).await.expect("Redis"), TickOutcome::Fired);
     working.stop().await;
 }
 
@@ -58,9 +58,9 @@ async fn a_tick_that_was_fired_is_not_fired_again_after_its_job_is_done() {
 async fn a_tick_is_left_out_while_the_job_of_the_last_one_is_unfinished() {
     let world = World::start().await;
     let skipping = entry(&world, Overlap::Skip);
-    assert_eq!(skipping.fire(tick(0)).await.expect("Redis"), Fired::Fired);
-    assert_eq!(skipping.fire(tick(1)).await.expect("Redis"), Fired::Overlap);
-    assert_eq!(entry(&world, Overlap::Allow).fire(tick(2)).await.expect("Redis"), Fired::Fired);
+    assert_eq!(skipping.fire(tick(0)).await.expect("Redis"), TickOutcome::Fired);
+    assert_eq!(skipping.fire(tick(1)).await.expect("Redis"), TickOutcome::Overlap);
+    assert_eq!(entry(&world, Overlap::Allow).fire(tick(2)).await.expect("Redis"), TickOutcome::Fired);
 }
 
 #[tokio::test(flavor = "multi_thread")]

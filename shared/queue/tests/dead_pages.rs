@@ -1,4 +1,4 @@
-//! Walking through dead letters while others come and go.
+//! Paging through dead letters while letters come and go.
 
 mod support;
 
@@ -16,12 +16,12 @@ const BEGAN: i64 = 1_790_000_000_000;
 /// Letters that died in a few milliseconds, and what happens to them between two pages.
 #[derive(Debug, Clone)]
 struct Story {
-    /// Of each letter the millisecond and the rest of its id.
+    /// The millisecond of each letter and the rest of its id.
     letters: Vec<(i64, u128)>,
-    /// What stands among the letters and is none.
+    /// Members of the set that are not letters.
     odd: Vec<(i64, Vec<u8>)>,
     page: usize,
-    /// Between two pages: these letters are taken away, and so many die.
+    /// Between two pages: the letters that are removed, and how many jobs die.
     meanwhile: Vec<(Vec<prop::sample::Index>, u8)>,
 }
 
@@ -46,7 +46,7 @@ async fn plant(redis: &mut MultiplexedConnection, key: &str, ms: i64, member: &[
     let _: u64 = add.arg(key).arg(BEGAN + ms).arg(member).query_async(redis).await.expect("Redis answers");
 }
 
-/// How often each letter was seen, and the letters that were there all the while.
+/// How often each letter was seen, and the letters that were there during the whole walk.
 async fn walk(world: &World, story: &Story) -> (BTreeMap<JobId, u32>, BTreeSet<JobId>) {
     let key = world.queue.keys().dead();
     let mut redis = world.redis.raw().await;

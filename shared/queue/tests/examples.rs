@@ -1,4 +1,4 @@
-//! The programs of `examples/`, run against a Redis as anybody would run them.
+//! The programs of `examples/`, run against a Redis like a user would.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -20,7 +20,7 @@ fn the_program_that_readme_and_documents_show_is_the_minimal_example() {
     }
 }
 
-/// The program of an example. Of the whole workspace, so that nothing that the tests were built with is built once more.
+/// The program of an example. Built for the whole workspace, so that the build of the tests is reused.
 fn example(name: &str) -> PathBuf {
     static BUILT: Once = Once::new();
     BUILT.call_once(|| {

@@ -22,7 +22,7 @@ async fn a_queue_that_was_failed_over_and_back_to_the_same_process_is_held_again
     let redis = TestRedis::at(&here.url());
     let world = World::on(redis, TestRedis::at(&here.url()).door(), queue_settings(), &engine(), &Clock::system());
     let run = world.queue.new_run().await.expect("Redis").expect("it was never held against anything");
-    world.queue.held_against(&run).await.expect("Redis");
+    world.queue.mark_compared(&run).await.expect("Redis");
     assert_eq!(world.queue.new_run().await.expect("Redis"), None);
 
     // The other has what this one has, and takes over; then this one is promoted again.

@@ -1,4 +1,4 @@
-//! Which jobs start, and in which order, where lists compete and rates hold them back.
+//! Which jobs start, and in which order, with competing lists and with rates.
 
 mod support;
 
@@ -12,7 +12,7 @@ use perch_base::{
 use perch_job::{JobId, Priority};
 use perch_queue::{
     EnqueueOptions, Envelope, Lease,
-    testing::{self, End, Fetched},
+    testing::{self, AttemptEnd, FetchResult},
 };
 use proptest::{
     prelude::*,
@@ -34,13 +34,13 @@ async fn enqueue(world: &World, n: u64, group: Option<&str>, priority: Priority)
     world.client.enqueue_with(&Chore::number(n), options).await.expect("accepted").id
 }
 
-async fn fetch(world: &World, slots: usize) -> Fetched {
+async fn fetch(world: &World, slots: usize) -> FetchResult {
     testing::fetch(&world.queue, "worker", slots, 0).await.expect("Redis answers")
 }
 
 async fn finish(world: &World, (lease, envelope): &(Lease, Vec<u8>)) {
     let envelope = Envelope::decode(envelope).expect("readable");
-    assert!(testing::finish(&world.queue, lease, &envelope, End::Succeeded).await.expect("Redis answers"));
+    assert!(testing::finish(&world.queue, lease, &envelope, AttemptEnd::Succeeded).await.expect("Redis answers"));
 }
 
 fn number_of(envelope: &[u8]) -> u64 {
@@ -48,7 +48,7 @@ fn number_of(envelope: &[u8]) -> u64 {
     serde_json::from_str::<Chore>(envelope.payload.get()).expect("a chore").n
 }
 
-/// The priorities of the jobs in the order in which they start, while every list has some.
+/// The priorities of started jobs in their order, while every list has jobs.
 async fn starts(world: &World, slots: &[usize]) -> Vec<Priority> {
     const EACH: usize = 60;
     let mut priorities = BTreeMap::new();
@@ -112,7 +112,7 @@ async fn jobs_behind_a_rate_cost_a_fetch_or_two_a_start_whatever_their_priority(
             for job in &fetched.jobs {
                 finish(&world, job).await;
             }
-            // A worker fetches again at once, or waits for as long as it is told to.
+            // A worker fetches again at once, or waits as long as the fetch said.
             clock.advance(fetched.next.expect("more starts when the rate allows it"));
         }
         assert!(looks <= 60, "{looks} fetches for 30 starts, of groups: {of_group}, {priority:?}");
@@ -132,7 +132,7 @@ async fn behind_a_rate_the_first_in_is_the_first_out_whatever_goes_before() {
         }
         let mut order = Vec::new();
         for step in 0..120 {
-            // Jobs that go before those that wait, now and then.
+            // Sometimes a job that goes before the waiting ones.
             if step % 10 == 3 {
                 enqueue(&world, 1_000 + step, Some("account"), Priority::High).await;
             }
@@ -179,7 +179,9 @@ async fn a_job_given_back_goes_before_those_of_its_group_that_wait_for_it() {
     let first = fetch(&world, 4).await.jobs;
     assert_eq!(first.len(), 1, "the others are parked");
     let envelope = Envelope::decode(&first[0].1).expect("readable");
-    assert!(testing::finish(&world.queue, &first[0].0, &envelope, End::Interrupted).await.expect("Redis answers"));
+    assert!(
+        testing::finish(&world.queue, &first[0].0, &envelope, AttemptEnd::Interrupted).await.expect("Redis answers")
+    );
     let mut order = Vec::new();
     for _ in 0..4 {
         for job in fetch(&world, 4).await.jobs {

@@ -1,4 +1,4 @@
-//! A Redis that hangs: it accepts connections and answers nothing.
+//! A Redis that hangs: it accepts connections but never replies.
 
 mod support;
 
@@ -32,7 +32,7 @@ async fn calls_of_a_redis_that_hangs_fail_at_once_and_none_waits_for_another() {
     server.freeze();
     let failed = world.client.enqueue(&Chore::number(1)).await;
     assert!(matches!(failed, Err(EnqueueError::Queue(error)) if error.is_unavailable()));
-    // The attempt to connect that is under way by now takes ten minutes: whoever waited for it would not come back in time.
+    // The current attempt to connect takes ten minutes; a caller that waited for it would not return in time.
     for n in 0..10 {
         let failed = world.client.enqueue(&Chore::number(n)).await;
         assert!(matches!(failed, Err(EnqueueError::Queue(error)) if error.is_unavailable()));
@@ -62,6 +62,6 @@ async fn all_who_wait_for_the_first_connection_share_it() {
     let mut raw = world.redis.raw().await;
     let info: String = redis::cmd("INFO").arg("stats").query_async(&mut raw).await.expect("INFO");
     let connections = info.lines().find_map(|line| line.strip_prefix("total_connections_received:"));
-    // That of the server's start, one for the calls, and that of this look.
+    // One of the server start, one for the calls, and one for this check.
     assert_eq!(connections.and_then(|n| n.trim().parse::<u32>().ok()), Some(3));
 }

@@ -1,5 +1,5 @@
-//! What stands in Redis in every broken form: envelopes, events, and whatever somebody planted by hand. No worker panics, no
-//! queue stalls, and no job is lost without a word.
+//! Broken data in Redis: envelopes, events, and values written by hand. No worker panics, no queue stalls, and no job is lost
+//! silently.
 
 mod support;
 
@@ -35,7 +35,7 @@ fn an_envelope_is_refused_with_its_reason_or_reads_the_same_when_written_again()
         assert_eq!(again.payload.get(), envelope.payload.get(), "the payload stays byte for byte");
         let text = std::str::from_utf8(input).expect("an envelope is text");
         let mark = RawValue::from_string("7".into()).expect("JSON");
-        // A key that stands there twice is read once and kept once.
+        // A duplicate key is read once and kept once.
         if let Ok(amended) = Envelope::amend(text, &[("replays", mark)]) {
             let amended = Envelope::decode(amended.as_bytes()).expect("what was amended is read");
             assert_eq!((amended.replays, amended.payload.get()), (7, envelope.payload.get()));
@@ -101,7 +101,7 @@ fn plant(world: &World, pipe: &mut redis::Pipeline, line: &[u8]) {
     }
 }
 
-/// The ids that are jobs by every rule and wait for a worker.
+/// The ids of valid jobs that wait for a worker.
 fn waiting(input: &[u8]) -> BTreeSet<JobId> {
     let field = |line: &[u8], place: &str| {
         let mut parts = line.splitn(3, |byte| *byte == b'\t');
@@ -132,7 +132,7 @@ async fn until_settled(world: &World, ids: &BTreeSet<JobId>) {
     }
 }
 
-/// Looks at the queue in every way there is.
+/// Reads the queue in every possible way.
 async fn look(world: &World) {
     let queue = &world.queue;
     queue.stats().await.expect("the numbers can be read");

@@ -1,4 +1,4 @@
-//! What is not as Perch wrote it to Redis.
+//! Data in Redis that Perch did not write.
 
 mod support;
 
@@ -7,7 +7,7 @@ use std::time::Duration;
 use perch_base::Clock;
 use perch_job::Priority;
 use perch_queue::{
-    EnqueueError, EnqueueOptions, EventKind, Intake, JobState, NewJob, Replay, Replayed,
+    EnqueueError, EnqueueOptions, EventKind, Intake, JobState, NewJob, Replay, ReplayOutcome,
     worker::{HandlerResult, Handlers},
 };
 use serde_json::value::RawValue;
@@ -37,14 +37,14 @@ async fn a_job_that_was_damaged_in_redis_does_not_run_and_is_repaired_by_an_edit
         payload: payload.map(|text| RawValue::from_string(text.to_owned()).expect("JSON")),
     };
     let answer = world.queue.replay(&[replay(None)], Duration::ZERO, "ann").await.expect("Redis");
-    assert_eq!(answer, [(id, Replayed::Unreadable)]);
+    assert_eq!(answer, [(id, ReplayOutcome::Unreadable)]);
     let answer = world.queue.replay(&[replay(Some(r#"{"n":1}"#))], Duration::ZERO, "ann").await.expect("Redis");
-    assert_eq!(answer, [(id, Replayed::Replayed)]);
+    assert_eq!(answer, [(id, ReplayOutcome::Replayed)]);
     eventually("it ran with the payload that somebody saw", || async { seen.all() == [1] }).await;
     working.stop().await;
 }
 
-/// Does everything there is to do with a queue, whatever some of it says.
+/// Calls every operation of a queue and ignores errors.
 async fn use_it(world: &World, n: u64) {
     let queue = &world.queue;
     let id = world.client.enqueue(&Chore::number(n)).await.map(|enqueued| enqueued.id);
@@ -64,7 +64,7 @@ async fn use_it(world: &World, n: u64) {
     let _ = Intake::new(queue, &world.client).run_once().await;
 }
 
-/// The keys of a queue, and something of another type for each.
+/// The keys of a queue, each with a value of the wrong type.
 fn odd_keys(world: &World) -> Vec<(String, redis::Cmd)> {
     let keys = world.queue.keys();
     let lists = [Priority::High, Priority::Normal, Priority::Low].map(|priority| keys.ready(priority));
@@ -114,14 +114,14 @@ async fn a_key_of_another_type_is_set_aside_and_the_queue_goes_on() {
     for (key, plant) in odd_keys(&world) {
         redis::cmd("FLUSHDB").exec_async(&mut raw).await.expect("FLUSHDB");
         plant.exec_async(&mut raw).await.expect("planted");
-        assert_eq!(world.queue.odd_keys().await.expect("they can be looked for").len(), 1, "{key}");
+        assert_eq!(world.queue.keys_of_wrong_type().await.expect("they can be looked for").len(), 1, "{key}");
         let seen = Seen::new();
         let record = seen.clone();
         let working = world.work(Handlers::new().on(move |chore: Chore| {
             record.push(chore.n);
             async { HandlerResult::Ok(()) }
         }));
-        // What meets the key may fail once for each script that meets it; then all of it works.
+        // Each script that uses the key may fail once; then everything works.
         for n in 0..3 {
             use_it(&world, n).await;
         }
@@ -133,13 +133,13 @@ async fn a_key_of_another_type_is_set_aside_and_the_queue_goes_on() {
         .await;
         world.queue.stats().await.expect("the numbers can be read");
         working.stop().await;
-        for odd in world.queue.odd_keys().await.expect("they can be looked for") {
+        for odd in world.queue.keys_of_wrong_type().await.expect("they can be looked for") {
             assert!(odd.key.starts_with(&key), "{odd:?} beside an odd {key}");
         }
     }
 }
 
-/// Locks of uniqueness keys, limiters and parked lists have names of their own, which nobody can list.
+/// The names of uniqueness locks, limiters and parked lists vary, so they cannot be enumerated.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lock_a_limiter_or_a_parked_list_of_another_type_stops_nothing() {
     let world = World::with(
@@ -233,7 +233,7 @@ async fn events_take_no_more_bytes_than_they_may_though_their_count_was_no_numbe
     let mut plant = redis::cmd("HSET");
     plant.arg(world.queue.keys().state()).arg("events_bytes").arg("many");
     plant.exec_async(&mut raw).await.expect("planted");
-    // Each tells less than there is between two marks.
+    // Each event is smaller than the distance of two marks.
     for n in 0..600 {
         let options = EnqueueOptions { group: Some("account".to_owned()), ..EnqueueOptions::default() };
         let chore = Chore::of_group(n, &"x".repeat(5_000));

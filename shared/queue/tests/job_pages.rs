@@ -1,4 +1,4 @@
-//! Walking through the jobs of a queue while others come, go and start.
+//! Paging through the jobs of a queue while jobs come, go and start.
 
 mod support;
 
@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta};
 use perch_job::{JobId, JobState, Priority};
 use perch_queue::{
     EnqueueOptions, NewJob,
-    testing::{self, End},
+    testing::{self, AttemptEnd},
 };
 use proptest::{prelude::*, test_runner::TestRunner};
 use support::{Chore, World};
@@ -19,15 +19,15 @@ const STATES: [JobState; 3] = [JobState::Running, JobState::Waiting, JobState::D
 /// What happens between two pages.
 #[derive(Debug, Clone)]
 enum Event {
-    /// A job comes in.
+    /// A job is enqueued.
     Enqueue(New),
-    /// So many jobs are fetched, and this becomes of them.
+    /// This many jobs are fetched, with this outcome.
     Fetch(u8, Became),
-    /// So many jobs of a list are taken from its front, and come in again at its end, as after a failed attempt.
+    /// This many jobs move from the front of a list to its end, as after a failed attempt.
     Again(Priority, u8),
-    /// One that was there at first is cancelled.
+    /// One of the first jobs is cancelled.
     Cancel(prop::sample::Index),
-    /// One that was there at first runs now, if it is delayed.
+    /// One of the first jobs is made ready, if it is delayed.
     RunNow(prop::sample::Index),
 }
 
@@ -45,7 +45,7 @@ type New = (Priority, Option<u8>, Option<u8>);
 #[derive(Debug, Clone)]
 struct Story {
     jobs: Vec<New>,
-    /// So many run at first, which fills groups and parks others of them.
+    /// How many run at first, which fills groups and parks further jobs of them.
     running: u8,
     page: usize,
     /// What happens after each page.
@@ -73,7 +73,7 @@ struct Walk<'a> {
     /// When delayed jobs are due.
     later: DateTime<chrono::Utc>,
     began: Vec<JobId>,
-    /// Where the jobs are that have been in one place from the beginning.
+    /// The places of the jobs that have not moved since the start.
     stayed: BTreeSet<(String, JobId)>,
 }
 
@@ -93,8 +93,8 @@ impl Walk<'_> {
             let envelope = perch_queue::Envelope::decode(&envelope).expect("readable");
             let end = match became {
                 Became::Running => continue,
-                Became::Done => End::Succeeded,
-                Became::GivenBack => End::Interrupted,
+                Became::Done => AttemptEnd::Succeeded,
+                Became::GivenBack => AttemptEnd::Interrupted,
             };
             testing::finish(&self.world.queue, &lease, &envelope, end).await.expect("Redis");
         }
@@ -151,7 +151,7 @@ impl Walk<'_> {
     }
 }
 
-/// How often each job was in a page of this state, and the jobs of it that stayed where they were all the while.
+/// How often each job was in a page of this state, and the jobs in it that did not move during the walk.
 async fn walked(world: &World, state: JobState, story: &Story) -> (BTreeMap<JobId, u32>, BTreeSet<JobId>) {
     world.redis.wipe().await;
     let later = world.queue.now() + TimeDelta::hours(1);
@@ -179,7 +179,7 @@ async fn walked(world: &World, state: JobState, story: &Story) -> (BTreeMap<JobI
             *seen.entry(job.id).or_default() += 1;
         }
         let Some(end) = page.end else { break };
-        // As a client carries it.
+        // As clients send it back.
         let json = serde_json::to_string(&end).expect("it is JSON");
         after = Some(serde_json::from_str(&json).expect("a place"));
         for event in meanwhile.next().into_iter().flatten() {

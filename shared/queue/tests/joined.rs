@@ -33,14 +33,14 @@ async fn script_calls(world: &World) -> u64 {
 async fn jobs_that_are_enqueued_at_the_same_time_share_calls_and_are_each_accepted_once() {
     let server = OwnRedis::start().await;
     let world = world(&server);
-    // The scripts are known to Redis.
+    // Redis knows the scripts.
     world.client.submit(chore(0)).await.expect("accepted");
     assert!(world.client.submit_all(vec![chore(0), chore(0)]).await.iter().all(Result::is_ok));
     let before = script_calls(&world).await;
     let answers = join_all((1..=500).map(|n| world.client.submit(chore(n)))).await;
     let ids: BTreeSet<JobId> = answers.into_iter().map(|answer| answer.expect("accepted").id).collect();
     assert_eq!(ids.len(), 500);
-    // The first alone, and the others 250 at a time.
+    // The first one alone, then the others, 250 in a call.
     assert_eq!(script_calls(&world).await - before, 3);
     let waiting = world.queue.job_page(perch_queue::JobState::Waiting, None, 1_000).await.expect("Redis").jobs;
     let listed: BTreeSet<JobId> = waiting.iter().skip(3).map(|(_, job)| job.id).collect();
@@ -67,7 +67,7 @@ async fn a_caller_that_waits_for_something_else_or_leaves_holds_nobody_up() {
     world.client.submit(chore(0)).await.expect("accepted");
     let mut first = Box::pin(world.client.submit(chore(1)));
     assert!(poll!(&mut first).is_pending());
-    // Nobody polls the first meanwhile.
+    // The first is not polled meanwhile.
     world.client.submit(chore(2)).await.expect("accepted");
     let mut third = Box::pin(world.client.submit(chore(3)));
     assert!(poll!(&mut third).is_pending());

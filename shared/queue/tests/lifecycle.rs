@@ -1,4 +1,4 @@
-//! What becomes of a job: the six outcomes, attempts, timeouts, panics, bad payloads.
+//! The life of a job: the six outcomes, attempts, timeouts, panics, invalid payloads.
 
 mod support;
 

@@ -18,7 +18,7 @@ use perch_base::{Clock, settings::History};
 use perch_job::Priority;
 use perch_queue::{
     EnqueueOptions, Envelope, Fail, Intake, Lease, NewJob, Replay,
-    testing::{self, End},
+    testing::{self, AttemptEnd},
     worker::{HandlerResult, Handlers},
 };
 use perch_testkit::{OwnRedis, TestRedis};
@@ -242,7 +242,7 @@ async fn dead_letters_are_pruned_from_a_redis_at_its_memory_limit() {
     assert!(world.client.submit_all(jobs).await.iter().all(Result::is_ok));
     for (lease, envelope) in testing::fetch(&world.queue, "steps", DEAD, 0).await.expect("Redis").jobs {
         let envelope = Envelope::decode(&envelope).expect("readable");
-        let dead = End::Failed(Fail::Dead("hopeless".into()));
+        let dead = AttemptEnd::Failed(Fail::Dead("hopeless".into()));
         assert!(testing::finish(&world.queue, &lease, &envelope, dead).await.expect("Redis"));
     }
     let mut limit = redis::cmd("CONFIG");

@@ -2,7 +2,7 @@ mod answer;
 
 use std::time::Duration;
 
-use perch_base::{BadCursor, Classified, Disposition, Environment};
+use perch_base::{Classified, Disposition, Environment, InvalidCursor};
 use perch_queue::QueueError;
 
 use self::answer::{ErrorClass, advice, class, is_disk_full};
@@ -184,7 +184,7 @@ pub enum StoreError {
     },
     /// The cursor of a page belongs to another list, or is not valid.
     #[error("cursor: {0}")]
-    Cursor(#[from] BadCursor),
+    Cursor(#[from] InvalidCursor),
     /// Redis failed.
     #[error(transparent)]
     Redis(#[from] QueueError),

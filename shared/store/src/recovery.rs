@@ -4,7 +4,7 @@ use crate::{query, query_scalar};
 use std::time::Duration;
 
 use perch_jobs::{JobId, QueueName};
-use perch_queue::Restore;
+use perch_queue::LostJob;
 use sqlx::{Row as _, postgres::PgRow};
 
 use crate::{
@@ -23,7 +23,7 @@ pub struct UnfinishedJob {
     /// Its queue.
     pub queue: QueueName,
     /// The data that Redis needs to restore it.
-    pub restore: Restore,
+    pub restore: LostJob,
 }
 
 /// A page of unfinished jobs.
@@ -249,7 +249,7 @@ fn unfinished(row: &PgRow) -> Result<Option<UnfinishedJob>, sqlx::Error> {
         Some(at) => Some(at),
         None => Some(time(row, "changed_at")?),
     };
-    let restore = Restore {
+    let restore = LostJob {
         id: parsed(row, "id")?,
         envelope,
         run_at,

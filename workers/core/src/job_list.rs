@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
-use perch_base::{BadCursor, Cursor, Page, Paging};
+use perch_base::{Cursor, InvalidCursor, Page, Paging};
 use perch_jobs::{JobId, JobState, Priority, QueueName};
-use perch_queue::{JobFilter, JobPlace, JobView, Queue, QueueError};
+use perch_queue::{JobCursor, JobFilter, JobView, Queue, QueueError};
 use perch_store::{JobRecord, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -24,7 +24,7 @@ const LIST: &str = "jobs";
 pub enum ListError {
     /// A page was asked for with a cursor of another list.
     #[error("cursor: {0}")]
-    Cursor(#[from] BadCursor),
+    Cursor(#[from] InvalidCursor),
     /// Redis.
     #[error(transparent)]
     Queue(#[from] QueueError),
@@ -157,7 +157,7 @@ pub async fn finished(
 
 /// Where a page of unfinished jobs ends: in that state and queue, behind that place, or before its first job.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Place(JobState, QueueName, Option<JobPlace>);
+struct Place(JobState, QueueName, Option<JobCursor>);
 
 impl Place {
     /// The state and queue, as they follow one another.
@@ -177,7 +177,7 @@ pub async fn unfinished(queues: &[Queue], filter: &JobFilter, paging: &Paging) -
     let from: Option<Place> = paging.place(LIST)?;
     let states = filter.state.map_or(JobState::LIVE.to_vec(), |state| vec![state]);
     if from.as_ref().is_some_and(|Place(state, ..)| !states.contains(state)) {
-        return Err(BadCursor.into());
+        return Err(InvalidCursor.into());
     }
     let Some(now) = queues.first().map(Queue::now) else { return Ok(Page { items: Vec::new(), next: None }) };
     let sections = sections(queues, &states, from.as_ref());
@@ -217,7 +217,7 @@ impl Found<'_> {
         queue: &Queue,
         state: JobState,
         filter: &JobFilter,
-        mut after: Option<JobPlace>,
+        mut after: Option<JobCursor>,
         now: DateTime<Utc>,
     ) -> Result<Option<Place>, QueueError> {
         let place = |after| Place(state, queue.name().clone(), after);

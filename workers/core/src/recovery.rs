@@ -13,7 +13,7 @@ use std::{
 use futures::future::BoxFuture;
 use perch_base::Settings;
 use perch_jobs::{JobId, JobState, QueueName};
-use perch_queue::{Queue, QueueError, Queues, Restore};
+use perch_queue::{Queue, QueueError, Queues, LostJob};
 use perch_store::{HotStore, Store, StoreError, Syncer, UnfinishedPage};
 use serde::Serialize;
 
@@ -227,7 +227,7 @@ impl Recovery {
                 tracing::error!(job = job.id, queue = %job.queue, reason = job.reason, "a row cannot be read, so its job is not put back");
                 self.of(&job.queue).unreadable += 1;
             }
-            let mut by_queue: BTreeMap<QueueName, Vec<Restore>> = BTreeMap::new();
+            let mut by_queue: BTreeMap<QueueName, Vec<LostJob>> = BTreeMap::new();
             for job in jobs {
                 by_queue.entry(job.queue).or_default().push(job.restore);
             }
@@ -243,7 +243,7 @@ impl Recovery {
         }
     }
 
-    async fn restore(&mut self, queue: &Queue, mut jobs: Vec<Restore>) -> Result<(), RecoveryError> {
+    async fn restore(&mut self, queue: &Queue, mut jobs: Vec<LostJob>) -> Result<(), RecoveryError> {
         let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
         let missing = queue.missing(&ids).await?;
         if missing.is_empty() {
@@ -256,7 +256,7 @@ impl Recovery {
         for job in &mut jobs {
             job.in_doubt = self.in_doubt;
         }
-        let (dead, alive): (Vec<Restore>, Vec<Restore>) = jobs.into_iter().partition(|job| job.died_at.is_some());
+        let (dead, alive): (Vec<LostJob>, Vec<LostJob>) = jobs.into_iter().partition(|job| job.died_at.is_some());
         for (is_dead, jobs) in [(true, dead), (false, alive)] {
             if jobs.is_empty() {
                 continue;

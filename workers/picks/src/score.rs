@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use perch_jobs::{Answer, Bet, Pick, PickKind, Side};
+use perch_jobs::{ExtractedBets, Bet, Pick, PickKind, Side};
 use serde::Serialize;
 
 use perch_odds::Odds;
@@ -54,7 +54,7 @@ pub struct Score {
 
 impl Score {
     /// Counts one post. True when the whole answer is right.
-    pub fn add(&mut self, expected: &Answer, given: &Answer) -> bool {
+    pub fn add(&mut self, expected: &ExtractedBets, given: &ExtractedBets) -> bool {
         let right = agree(expected, given);
         let (wanted, got) = (picks(expected), picks(given));
         self.posts += 1;
@@ -67,15 +67,15 @@ impl Score {
             self.missed += u64::from(got.is_empty());
         }
         self.fields(&wanted, &got);
-        if let (Answer::Parlay(_), _) | (_, Answer::Parlay(_)) = (expected, given) {
-            let of = |answer: &Answer| if let Answer::Parlay(p) = answer { p.odds.clone() } else { None };
+        if let (ExtractedBets::Parlay(_), _) | (_, ExtractedBets::Parlay(_)) = (expected, given) {
+            let of = |answer: &ExtractedBets| if let ExtractedBets::Parlay(p) = answer { p.odds.clone() } else { None };
             self.count("odds", &Value::odds(of(expected).as_deref()), &Value::odds(of(given).as_deref()));
         }
         right
     }
 
     /// Counts one post that got no answer at all. It counts as wrong, even if the right answer was empty.
-    pub fn add_failed(&mut self, expected: &Answer) {
+    pub fn add_failed(&mut self, expected: &ExtractedBets) {
         let wanted = picks(expected);
         self.posts += 1;
         self.nulls += u64::from(wanted.is_empty());
@@ -140,7 +140,7 @@ impl Score {
 
 /// Whether an answer is right: the same bets in any order, with every field equal. Names are compared without regard to case, odds by
 /// value. A list of one equals that one, and an empty list equals no pick.
-pub fn agree(expected: &Answer, given: &Answer) -> bool {
+pub fn agree(expected: &ExtractedBets, given: &ExtractedBets) -> bool {
     let (mut wanted, got) = (expected.clone().into_bets(), given.clone().into_bets());
     wanted.len() == got.len()
         && got.iter().all(|bet| {
@@ -166,7 +166,7 @@ fn same_bet(a: &Bet, b: &Bet) -> bool {
 }
 
 /// All single picks of an answer, including the legs of a parlay.
-pub fn picks(answer: &Answer) -> Vec<Pick> {
+pub fn picks(answer: &ExtractedBets) -> Vec<Pick> {
     let single = |bet| match bet {
         Bet::Single(pick) => vec![pick],
         Bet::Parlay(parlay) => parlay.picks,
@@ -230,8 +230,8 @@ mod tests {
 
     const LAKERS: &str = r#"{"type":"spread","sport":"nba","event":null,"selection":"Los Angeles Lakers","line":-3.5,"side":null,"player":null,"stat":null,"odds":"-110","units":2}"#;
 
-    fn answer(text: &str) -> Answer {
-        Answer::parse(text).expect("a valid answer")
+    fn answer(text: &str) -> ExtractedBets {
+        ExtractedBets::parse(text).expect("a valid answer")
     }
 
     fn heat() -> String {

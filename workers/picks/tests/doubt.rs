@@ -1,7 +1,7 @@
 //! Negations, conditions and other people's views, also in words that no list has: beside a plain pick, each of them prevents a pick.
 
 use perch_bot_picks::rules::{extract, read};
-use perch_jobs::{Answer, Pick};
+use perch_jobs::{ExtractedBets, Pick};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -297,13 +297,13 @@ const AFTER: &[&str] = &[
 const LINKS: &[&str] = &[" ", ": ", ", ", ". ", "! ", "\n", "\n\n", " - ", " — ", "... ", " | ", "; "];
 
 fn is_no_pick(text: &str) -> Result<(), TestCaseError> {
-    prop_assert!(extract(text) == Answer::Nothing(()), "{text:?} is read as {:?}", read(text));
+    prop_assert!(extract(text) == ExtractedBets::Nothing(()), "{text:?} is read as {:?}", read(text));
     Ok(())
 }
 
 /// Whether the text is read as one pick with a stake.
 fn tells_a_stake(text: &str) -> bool {
-    matches!(extract(text), Answer::One(Pick { units: Some(_), .. }))
+    matches!(extract(text), ExtractedBets::One(Pick { units: Some(_), .. }))
 }
 
 #[test]
@@ -326,7 +326,7 @@ fn who_lays_a_side_at_the_price_of_an_exchange_backs_nobody() {
         "Getting 2.5 on Arsenal 1u",
         "Arsenal, getting 3.5, 1u",
     ] {
-        assert_eq!(extract(text), Answer::Nothing(()), "{text:?} is read as {:?}", read(text));
+        assert_eq!(extract(text), ExtractedBets::Nothing(()), "{text:?} is read as {:?}", read(text));
     }
 }
 
@@ -347,7 +347,7 @@ fn points_that_are_taken_or_laid_against_the_sign_of_the_line_make_no_pick() {
         "Eating the chalk: Lakers +3.5 -110",
         "Home dog Lakers -3.5 -110 1u",
     ] {
-        assert_eq!(extract(text), Answer::Nothing(()), "{text:?} is read as {:?}", read(text));
+        assert_eq!(extract(text), ExtractedBets::Nothing(()), "{text:?} is read as {:?}", read(text));
     }
     for text in [
         "Taking the points with Pittsburgh: Steelers +3 -115 1u",
@@ -356,7 +356,7 @@ fn points_that_are_taken_or_laid_against_the_sign_of_the_line_make_no_pick() {
         "Home dog Steelers +3 -115 1u",
         "Lakers -3.5 -110 1u Underdog Fantasy",
     ] {
-        assert_ne!(extract(text), Answer::Nothing(()), "{text:?}: {:?}", read(text).doubts);
+        assert_ne!(extract(text), ExtractedBets::Nothing(()), "{text:?}: {:?}", read(text).doubts);
     }
 }
 
@@ -369,19 +369,19 @@ fn who_has_little_or_no_confidence_makes_no_pick() {
             format!("Lakers ML {how} confident"),
             format!("Lakers ML -120 1u. Confidence {how}"),
         ] {
-            assert_eq!(extract(&text), Answer::Nothing(()), "{text:?} is read as {:?}", read(&text));
+            assert_eq!(extract(&text), ExtractedBets::Nothing(()), "{text:?} is read as {:?}", read(&text));
         }
     }
     for how in ["5/10", "8/10", "10/10", "3/5", "100/100"] {
         let text = format!("Lakers ML -120 {how} confidence");
-        assert_ne!(extract(&text), Answer::Nothing(()), "{text:?}: {:?}", read(&text).doubts);
+        assert_ne!(extract(&text), ExtractedBets::Nothing(()), "{text:?}: {:?}", read(&text).doubts);
     }
 }
 
 #[test]
 fn each_plain_pick_is_one_by_itself() {
     for text in plain() {
-        assert_ne!(extract(&text), Answer::Nothing(()), "{text:?}: {:?}", read(&text).doubts);
+        assert_ne!(extract(&text), ExtractedBets::Nothing(()), "{text:?}: {:?}", read(&text).doubts);
     }
 }
 

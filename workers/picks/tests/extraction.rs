@@ -4,7 +4,7 @@ use perch_bot_picks::{
     rules::{extract, read},
     score::Score,
 };
-use perch_jobs::Answer;
+use perch_jobs::ExtractedBets;
 use serde_json::Value;
 
 struct Example {
@@ -27,21 +27,21 @@ fn examples(file: &str) -> Vec<Example> {
 fn reads(file: &str, least: f64) {
     let mut score = Score::default();
     for example in examples(file) {
-        let expected = Answer::parse(&example.expected.to_string()).expect("each label is an answer");
+        let expected = ExtractedBets::parse(&example.expected.to_string()).expect("each label is an answer");
         let got = extract(&example.text);
         if score.add(&expected, &got) {
             continue;
         }
         let doubts: Vec<String> = read(&example.text).doubts.iter().map(ToString::to_string).collect();
         println!("left out: {}\n  {}", example.text, doubts.join("; "));
-        assert_eq!(got, Answer::Nothing(()), "{:?} is {}", example.text, json(&expected));
+        assert_eq!(got, ExtractedBets::Nothing(()), "{:?} is {}", example.text, json(&expected));
     }
     println!("{} of {} posts are right, {} false picks", score.exact, score.posts, score.false_picks);
     let share = score.exact_match().expect("there are examples") * 100.0;
     assert!(share >= least, "only {share:.1} of 100 posts are right");
 }
 
-fn json(answer: &Answer) -> String {
+fn json(answer: &ExtractedBets) -> String {
     serde_json::to_string(answer).expect("an answer is JSON")
 }
 
@@ -111,8 +111,8 @@ fn a_parlay_is_all_of_its_legs_or_nothing() {
         ("Parlay +310\nLakers ML", 0),
     ] {
         let read = match extract(text) {
-            Answer::Nothing(()) => 0,
-            Answer::Parlay(parlay) => parlay.picks.len(),
+            ExtractedBets::Nothing(()) => 0,
+            ExtractedBets::Parlay(parlay) => parlay.picks.len(),
             single => panic!("{text:?} gave {single:?}"),
         };
         assert_eq!(read, legs, "{text:?}");
@@ -123,7 +123,7 @@ fn a_parlay_is_all_of_its_legs_or_nothing() {
 fn a_team_without_a_price_is_a_bet_only_where_nothing_else_is_said() {
     for bet in ["Lakers -3.5", "Lock of the day: Chiefs ML 🔒", "I like Suns +4 tonight", "Lakers -3.5 2u, easy money"]
     {
-        assert_ne!(extract(bet), Answer::Nothing(()), "{bet:?}");
+        assert_ne!(extract(bet), ExtractedBets::Nothing(()), "{bet:?}");
     }
     for talk in [
         "Everybody and their mother has Chiefs -3.5",
@@ -133,7 +133,7 @@ fn a_team_without_a_price_is_a_bet_only_where_nothing_else_is_said() {
         "Ravens -2.5 at -150 is a trap. Staying away.",
         "Over 110 hit with five minutes left",
     ] {
-        assert_eq!(extract(talk), Answer::Nothing(()), "{talk:?}");
+        assert_eq!(extract(talk), ExtractedBets::Nothing(()), "{talk:?}");
     }
 }
 
@@ -156,7 +156,7 @@ fn no_text_breaks_the_rules_and_every_answer_is_valid() {
             let (head, tail) = example.text.split_at(cut);
             for text in [head, tail, &format!("{tail}{head}")] {
                 let answer = json(&extract(text));
-                assert!(Answer::parse(&answer).is_ok(), "{text:?} gave {answer}");
+                assert!(ExtractedBets::parse(&answer).is_ok(), "{text:?} gave {answer}");
             }
         }
     }
@@ -175,6 +175,6 @@ fn no_text_breaks_the_rules_and_every_answer_is_valid() {
         "\u{200d}",
         "((((",
     ] {
-        assert!(Answer::parse(&json(&extract(odd))).is_ok(), "{odd:?}");
+        assert!(ExtractedBets::parse(&json(&extract(odd))).is_ok(), "{odd:?}");
     }
 }

@@ -4,7 +4,7 @@ mod support;
 
 use perch_bot_picks::normal::{event, normalised, player, team};
 use perch_jobs::odds::Odds;
-use perch_jobs::{Answer, Pick, PickKind, Side};
+use perch_jobs::{ExtractedBets, Pick, PickKind, Side};
 use proptest::prelude::*;
 use support::post;
 
@@ -185,6 +185,6 @@ proptest! {
             "type": "moneyline", "sport": "nba", "event": null, "selection": "Los Angeles Lakers", "line": null,
             "side": null, "player": null, "stat": null, "odds": written, "units": null,
         });
-        prop_assert_eq!(Answer::parse(&answer.to_string()).is_ok(), Odds::parse(&written).is_ok());
+        prop_assert_eq!(ExtractedBets::parse(&answer.to_string()).is_ok(), Odds::parse(&written).is_ok());
     }
 }

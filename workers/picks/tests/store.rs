@@ -8,7 +8,7 @@ use perch_bot_picks::{
     PicksBot,
     store::{ExtractionRecord, PickBody, PickRecord, PickSighting, PicksStore as _, PostRecord},
 };
-use perch_jobs::{AccountId, Answer, Pick, Post};
+use perch_jobs::{AccountId, ExtractedBets, Pick, Post};
 use perch_store::{ActionKind, ActionRecord, ActionState, HotRecord, HotStore, Recorded, Store, SyncReport, Syncer};
 use perch_testkit::{TestDatabase, TestRedis};
 
@@ -52,7 +52,7 @@ fn lakers(odds: &str) -> Pick {
         r#"{{"type":"spread","sport":"nba","event":null,"selection":"Los Angeles Lakers","line":-3.5,"side":null,
             "player":null,"stat":null,"odds":"{odds}","units":2}}"#
     );
-    let Ok(Answer::One(pick)) = Answer::parse(&text) else { panic!("a pick") };
+    let Ok(ExtractedBets::One(pick)) = ExtractedBets::parse(&text) else { panic!("a pick") };
     pick
 }
 
@@ -164,7 +164,7 @@ async fn a_parlay_is_one_pick_whatever_the_order_of_its_legs() {
     nets.selection = Some("Brooklyn Nets".into());
     let parlay = |legs: [Pick; 2]| {
         let text = serde_json::json!({ "type": "parlay", "picks": legs, "odds": "+264" }).to_string();
-        let Ok(Answer::Parlay(parlay)) = Answer::parse(&text) else { panic!("a parlay") };
+        let Ok(ExtractedBets::Parlay(parlay)) = ExtractedBets::parse(&text) else { panic!("a parlay") };
         PickRecord::new(PickBody::Parlay(parlay), "1".parse().unwrap(), "sharp".into(), now())
     };
     let (one, other) = (parlay([lakers("-110"), nets.clone()]), parlay([nets, lakers("-110")]));

@@ -9,7 +9,7 @@ use perch_bot_picks::store::{
     PickBody, PickLookup, PickRecord, PickSettlement, PickSighting, PicksStore as _, PostRecord, SettleSource,
     SettledBet, SettledBy, TrackedPick,
 };
-use perch_jobs::{Answer, Post};
+use perch_jobs::{ExtractedBets, Post};
 use perch_odds::{
     record::Period,
     settle::{Grade, profit},
@@ -24,7 +24,7 @@ const LAKERS: &str = r#"{"type":"spread","sport":"nba","event":null,"selection":
 
 /// Records that an account named a pick in a post of that time, which is read now. Returns the key of the pick.
 async fn names(store: &Store, post: &str, author: &str, line: f64, at: DateTime<Utc>) -> String {
-    let Answer::One(pick) = Answer::parse(&LAKERS.replace("-3.5", &line.to_string())).unwrap() else {
+    let ExtractedBets::One(pick) = ExtractedBets::parse(&LAKERS.replace("-3.5", &line.to_string())).unwrap() else {
         panic!("one pick")
     };
     let id: perch_jobs::PostId = post.parse().unwrap();

@@ -3,7 +3,7 @@ use perch_bot_picks::{
     occasion::occasion,
     store::{PickBody, PicksStore as _},
 };
-use perch_jobs::{Answer, JobId, PostId};
+use perch_jobs::{ExtractedBets, JobId, PostId};
 use perch_sandbox::{Endpoint, Fault, FaultKind};
 use perch_store::{ActionState, AttemptOutcome, Brake, JobRecord, JobState};
 use serde_json::json;
@@ -64,7 +64,7 @@ async fn the_same_words_on_another_day_are_another_bet_that_is_commented_on_and_
 async fn an_attempt_after_the_answer_goes_by_the_same_answer() {
     let world = World::without_workers(&[]).await.work();
     let post = world.written(SALLY, CELTICS);
-    let Answer::One(pick) = perch_bot_picks::rules::extract(CELTICS) else { panic!("one pick") };
+    let ExtractedBets::One(pick) = perch_bot_picks::rules::extract(CELTICS) else { panic!("one pick") };
     let occasion = occasion(&pick, post.post.created_at, None);
     let mark = format!("stg:pick:{}", PickBody::Single(pick).key_on(&occasion));
     let mut redis = world.redis().raw().await;

@@ -4,7 +4,7 @@ use chrono::{TimeDelta, Utc};
 use perch_core::recovery::{self, Doubts, Found, Look, Watch};
 use perch_jobs::{JobId, PublishPost};
 use perch_publishing::amends;
-use perch_queue::{EnqueueOptions, Restore};
+use perch_queue::{EnqueueOptions, LostJob};
 use perch_sandbox::{Endpoint, Fault, FaultKind};
 use perch_store::EffectState;
 use perch_testkit::{OwnRedis, TestRedis};
@@ -108,7 +108,7 @@ async fn a_job_that_was_put_back_and_never_ran_is_done_once_x_does_not_know_of_i
     let queue = world.client.queues().get(&"pending_posts".parse().expect("a name")).expect("configured").clone();
     let envelope = queue.job(id).await.expect("Redis answers").expect("it waits").envelope;
     queue.drop_ended(&[id]).await.expect("Redis answers");
-    let restore = Restore { id, envelope, run_at: None, attempts: 0, error: None, died_at: None, in_doubt: true };
+    let restore = LostJob { id, envelope, run_at: None, attempts: 0, error: None, died_at: None, in_doubt: true };
     // Where it stood there is a mark until a fetch comes upon it.
     let world = world.work();
     eventually("its place is free", || async {

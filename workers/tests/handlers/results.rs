@@ -9,7 +9,7 @@ use perch_bot_picks::{
     store::{BetFilter, PickBody, PickLookup, PickRecord, PickSighting, PicksStore as _, PostRecord, TrackedPick},
     tracking::{EnteredOutcome, Entry, settle},
 };
-use perch_jobs::{Answer, FetchResults, Post};
+use perch_jobs::{ExtractedBets, FetchResults, Post};
 use perch_odds::settle::Grade;
 use perch_store::AuditFilter;
 use serde_json::{Value, json};
@@ -51,7 +51,7 @@ impl Played {
 
     /// Records that an account named a pick in a post of that time, which is read now; answers its key.
     async fn names(&self, post: &str, author: &str, json: &str, at: DateTime<Utc>) -> String {
-        let Ok(Answer::One(pick)) = Answer::parse(json) else { panic!("one pick") };
+        let Ok(ExtractedBets::One(pick)) = ExtractedBets::parse(json) else { panic!("one pick") };
         let (store, id): (_, perch_jobs::PostId) = (&self.world.store, post.parse().expect("an id"));
         let (odds, units) = (pick.odds.clone(), pick.units);
         let written = Post {

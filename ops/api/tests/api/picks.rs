@@ -1,6 +1,6 @@
 use chrono::{TimeDelta, Utc};
 use perch_bot_picks::store::{PickBody, PickRecord};
-use perch_jobs::Answer;
+use perch_jobs::ExtractedBets;
 use perch_store::{ActionKind, ActionRecord, ActionState, Scope};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ const LAKERS: &str = r#"{"type":"spread","sport":"nba","event":null,"selection":
 
 /// Records that an account named a pick a day ago; answers its key.
 async fn named(world: &World, post: &str, json: &str) -> String {
-    let Ok(Answer::One(pick)) = Answer::parse(json) else { panic!("one pick") };
+    let Ok(ExtractedBets::One(pick)) = ExtractedBets::parse(json) else { panic!("one pick") };
     let at = Utc::now() - TimeDelta::days(1);
     let record = PickRecord::new(PickBody::Single(pick), post.parse().expect("an id"), "Sharp_Sally".into(), at);
     let key = record.key.clone();
@@ -91,7 +91,7 @@ async fn what_decides_nothing_is_refused_by_field() {
 #[tokio::test]
 async fn what_only_the_rules_have_read_is_listed_and_confirmed_over_the_api() {
     let world = World::start().await;
-    let Ok(Answer::One(pick)) = Answer::parse(LAKERS) else { panic!("one pick") };
+    let Ok(ExtractedBets::One(pick)) = ExtractedBets::parse(LAKERS) else { panic!("one pick") };
     let mut waiting = PickRecord::new(PickBody::Single(pick), "1".parse().expect("an id"), "sally".into(), Utc::now());
     waiting.read_by = Some("rules".into());
     waiting.planned = Some(vec![ActionRecord {

@@ -5,7 +5,7 @@ use perch_jobs::{JobKind, QueueName};
 use perch_queue::{DeadLetter, Envelope, JobView};
 use serde_json::{Value, json};
 
-use crate::parse::time::{When, when};
+use crate::parse::time::{PointInTime, when};
 
 /// Which jobs; what is not given does not matter.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -24,10 +24,10 @@ pub struct Filter {
     pub error: Option<String>,
     /// From then on: how long ago, such as 30m, a day, or a time; dead letters by when they died, others by when they were enqueued
     #[arg(long, value_parser = when, value_name = "TIME")]
-    pub since: Option<When>,
+    pub since: Option<PointInTime>,
     /// Before then, in the same way
     #[arg(long, value_parser = when, value_name = "TIME")]
-    pub until: Option<When>,
+    pub until: Option<PointInTime>,
 }
 
 /// A job or dead letter that a filter can be applied to.
@@ -129,8 +129,8 @@ mod tests {
     use super::*;
 
     #[expect(clippy::unnecessary_wraps, reason = "as a filter has it")]
-    fn ago(seconds: u64) -> Option<When> {
-        Some(When::Ago(Duration::from_secs(seconds)))
+    fn ago(seconds: u64) -> Option<PointInTime> {
+        Some(PointInTime::Ago(Duration::from_secs(seconds)))
     }
 
     fn letter(kind: &str, error: &str, minutes_ago: i64, now: DateTime<Utc>) -> DeadLetter {

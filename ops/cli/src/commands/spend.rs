@@ -11,7 +11,7 @@ use crate::{
         text::thousands,
     },
     output::Paging,
-    parse::time::{When, when},
+    parse::time::{PointInTime, when},
     process::{Overlay, without_budgets},
 };
 
@@ -19,10 +19,10 @@ use crate::{
 pub struct Args {
     /// Lines from then on: how long ago, a day, or a time; the beginning of this month when it is left out
     #[arg(long, value_parser = when, value_name = "TIME")]
-    pub since: Option<When>,
+    pub since: Option<PointInTime>,
     /// Lines up to then; now when it is left out
     #[arg(long, value_parser = when, value_name = "TIME")]
-    pub until: Option<When>,
+    pub until: Option<PointInTime>,
     #[command(flatten)]
     pub paging: Paging,
 }

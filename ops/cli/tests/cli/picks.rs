@@ -1,7 +1,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use perch_base::Environment;
 use perch_bot_picks::store::{PickBody, PickRecord, PickSighting, PicksStore as _, PostRecord};
-use perch_jobs::Answer;
+use perch_jobs::ExtractedBets;
 use perch_store::Store;
 use serde_json::{Value, json};
 
@@ -16,9 +16,9 @@ fn store(world: &World) -> Store {
 }
 
 pub fn body(json: &str) -> PickBody {
-    match Answer::parse(json).expect("a valid answer") {
-        Answer::One(pick) => PickBody::Single(pick),
-        Answer::Parlay(parlay) => PickBody::Parlay(parlay),
+    match ExtractedBets::parse(json).expect("a valid answer") {
+        ExtractedBets::One(pick) => PickBody::Single(pick),
+        ExtractedBets::Parlay(parlay) => PickBody::Parlay(parlay),
         other => panic!("one pick: {other:?}"),
     }
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use perch_jobs::JobId;
-use perch_queue::{Fail, Lease, testing, testing::End};
+use perch_queue::{Fail, Lease, testing, testing::AttemptEnd};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
 
@@ -138,10 +138,10 @@ impl Model {
                 let view = queue.job(id).await.expect("Redis answers").expect("it is there");
                 let envelope = view.decoded().expect("readable");
                 let (end, is) = match dice {
-                    3..=5 => (End::Failed(Fail::Dead("no".into())), "dead"),
-                    6 => (End::Failed(Fail::Retry("later".into())), "delayed"),
-                    7 => (End::Interrupted, "waiting"),
-                    _ => (End::Succeeded, "done"),
+                    3..=5 => (AttemptEnd::Failed(Fail::Dead("no".into())), "dead"),
+                    6 => (AttemptEnd::Failed(Fail::Retry("later".into())), "delayed"),
+                    7 => (AttemptEnd::Interrupted, "waiting"),
+                    _ => (AttemptEnd::Succeeded, "done"),
                 };
                 let lease = self.lease.take().expect("it runs");
                 assert!(testing::finish(&queue, &lease, &envelope, end).await.expect("Redis answers"));

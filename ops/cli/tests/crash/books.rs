@@ -6,8 +6,8 @@ use chrono::{Duration, Utc};
 use perch_base::Environment;
 use perch_jobs::JobId;
 use perch_queue::{
-    Envelope, EventKind, Fail, JobState, Lease, Queue, Restore,
-    testing::{self, End},
+    Envelope, EventKind, Fail, JobState, Lease, LostJob, Queue,
+    testing::{self, AttemptEnd},
 };
 use perch_store::Syncer;
 use sqlx::{PgPool, Postgres, postgres::PgArguments, query::QueryScalar};
@@ -90,11 +90,11 @@ impl Books {
             assert!(self.queue.resume("somebody").await.expect("Redis answers"));
         }
         for holding in &held {
-            self.finish(holding, End::Interrupted).await;
+            self.finish(holding, AttemptEnd::Interrupted).await;
         }
         let started = self.fetch().await;
         for holding in &started {
-            self.finish(holding, End::Succeeded).await;
+            self.finish(holding, AttemptEnd::Succeeded).await;
         }
         let waited = matches!(operation.to, JobPlace::Waiting | JobPlace::Paused);
         let expected: Vec<JobId> = ids.iter().copied().filter(|_| waited).collect();
@@ -111,7 +111,7 @@ impl Books {
     async fn put(&self, ids: &BTreeSet<JobId>, run_at: Option<Duration>, died: Option<Duration>) {
         let now = Utc::now();
         let (run_at, died_at) = (run_at.map(|ahead| now + ahead), died.map(|ago| now - ago));
-        let job = |id: &JobId| Restore {
+        let job = |id: &JobId| LostJob {
             id: *id,
             envelope: ENVELOPE.to_owned(),
             run_at,
@@ -137,7 +137,7 @@ impl Books {
             JobPlace::Running => return self.fetch().await,
             JobPlace::Dead => {
                 for holding in self.fetch().await {
-                    self.finish(&holding, End::Failed(Fail::Dead("no such post".to_owned()))).await;
+                    self.finish(&holding, AttemptEnd::Failed(Fail::Dead("no such post".to_owned()))).await;
                 }
             }
             JobPlace::Ended => {
@@ -182,7 +182,7 @@ impl Books {
         fetched.jobs.into_iter().map(|(lease, envelope)| (lease, read(envelope))).collect()
     }
 
-    async fn finish(&self, (lease, envelope): &(Lease, Envelope), end: End) {
+    async fn finish(&self, (lease, envelope): &(Lease, Envelope), end: AttemptEnd) {
         assert!(testing::finish(&self.queue, lease, envelope, end).await.expect("Redis answers"), "{lease:?}");
     }
 

@@ -1,4 +1,4 @@
-//! How jobs run: the engine, its queues, and what is started by the clock.
+//! How jobs run: settings of the engine, the queues and cron entries.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::yes;
 
-/// What holds for every queue.
+/// Settings that hold for every queue.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EngineSettings {
@@ -16,13 +16,13 @@ pub struct EngineSettings {
     /// How far ahead a job may be scheduled.
     #[serde(with = "humantime_serde")]
     pub max_schedule_ahead: Duration,
-    /// How long a worker may be silent before its jobs go to another.
+    /// How long a worker may send no heartbeat before its jobs are taken over.
     #[serde(with = "humantime_serde")]
     pub lease: Duration,
     /// How often a busy worker renews its leases.
     #[serde(with = "humantime_serde")]
     pub heartbeat: Duration,
-    /// How long running jobs may go on after SIGTERM.
+    /// How long running jobs may continue after SIGTERM.
     #[serde(with = "humantime_serde")]
     pub shutdown_grace: Duration,
     /// Longest blocking read of an idle worker.
@@ -30,7 +30,7 @@ pub struct EngineSettings {
     pub idle_block: Duration,
     /// Errors kept with a job.
     pub errors_kept: usize,
-    /// How long a job whose kind no worker knows waits for one that does, before it is dead.
+    /// How long a job of an unknown kind waits for a worker that knows it, before it is dead.
     #[serde(with = "humantime_serde")]
     pub unknown_kind_wait: Duration,
 }
@@ -57,7 +57,7 @@ pub enum History {
     /// Every transition.
     #[default]
     Full,
-    /// Only what went wrong, and what an operator did.
+    /// Only failures and actions of operators.
     Failures,
 }
 
@@ -65,46 +65,46 @@ pub enum History {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QueueSettings {
-    /// Jobs that one process runs at once.
+    /// Most jobs that one process runs at once.
     pub concurrency: usize,
-    /// Jobs leased beyond those running. Keep it 0 where jobs are slow.
+    /// Jobs leased beyond those running. Keep it 0 if jobs are slow.
     #[serde(default)]
     pub prefetch: usize,
-    /// Jobs running at once over all processes; 0 sets no limit.
+    /// Most jobs running at once over all processes; 0 means no limit.
     #[serde(default)]
     pub global_concurrency: usize,
-    /// Jobs running at once of one group over all processes; 0 sets no limit.
+    /// Most jobs of one group running at once over all processes; 0 means no limit.
     #[serde(default)]
     pub group_concurrency: usize,
-    /// Starts of one group over all processes.
+    /// The rate of starts of one group over all processes.
     #[serde(default)]
     pub group_rate: Option<Rate>,
-    /// Starts of the whole queue over all processes.
+    /// The rate of starts of the whole queue over all processes.
     #[serde(default)]
     pub rate: Option<Rate>,
     /// The kind of jobs that a stock apalis-redis producer pushes into `<prefix>intake:<queue>`, unless the task's
     /// metadata names another under `kind`.
     #[serde(default)]
     pub intake_kind: Option<JobKind>,
-    /// Whether its jobs are written into Postgres before Redis gets them, so that they survive the loss of Redis.
+    /// Whether jobs are written to Postgres before Redis, so that they survive the loss of Redis.
     #[serde(default)]
     pub ledger: bool,
     /// How much of a job's life is recorded.
     #[serde(default)]
     pub history: History,
-    /// Stream entries kept in Redis until they are synced; an entry holds at most 50 events or 64 KiB.
+    /// Most entries of the event stream in Redis; an entry has at most 50 events or 64 KiB.
     #[serde(default = "one_hundred_thousand")]
     pub events_kept: usize,
-    /// Most bytes of those entries, about; the oldest go first.
+    /// The approximate limit of their bytes; the oldest are removed first.
     #[serde(default = "mebibytes_64")]
     pub events_max_bytes: usize,
-    /// Most unfinished jobs and dead letters in Redis, beyond which enqueues are refused; 0 sets no limit.
+    /// Most unfinished jobs and dead letters in Redis; beyond it enqueues are refused. 0 means no limit.
     #[serde(default = "one_million")]
     pub max_depth: usize,
     /// How long dead letters stay in Redis.
     #[serde(default = "thirty_days", with = "humantime_serde")]
     pub dead_retention: Duration,
-    /// Most dead letters in Redis; the oldest go first.
+    /// Most dead letters in Redis; the oldest are removed first.
     #[serde(default = "one_hundred_thousand")]
     pub dead_kept: usize,
 }
@@ -146,7 +146,7 @@ const fn thirty_days() -> Duration {
     Duration::from_hours(30 * 24)
 }
 
-/// So many starts in such a time, with a burst of as many.
+/// A rate: `count` starts in `per`, with a burst of `count`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rate {
@@ -157,23 +157,23 @@ pub struct Rate {
     pub per: Duration,
 }
 
-/// What happens when the run before is not finished.
+/// What happens if the job of an earlier tick is not finished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Overlap {
-    /// This tick is left out.
+    /// The tick is skipped.
     Skip,
     /// Both run.
     Allow,
 }
 
-/// What happens to ticks that passed while no scheduler ran.
+/// What happens to ticks that were missed while no scheduler ran.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CatchUp {
-    /// They are left out.
+    /// They are skipped.
     Skip,
-    /// The latest of them fires once.
+    /// Only the latest fires.
     Latest,
     /// Each fires, at most 100.
     All,
@@ -192,11 +192,11 @@ pub struct CronSettings {
     /// The payload of that job.
     #[serde(default = "empty_object")]
     pub payload: serde_json::Value,
-    /// What happens when the run before is not finished.
+    /// What happens if the job of an earlier tick is not finished.
     pub overlap: Overlap,
     /// What happens to missed ticks.
     pub catch_up: CatchUp,
-    /// Whether it fires at all.
+    /// Whether it is enabled.
     #[serde(default = "yes")]
     pub enabled: bool,
 }

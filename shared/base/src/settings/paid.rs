@@ -1,15 +1,15 @@
-//! What outside services cost, and what may be spent on them.
+//! Prices of outside services, and budgets for them.
 
 use serde::{Deserialize, Serialize};
 
-/// The plan of the application at X, which decides what it may do.
+/// The X plan of the application, which determines what it may do.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum XPlan {
-    /// Pay per use, and every other plan that one signs up for alone: only posts that name or quote the account may be answered.
+    /// Pay per use and every other self-service plan: only posts that mention or quote the account may be answered.
     #[default]
     SelfServe,
-    /// A contract: any post may be answered.
+    /// An enterprise contract: any post may be answered.
     Enterprise,
 }
 
@@ -17,15 +17,15 @@ pub enum XPlan {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct XPrices {
-    /// A post read.
+    /// Reading a post.
     pub post_read: f64,
-    /// A post read that is the account's own, or names it.
+    /// Reading a post that is the account's own or mentions it.
     pub own_read: f64,
-    /// A user read.
+    /// Reading a user.
     pub user_read: f64,
-    /// A post made.
+    /// Creating a post.
     pub post: f64,
-    /// A post made with a link in it.
+    /// Creating a post with a link.
     pub post_with_link: f64,
     /// A reply to a post that names or quotes the account.
     pub summoned_reply: f64,
@@ -47,28 +47,28 @@ impl Default for XPrices {
     }
 }
 
-/// The most that may be spent, in US dollars; 0 sets no budget. Days and months are those of UTC.
+/// The most that may be spent, in US dollars; 0 means no limit. Days and months are in UTC.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Budget {
-    /// On one day.
+    /// Per day.
     pub daily: f64,
-    /// In one month.
+    /// Per month.
     pub monthly: f64,
 }
 
-/// What a model charges, in US dollars for a million tokens.
+/// The prices of a model, in US dollars for a million tokens.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TokenPrice {
-    /// For those it reads.
+    /// Input tokens.
     pub prompt: f64,
-    /// For those it writes.
+    /// Output tokens.
     pub completion: f64,
 }
 
 impl TokenPrice {
-    /// What a call costs, in millionths of a US dollar.
+    /// The cost of a call, in millionths of a US dollar.
     pub fn micros(self, prompt_tokens: u64, completion_tokens: u64) -> i64 {
         #[expect(clippy::cast_precision_loss, reason = "tokens of one call stay far below 2^52")]
         let cost = self.prompt * prompt_tokens as f64 + self.completion * completion_tokens as f64;

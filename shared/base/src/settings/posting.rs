@@ -10,34 +10,34 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PostingSettings {
-    /// The least time between two posts, replies or retweets; zero sets none.
+    /// The least time between two posts, replies or retweets; zero means none.
     #[serde(with = "humantime_serde")]
     pub min_interval: Duration,
-    /// Most posts, replies and retweets a day, together; 0 sets no limit.
+    /// Most posts, replies and retweets a day, together; 0 means no limit.
     pub per_day: u32,
-    /// Of these, most replies; 0 sets no limit of their own.
+    /// Of these, most replies; 0 means no separate limit.
     pub replies_per_day: u32,
-    /// Of these, most retweets; 0 sets no limit of their own.
+    /// Of these, most retweets; 0 means no separate limit.
     pub retweets_per_day: u32,
-    /// Where the day begins at midnight.
+    /// The time zone of the day.
     pub timezone: Tz,
     /// When nothing is published.
     pub quiet: QuietSettings,
-    /// What of what others hand over the guard keeps from being published.
+    /// Which posts and replies the guard stops.
     #[serde(default)]
     pub guard: GuardMode,
 }
 
-/// What of the texts that are handed over the guard keeps from being published.
+/// Which posts and replies the guard stops.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GuardMode {
-    /// What it refuses, and what it flags for a person.
+    /// Texts that the guard refuses, and texts that it flags for a person.
     #[default]
     All,
-    /// What it refuses.
+    /// Texts that the guard refuses.
     Refused,
-    /// Nothing: it does not read them.
+    /// Nothing: the guard does not read them.
     Off,
 }
 
@@ -45,25 +45,25 @@ pub enum GuardMode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QuietSettings {
-    /// When they begin, by the clock on the wall.
+    /// When they begin, in local time.
     #[serde(with = "time_of_day")]
     pub from: NaiveTime,
     /// When they end. Earlier than `from`: on the next day.
     #[serde(with = "time_of_day")]
     pub to: NaiveTime,
-    /// Whose wall; that of the day when it is left out.
+    /// The time zone of the hours; default: that of the day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timezone: Option<Tz>,
 }
 
 impl QuietSettings {
-    /// Whether there are any.
+    /// Whether there are quiet hours.
     pub fn are_set(&self) -> bool {
         self.from != self.to
     }
 }
 
-/// What one account may publish, where that differs.
+/// What one account may publish, if it differs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AccountPostingSettings {
@@ -79,7 +79,7 @@ pub struct AccountPostingSettings {
     /// Most retweets a day.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retweets_per_day: Option<u32>,
-    /// Where the day begins at midnight.
+    /// The time zone of the day.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timezone: Option<Tz>,
     /// When nothing is published.
@@ -91,7 +91,7 @@ pub struct AccountPostingSettings {
 }
 
 impl AccountPostingSettings {
-    /// Whether it says nothing.
+    /// Whether it changes nothing.
     pub(super) fn is_empty(&self) -> bool {
         *self == Self::default()
     }

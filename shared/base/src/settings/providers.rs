@@ -2,8 +2,8 @@ use std::ops::Deref;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// The providers of models that are asked for something, by their names in `[models.providers]`, in the order in which they are asked:
-/// a list, or names with commas between them.
+/// The model providers for a task, by their names in `[models.providers]`, in the order in which they are tried: a list, or
+/// comma-separated names.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Providers(Vec<String>);

@@ -1,4 +1,4 @@
-//! The services outside: X, and those of language models.
+//! Outside services: X and language models.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -17,16 +17,16 @@ pub struct XSettings {
     /// How long one request may take.
     #[serde(with = "humantime_serde")]
     pub timeout: Duration,
-    /// How long after a write X may still not show it. Only then does "not there" mean "not done".
+    /// How long after a write X may not yet show it. Only after that does "not found" mean "not done".
     #[serde(with = "humantime_serde")]
     pub settle: Duration,
-    /// The plan, which decides which posts may be answered.
+    /// The plan, which determines which posts may be answered.
     #[serde(default)]
     pub plan: XPlan,
-    /// What X charges.
+    /// The prices of X.
     #[serde(default)]
     pub prices: XPrices,
-    /// What may be spent on X.
+    /// The budget for X.
     #[serde(default)]
     pub budget: Budget,
     /// The accounts that Perch posts as.
@@ -38,9 +38,9 @@ pub struct XSettings {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct XAccountSettings {
-    /// Its handle, without `@`; empty as long as nobody has said it, which only production without credentials of X allows.
+    /// Its handle, without `@`. Empty if unknown, which only production without X credentials allows.
     pub username: String,
-    /// What it may publish, where that differs from `[posting]`.
+    /// What it may publish, if that differs from `[posting]`.
     #[serde(default, skip_serializing_if = "AccountPostingSettings::is_empty")]
     pub posting: AccountPostingSettings,
 }
@@ -49,18 +49,18 @@ pub struct XAccountSettings {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelSettings {
-    /// How long a provider that is down is not asked while another one is there.
+    /// How long a provider that is down is skipped while another one is available.
     #[serde(with = "humantime_serde")]
     pub rest: Duration,
     /// The providers by name.
     pub providers: BTreeMap<String, ProviderSettings>,
 }
 
-/// A provider that serves OpenAI's chat completions.
+/// A provider with the chat completions API of OpenAI.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProviderSettings {
-    /// Base URL, up to and with the version.
+    /// Base URL, including the version.
     pub base_url: Url,
     /// The model.
     pub model: String,
@@ -69,44 +69,44 @@ pub struct ProviderSettings {
     /// How long one request may take.
     #[serde(with = "humantime_serde")]
     pub timeout: Duration,
-    /// Whether pictures are sent along.
+    /// Whether to send pictures.
     pub images: bool,
-    /// The parameter that bounds an answer.
+    /// The parameter that limits the length of an answer.
     #[serde(default)]
     pub max_tokens_field: MaxTokensField,
-    /// Whether a temperature is sent along.
+    /// Whether to send a temperature.
     #[serde(default = "yes")]
     pub temperature: bool,
-    /// How much the model thinks before it answers, as `reasoning_effort`; empty leaves that to it.
+    /// The value of `reasoning_effort`; empty for the default of the model.
     #[serde(default)]
     pub reasoning_effort: String,
-    /// Whether the schema of the answer is sent along.
+    /// Whether to send the schema of the answer.
     #[serde(default = "yes")]
     pub json_schema: bool,
-    /// What it charges.
+    /// Its prices.
     #[serde(default)]
     pub price: TokenPrice,
-    /// What may be spent on it.
+    /// The budget for it.
     #[serde(default)]
     pub budget: Budget,
-    /// How often it may be called, over all processes.
+    /// The rate of calls over all processes.
     #[serde(default)]
     pub rate: Option<Rate>,
 }
 
-/// The parameter that bounds the answer of a model, as its provider calls it.
+/// The name that a provider gives to the parameter that limits the length of an answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MaxTokensField {
-    /// `max_tokens`, which OpenAI's reasoning models refuse.
+    /// `max_tokens`, which the reasoning models of OpenAI reject.
     #[default]
     MaxTokens,
-    /// `max_completion_tokens`, which counts what the model thinks too.
+    /// `max_completion_tokens`, which includes reasoning tokens.
     MaxCompletionTokens,
 }
 
 impl MaxTokensField {
-    /// As it stands in a request.
+    /// The name in a request.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::MaxTokens => "max_tokens",

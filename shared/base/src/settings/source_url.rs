@@ -2,18 +2,18 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-/// A URL whose query may hold a key: the query is not shown.
+/// A URL whose query may contain a key, so it is not shown.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct SourceUrl(String);
 
 impl SourceUrl {
-    /// The whole of it, for the request itself.
+    /// The complete URL, for the request itself.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether there is none.
+    /// Whether the URL is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -16,8 +16,8 @@ const UPKEEP: Duration = Duration::from_secs(5);
 
 static INSTALLED: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
 
-/// The metrics of this process; the first call installs their recorder. `render()` answers them in the text format of
-/// Prometheus. A histogram whose name ends in `_seconds` has buckets from 1 ms to 15 minutes.
+/// The metrics of this process; the first call installs their recorder. `render()` returns them in the text format of Prometheus.
+/// A histogram whose name ends in `_seconds` has buckets from 1 ms to 15 minutes.
 pub fn metrics() -> Result<PrometheusHandle, TelemetryError> {
     let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(handle) = &*installed {
@@ -32,7 +32,7 @@ pub fn metrics() -> Result<PrometheusHandle, TelemetryError> {
     Ok(handle)
 }
 
-/// Samples pile up until they are sorted into buckets, which otherwise happens only when somebody asks for the metrics.
+/// Without this upkeep, samples collect in memory until the metrics are read, and only then go into buckets.
 fn keep_bounded(handle: PrometheusHandle) {
     let spawned = thread::Builder::new().name("metrics-upkeep".into()).spawn(move || {
         loop {

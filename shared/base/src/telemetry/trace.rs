@@ -51,9 +51,8 @@ pub fn trace_id_of(span: &Span) -> Option<String> {
     })
 }
 
-/// Makes `span` part of the trace that `traceparent` names. It must be called before the span is entered for the first time and
-/// before anyone asks for its trace. False when the text is no `traceparent` or the span cannot be linked any more; the span is
-/// then as it was.
+/// Makes `span` part of the trace that `traceparent` names. Call it before the span is entered for the first time and before its
+/// trace is read. False, without a change, if the text is not a `traceparent` or the span cannot be linked any more.
 pub fn set_parent(span: &Span, traceparent: &str) -> bool {
     let carrier = HashMap::from([("traceparent".to_owned(), traceparent.to_owned())]);
     let parent = TraceContextPropagator::new().extract(&carrier);
@@ -63,9 +62,9 @@ pub fn set_parent(span: &Span, traceparent: &str) -> bool {
     }
     let linked = unexported(span, |_, span| {
         let mut known = span.extensions_mut();
-        let is_free = known.get_mut::<Own>().is_none();
+        let is_free = known.get_mut::<OwnContext>().is_none();
         if is_free {
-            known.replace(Parent(at));
+            known.replace(ParentContext(at));
         }
         is_free
     });
@@ -73,7 +72,7 @@ pub fn set_parent(span: &Span, traceparent: &str) -> bool {
 }
 
 fn context_of(span: &Span) -> Option<SpanContext> {
-    if let Some(known) = unexported(span, Ids::of) {
+    if let Some(known) = unexported(span, SpanIds::of) {
         return Some(known);
     }
     let context = span.context();
@@ -81,27 +80,27 @@ fn context_of(span: &Span) -> Option<SpanContext> {
     at.is_valid().then_some(at)
 }
 
-/// What `with` answers of a span, in a process that exports no traces.
-fn unexported<T>(span: &Span, with: impl FnOnce(&Ids, &SpanRef<'_, Registry>) -> T) -> Option<T> {
+/// The result of `with` for a span, in a process that exports no traces.
+fn unexported<T>(span: &Span, with: impl FnOnce(&SpanIds, &SpanRef<'_, Registry>) -> T) -> Option<T> {
     span.with_subscriber(|(id, subscriber)| {
-        let ids = subscriber.downcast_ref::<Ids>()?;
+        let ids = subscriber.downcast_ref::<SpanIds>()?;
         Some(with(ids, &subscriber.downcast_ref::<Registry>()?.span(id)?))
     })?
 }
 
-/// Stands in the place of OpenTelemetry's layer where no traces are exported. It builds nothing: a span gets its ids when they
-/// are asked for, which most never are. What nobody reads was a seventh of what a worker spent on a job that does nothing.
+/// Replaces the layer of OpenTelemetry if no traces are exported. It builds no traces: a span gets its ids when they are first
+/// read, which most never are. Building unused traces took a seventh of the time that a worker spent on an empty job.
 ///
-/// It is also the filter of everything. A filter of each layer looks its span up at every step into it and out of it, and here
-/// one layer alone has a use for spans and lines: that which writes the log.
+/// It is also the only filter. Per-layer filters look up the span at every entry and exit, and here only one other layer uses
+/// spans and events: the log.
 #[derive(Debug)]
-pub(super) struct Ids {
+pub(super) struct SpanIds {
     sampler: Sampler,
     log: EnvFilter,
     spans: Targets,
 }
 
-impl<S: Subscriber> Layer<S> for Ids {
+impl<S: Subscriber> Layer<S> for SpanIds {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
         let logged = Layer::<S>::register_callsite(&self.log, metadata);
         if self.has_ids(metadata) { Interest::always() } else { logged }
@@ -138,13 +137,13 @@ impl<S: Subscriber> Layer<S> for Ids {
 }
 
 /// The ids of a span.
-struct Own(SpanContext);
+struct OwnContext(SpanContext);
 
-/// What [`set_parent`] made the parent of a span.
-struct Parent(SpanContext);
+/// The parent of a span, from [`set_parent`].
+struct ParentContext(SpanContext);
 
-impl Ids {
-    /// Lets through what `log` does, and the `spans` that get ids: a quiet log must not cost those.
+impl SpanIds {
+    /// Enables what `log` enables, and the `spans` that get ids, so that they have ids even if the log is quiet.
     pub(super) fn new(sampler: Sampler, log: EnvFilter, spans: Targets) -> Self {
         Self { sampler, log, spans }
     }
@@ -153,19 +152,19 @@ impl Ids {
         metadata.is_span() && self.spans.would_enable(metadata.target(), metadata.level())
     }
 
-    /// The ids of a span, the same whenever they are asked for.
+    /// The ids of a span; they never change.
     fn of(&self, span: &SpanRef<'_, Registry>) -> SpanContext {
-        if let Some(known) = span.extensions().get::<Own>() {
+        if let Some(known) = span.extensions().get::<OwnContext>() {
             return known.0.clone();
         }
-        let given = span.extensions().get::<Parent>().map(|parent| parent.0.clone());
+        let given = span.extensions().get::<ParentContext>().map(|parent| parent.0.clone());
         let made = self.child(given.or_else(|| span.parent().map(|parent| self.of(&parent))).as_ref());
         let mut known = span.extensions_mut();
         // Another thread may have asked at the same time.
-        if let Some(earlier) = known.get_mut::<Own>() {
+        if let Some(earlier) = known.get_mut::<OwnContext>() {
             return earlier.0.clone();
         }
-        known.insert(Own(made.clone()));
+        known.insert(OwnContext(made.clone()));
         made
     }
 
@@ -185,7 +184,7 @@ impl Ids {
     }
 }
 
-// What formats numbers takes ten times as long, once for each request and each job.
+// Number formatting would take ten times as long, for each request and each job.
 fn push_hex(text: &mut String, bytes: &[u8]) {
     const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
     for byte in bytes {

@@ -1,4 +1,4 @@
-//! What outside services cost, and what may be spent on them.
+//! Prices of outside services, and budgets for them.
 
 use super::rate;
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     settings::{Budget, ProviderSettings, XSettings},
 };
 
-/// No single price or budget is above a million dollars; a slip of the decimal point mostly is.
+/// No real price or budget is above a million dollars; such a value is usually a misplaced decimal point.
 const MOST: f64 = 1_000_000.0;
 
 pub(super) fn x(check: &mut Check, x: &XSettings) {

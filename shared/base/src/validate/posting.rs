@@ -6,7 +6,7 @@ use crate::{
     settings::{FileSettings, PostingSettings},
 };
 
-/// X's own limits lie below: 100 posts of an account in 15 minutes.
+/// The limits of X are lower: 100 posts of an account in 15 minutes.
 const MOST_A_DAY: u32 = 10_000;
 
 pub(super) fn posting(check: &mut Check, settings: &FileSettings) {

@@ -1,4 +1,4 @@
--- Frees the uniqueness keys of jobs that are about to start, for keys that are held until then.
+-- Releases the uniqueness keys of jobs that are about to start.
 --
 -- Own ARGV: lease members.
 -- Result: how many of the leases are held.

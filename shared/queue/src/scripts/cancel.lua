@@ -1,8 +1,8 @@
 -- Cancels a job.
 --
 -- Own ARGV: 6 id, 7 reason, 8 data (JSON of the event).
--- Result: 'cancelled' (it was waiting and is gone) · 'cancelling' (it runs; its worker is told) · 'dead' (it is in the dead
---   letters) · 'unknown'
+-- Result: 'cancelled' (it was waiting or delayed) · 'cancelling' (it is running; a heartbeat tells its worker) · 'dead' (it is in
+--   the dead letters) · 'unknown'
 -- Atomic.
 -- Bound: the leases of the queue, that is the jobs running at this moment.
 

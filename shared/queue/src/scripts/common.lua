@@ -6,16 +6,16 @@ if now == 0 then
   event_time = t
   now = t[1] * 1000 + math.floor(t[2] / 1000)
 end
--- Redis writes the numbers that a script hands it as floating point, which is slow.
+-- Redis formats numbers from scripts as floating point, which is slow.
 local function digits(number) return string.format('%d', number) end
 local ERRORS_KEPT = tonumber(ARGV[5])
 
--- Reads a count. A value that is no number was written by hand; it must not stop the script, and with it the queue.
+-- Reads a count. A value that is not a number was written by hand; it must not stop the script, and with it the queue.
 local function whole(text, otherwise)
   return tonumber(text and string.match(text, '^%d+$') or otherwise)
 end
 
--- Adds to a count. A value that is no number was written by hand and is replaced.
+-- Adds to a count. A value that is not a number was written by hand and is replaced.
 local function add_to(hash, field, by)
   local sum = redis.pcall('HINCRBY', hash, field, by)
   if type(sum) == 'number' then return sum end
@@ -23,7 +23,7 @@ local function add_to(hash, field, by)
   return math.max(by, 0)
 end
 
--- Reads a string key: false where it is missing or of another type, which the next write replaces.
+-- Reads a string key: false if it is missing or of another type; the next write replaces it.
 local function text_of(key)
   local text = redis.pcall('GET', key)
   return type(text) == 'string' and text
@@ -32,7 +32,7 @@ end
 -- A lease that ends later than this was dated by another clock: before a failover, or before the clock was set back.
 local function farthest_end(lease_ms) return now + 2 * lease_ms + 60000 end
 
--- Puts a job into its ready list. At the front it also goes before the parked jobs of its group.
+-- Puts a job into its ready list. With `front`, a job whose group has parked jobs goes to the front of those instead.
 local function make_ready(id, front)
   local priority = call('HGET', PRIORITY, id)
   if front and call('EXISTS', PARKED_GROUPS) == 1 then

@@ -2,9 +2,9 @@
 --
 -- Result: ready of high, normal and low priority, delayed, of these overdue (nobody has fetched since they became due), leased,
 --   dead, workers seen within a minute, entries of the stream of events, cancelled ids that are still in a list, unfinished
---   and dead jobs, jobs that wait for a worker that knows their kind. A worker seen more than a minute ahead was seen by
---   another clock and not since; it does not count.
--- Atomic: all of one moment. It writes nothing, so unlike a transaction it also works at the memory limit.
+--   and dead jobs, jobs that wait for a worker that knows their kind. A worker seen more than a minute in the future was
+--   last seen by another clock and is not counted.
+-- Atomic: all counts are of one moment. It writes nothing, so unlike a transaction it also works at the memory limit.
 -- Bound: constant.
 
 return {

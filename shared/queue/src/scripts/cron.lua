@@ -6,7 +6,7 @@
 -- Atomic. Bound: constant.
 
 local entry, tick, id, options = ARGV[6], tonumber(ARGV[7]), ARGV[9], ARGV[11]
--- A last tick that is far ahead was fired by another clock, and one that is no number was written by hand: both are ignored.
+-- A last tick far in the future was fired by another clock, and one that is not a number was written by hand: both are ignored.
 local last_tick = whole(call('HGET', CRON, entry), -1)
 if last_tick >= tick and last_tick <= now + 60000 then return 'passed' end
 call('HSET', CRON, entry, tick)

@@ -1,12 +1,12 @@
--- A page of delayed jobs after a place, those due first first; of those due in one millisecond the lowest id first.
--- Keys       those named below
--- Arguments  how many; then the place: when its job is due, in milliseconds, and its id; neither for the first page. The job itself
---            may be gone.
--- Answers    id, time, id, time, …
--- Atomic     the whole page is read at one moment; nothing is written
--- Work       as many jobs as are asked for, and a look for each halving of those that are due in that millisecond
+-- Reads a page of delayed jobs after a cursor, in the order of their due times; within a millisecond the lowest id first.
+--
+-- ARGV: 1 how many, then the cursor: 2 when its job is due, in milliseconds, 3 the member of the set; neither for the first page.
+--   The job itself may be gone.
+-- Result: member, time, member, time, …
+-- Atomic: the whole page is read at one moment; nothing is written.
+-- Bound: the jobs asked for, and a binary search among those due in the millisecond of the cursor.
 local function not_after(a, b)
-  -- Byte by byte, as Redis sorts: the operators of Lua go by the language of the server.
+  -- Byte by byte, as Redis sorts: Lua's comparison follows the locale of the server.
   for at = 1, math.min(#a, #b) do
     local x, y = a:byte(at), b:byte(at)
     if x ~= y then

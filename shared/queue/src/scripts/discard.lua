@@ -1,7 +1,7 @@
 -- Removes jobs from the dead letters for good.
 --
 -- Own ARGV: 6 data (JSON of the event), then ids.
--- Result: for each, 1, or 0 when it was not dead.
+-- Result: for each, 1, or 0 if it was not dead.
 -- Atomic: all in one go. Bound: the ids given, which the caller keeps at 500.
 
 local out, gone = {}, {}

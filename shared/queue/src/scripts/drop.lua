@@ -1,4 +1,4 @@
--- Removes jobs that have ended and came back with an older copy of Redis. It writes no event: their history is complete.
+-- Removes finished jobs that came back with an older copy of Redis. It writes no event: their history is complete.
 --
 -- Own ARGV: ids.
 -- Result: how many were there.

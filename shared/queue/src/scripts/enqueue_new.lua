@@ -1,8 +1,8 @@
--- Accepts plain jobs whose ids the caller has just made, so that none can be known: the usual bulk enqueue. It defines no
+-- Accepts plain jobs whose ids the caller has just generated, so that none is known yet: the usual bulk enqueue. It defines no
 -- functions, for the reason given in enqueue_one.lua. ARGV[1] to [5] are those of head.lua.
 --
 -- Own ARGV: 6 most jobs of the queue (0 any number), then pairs of id and envelope
--- Result: as that of enqueue_quick.lua
+-- Result: that of enqueue_quick.lua
 -- Atomic: all jobs that the queue has room for are accepted, in one go.
 -- Bound: the number of jobs given, which the caller keeps at 500.
 

@@ -1,9 +1,9 @@
--- Accepts one plain job: an enqueue without options. It does without the functions of the other scripts, since making one
--- costs as much as a command. ARGV[1] to [5] are those of head.lua.
+-- Accepts one plain job: an enqueue without options. It does not use the functions of the other scripts, because creating
+-- one costs as much as a command. ARGV[1] to [5] are those of head.lua.
 --
 -- Own ARGV: 6 most jobs of the queue (0 any number), 7 id, 8 envelope
--- Result: as that of enqueue_quick.lua
--- Atomic: it is accepted whole or not at all.
+-- Result: that of enqueue_quick.lua
+-- Atomic: the job is accepted completely or not at all.
 -- Bound: one job.
 
 local call = redis.call

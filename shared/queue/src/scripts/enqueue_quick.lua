@@ -3,15 +3,16 @@
 -- Own ARGV: 6 most jobs of the queue (0 any number), then triples of id, envelope, options. Options are '' for a plain job,
 --   else JSON: {"p":"high"|"low", "at":due ms, "d":least delay ms, "g":group, "u":unique key, "s":"queued"|"done"|window ms,
 --   "c":"reject"|"keep"|"replace", "i":intake id}
--- Result: for each job that is not simply accepted, three values: its place in the call from 1, a code and an id.
---   1 the id is known already, or was cancelled a moment ago (its own id) · 2 refused, the key is held by (holder)
---   3 kept the job that holds the key (holder) · 4 accepted in place of (the one replaced) · 5 the intake id was taken over before
+-- Result: for each job that is not simply accepted, three values: its position in the call from 1, a code and an id.
+--   1 the id is known already, or was cancelled a moment ago (its own id) · 2 refused, the unique key is held (holder)
+--   3 the holder of the unique key is kept (holder) · 4 accepted in place of another job (that job) · 5 the intake task was taken
+--   over before (its own id)
 --   6 refused, the queue is full (its own id)
--- Atomic: each job is accepted whole or not at all; all jobs of the call in one go.
+-- Atomic: each job is accepted completely or not at all; all jobs of the call in one go.
 -- Bound: the number of jobs given, which the caller keeps at 500.
 
 local most = tonumber(ARGV[6])
--- How many more jobs the queue takes.
+-- How many more jobs the queue has room for.
 local room = most > 0 and most - call('HLEN', JOBS) or math.huge
 
 local out = {}

@@ -1,8 +1,8 @@
 -- Slow path, concatenated after fetch_quick.lua, whose header has the arguments, the result and the bound.
 --
--- A job whose group is at its limit is parked in a list of its group and priority, so that not every fetch looks at it, and it
--- starts before jobs of its group that come later. PARKED_GROUPS holds when to look at a group again: when its rate allows the
--- next start, or at once when one of its jobs has ended.
+-- A job whose group is at its limit is parked in a list of its group and priority, so that not every fetch looks at it and it
+-- starts before later jobs of its group. PARKED_GROUPS holds when to look at a group again: when its rate allows the next
+-- start, or at once when one of its jobs has ended.
 
 -- After the clock went back by `step`, moves delayed jobs back as well, except those that were enqueued for a time of day.
 local function bring_forward(step)
@@ -52,7 +52,7 @@ local function group_of(name)
 end
 local function waits(name, p)
   local of = group_of(name).waits
-  -- A key that is no list was written by hand and is deleted.
+  -- A key that is not a list was written by hand and is deleted.
   if not of[p] then
     local length = redis.pcall('LLEN', parked(name, p))
     if type(length) ~= 'number' then
@@ -64,8 +64,8 @@ local function waits(name, p)
   return of[p]
 end
 
--- The groups to look at now; all of them where groups have no limit any more. A time further ahead than the engine sets comes
--- from another clock or another rate.
+-- The groups to look at now; all of them if groups have no limits any more. A time further ahead than the engine sets comes
+-- from another clock or rate, so its group is looked at too.
 local due = call('ZRANGEBYSCORE', PARKED_GROUPS, '-inf', grouped and now or '+inf', 'LIMIT', 0, 20)
 local far = '(' .. digits(farthest_end(math.max(lease_ms, group_step)))
 for _, name in ipairs(call('ZRANGEBYSCORE', PARKED_GROUPS, far, '+inf', 'LIMIT', 0, 20)) do due[#due + 1] = name end
@@ -155,7 +155,7 @@ for name, group in pairs(groups) do
   local look = now
   if group_most > 0 then
     if group.started > 0 then add_to(RUNNING, name, group.started) end
-    -- The end of one of its jobs brings this forward; the time is for a limit that was raised meanwhile.
+    -- The end of one of its jobs brings this forward; the time matters only if the limit is raised meanwhile.
     if group.running + group.started >= group_most then look = now + lease_ms end
   end
   if group_step > 0 then

@@ -3,12 +3,12 @@
 --
 -- What it wins over fetch_quick.lua: about ten commands and no functions, each of which costs as much as a command. An idle
 -- worker starts a lone job after 1.6 to 1.8 times the bare hand-over of Redis instead of 1.7 to 2.1 (decision 8).
--- tests/differential holds it to the same results. ARGV[1] to [5] are those of head.lua.
+-- tests/differential checks that the results are the same. ARGV[1] to [5] are those of head.lua.
 --
 -- Own ARGV: 6 slots, 7 lease ms, 8 holder, 9 most leases reaped by the general fetch, 10 what WORKER_INFO must hold of the
 --   worker
 -- Result: that of fetch_quick.lua, with a state of 2 or 3
--- Atomic: as fetch_quick.lua; where it answers 2, nothing is taken.
+-- Atomic: as fetch_quick.lua; if the result is 2, nothing is taken.
 -- Bound: slots.
 
 local call = redis.call
@@ -43,7 +43,7 @@ local ids = call('LPOP', READY_NORMAL, ARGV[6]) or {}
 local seen = string.format('%d', now)
 -- Jobs may have been popped by now. They must not be lost because WORKERS is of another type, written by hand.
 redis.pcall('ZADD', WORKERS, seen, holder)
--- Written seldom, since it costs a command: only steps of the clock longer than this are looked for.
+-- Written rarely, because it costs a command: only larger steps of the clock matter.
 if clock < now - 5000 or clock > now then call('HSET', STATE, 'clock', seen) end
 local out, leases, n, nothing_ran = { 3, -1, now, '', '', {} }, {}, 0, not ends
 if #ids > 0 then
@@ -72,7 +72,7 @@ local more = #ids == tonumber(ARGV[6]) and call('EXISTS', READY_NORMAL) == 1
 local next_end = reaps and ends or nil
 local first = due and next_end and math.min(due, next_end) or due or next_end
 out[2] = more and 0 or first and first - now or -1
--- This is the only lease: another worker must know of it, to take over should this one die.
+-- This is the only lease, so another worker must learn of it, to take over if this one dies.
 if more or n > 0 and nothing_ran and redis.pcall('ZCARD', WORKERS) ~= 1 then
   if call('LLEN', WAKE) == 0 then call('LPUSH', WAKE, '1') end
 end

@@ -1,4 +1,4 @@
--- Leases ready jobs to a worker: reaps lost leases, promotes due jobs, reads by priority, in one round trip. This part is enough
+-- Leases ready jobs to a worker: reaps expired leases, promotes due jobs and takes jobs by priority, in one round trip. This part is enough
 -- for most fetches; fetch.lua follows where a lease ran out, groups have limits, or something was cancelled or parked.
 --
 -- Own ARGV: 6 slots, 7 lease ms, 8 holder, 9 most jobs promoted, 10 most leases reaped, 11 group concurrency (0 none),
@@ -6,11 +6,11 @@
 --   16 global concurrency (0 none), 17 the worker's own description (JSON, '' to leave it as it is), 18 what
 --   WORKER_INFO must hold for this fetch to count ('' anything); with it nothing is reaped, and it does not count where a
 --   lease ran out
--- Result: { 0, 3 where fetch_behind.lua would have done, 1 for a paused queue, or 2 where the fetch does not count; ms until
---   there may be something to do (a job is due, a lease ends, a limit allows a start; -1 nothing in sight); the time; then,
---   where it is 0 or 3, what follows the id in the lease members of the first jobs, all of them first attempts of no group;
---   their ids, 26 bytes each, behind one another; the list of their envelopes; then for each job after them its envelope and
---   its lease member }
+-- Result: { the state: 0, 1 for a paused queue, 2 if the fetch does not count, or 3 if fetch_behind.lua would have been enough;
+--   ms until there may be something to do (a job is due, a lease ends, a limit allows a start; -1 if nothing is in sight); the
+--   time; then, for 0 and 3: the common suffix of the lease members of the leading jobs that are first attempts without a group;
+--   their ids, 26 bytes each, concatenated; the list of their envelopes; then for each further job its envelope and its lease
+--   member }
 -- Atomic: a job is in exactly one of ready, delayed, parked, leases and dead before and after.
 -- Bound: slots + jobs promoted + leases reaped; with limits of groups 3 times the slots and 100 jobs looked at, and 40 groups;
 --   once after the clock went back, 10,000 delayed jobs.
@@ -26,10 +26,10 @@ local function first_of(set)
   return tonumber(first[2])
 end
 
--- Any of these means more than taking first attempts from one list, except delayed jobs that are not due.
+-- If any of these exists, more must be done than to take first attempts from one list, except for delayed jobs that are not due.
 local there = call('EXISTS', CANCELLED, PARKED_GROUPS, DELAYED, ATTEMPTS, READY_HIGH, READY_LOW)
 local first_due = there > 0 and first_of(DELAYED) or nil
--- The time of the last fetch. It is ahead where the clock was set back, or where another server with its own clock took over.
+-- The time of the last fetch. It is ahead if the clock was set back, or if another server with its own clock took over.
 local state = call('HMGET', STATE, 'paused', 'clock')
 local paused, clock = state[1] == '1', tonumber(state[2] or 0) or 0
 local went_back = clock > now + 5000
@@ -44,8 +44,8 @@ local most_reaped = tonumber(ARGV[10])
 local first_lease = first_of(LEASES)
 local nothing_ran = not first_lease
 local expired = most_reaped > 0 and first_lease and (first_lease <= now or first_lease > farthest_end(lease_ms))
--- A fetch that was sent along with a blocking read may run late, when the worker has left, given its connection up, or is frozen.
--- It must not reap: after an outage every lease looks lost.
+-- A fetch that was sent along with a blocking read may run late: the worker may have stopped, dropped its connection, or be frozen.
+-- It must not reap, because after an outage every lease looks lost.
 if ARGV[18] ~= '' and (expired or call('HGET', WORKER_INFO, holder) ~= ARGV[18]) then
   write_first()
   wake()
@@ -72,17 +72,17 @@ local ahead = #out
 local written = ahead
 local ends = digits(now + lease_ms)
 
--- Leases jobs, and writes them into the answer; `groups` has the group that a lease counts for. Answers the ids whose
+-- Leases jobs and writes them into the result; `groups` has the group that a lease counts for. Returns the ids whose
 -- envelope is missing.
 local function lease(ids, groups)
   if not number then
     local count = redis.pcall('HINCRBY', STATE, 'fetches', '1')
-    -- A count that is no number was written by hand; the jobs popped by now must not be lost for it.
+    -- A count that is not a number was written by hand; the jobs popped by now must not be lost because of it.
     if type(count) ~= 'number' then
       count = 1
       call('HSET', STATE, 'fetches', '1')
     end
-    -- A Redis that lost its last second would give the same count again, hence the time.
+    -- A Redis that lost its last second would repeat the count, hence the time.
     number = digits(now) .. '.' .. digits(count)
   end
   local envelopes = call('HMGET', JOBS, unpack(ids))
@@ -115,13 +115,13 @@ local function lease(ids, groups)
   return gone
 end
 
--- Answers the fetch. `waits`: something is ready; `opens`: when the limits of the queue allow its next start; `looks`: when
+-- Completes the result. `waits`: something is ready; `opens`: when the limits of the queue allow its next start; `looks`: when
 -- the next look at parked jobs is due.
 local function answer(waits, opens, looks)
   flush_events()
   out[5] = table.concat(plain_ids)
   waits = waits or looks and looks <= now
-  -- At the limit over all processes nobody is woken: the end of a job leaves the token.
+  -- At the limit over all processes no worker is woken: the end of a job adds the token.
   local full = global_most > 0 and call('ZCARD', LEASES) >= global_most
   if waits and not full and opens <= now then
     wake()
@@ -136,7 +136,7 @@ local function answer(waits, opens, looks)
   if waits and not full then sooner(opens) end
   if looks and looks > now then sooner(looks) end
   out[2] = first and math.max(0, first - now) or -1
-  -- Another worker must know when to look again, should this one die or be busy then: for the only lease, and for the next
+  -- Another worker must learn when to fetch again, in case this one dies or is busy then: for the only lease, and for the next
   -- start that a rate allows.
   local told = nothing_ran or waits and opens > now or group_step > 0 and looks
   local workers = started > 0 and told and redis.pcall('ZCARD', WORKERS)
@@ -155,8 +155,8 @@ end
 -- When the next start is allowed. 0.01 ms is taken off, because floating point loses that much at this magnitude.
 local function opens_at(tat, step, burst) return math.max(now, math.ceil(tat - (burst - 1) * step - 0.01)) end
 
--- How many may start now, and the limiter's time. A time further ahead than the rate allows comes from another clock or another
--- rate and is ignored.
+-- How many may start now, and the limiter's time. A time further ahead than the rate allows comes from another clock or rate and
+-- is ignored.
 local function allowance(limiter, step, burst)
   local tat = tonumber(text_of(RATE .. limiter) or '0') or 0
   if tat < now or tat > now + burst * step + 1 then tat = now end
@@ -192,7 +192,7 @@ local function finish_fetch(looks)
   return answer(call('EXISTS', unpack(lists)) > 0, opens, looks)
 end
 
--- Which list gives the next start: the highest that has a job, unless a lower one was passed over nine times.
+-- The list that the next job comes from: the highest priority with a job, unless a lower one was passed over nine times.
 local passed = { 0, 0, 0 }
 local function read_passed()
   local kept = call('HMGET', STATE, 'passed_normal', 'passed_low')

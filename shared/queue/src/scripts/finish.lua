@@ -10,7 +10,7 @@ for _, members in ipairs({ held, held_told }) do
 end
 
 -- Delays a job until a worker knows its kind, which a deploy may bring. It is tried less and less often, and is dead once it has
--- waited `most` ms. A start of the wait that is ahead comes from another clock, and one that is no number was written by hand:
+-- waited `most` ms. A start of the wait in the future comes from another clock, and one that is not a number was written by hand:
 -- both restart the wait.
 local function wait_for_its_kind(id, attempt, most, data)
   local since = whole(call('HGET', UNKNOWN_KIND, id), -1)

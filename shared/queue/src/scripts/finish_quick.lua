@@ -1,4 +1,4 @@
--- Carries out what attempts led to. This part is enough for successes of jobs that have only an envelope; finish.lua follows for
+-- Applies the results of attempts. This part is enough for successes of jobs that have only an envelope; finish.lua follows for
 -- the others.
 --
 -- Own ARGV: 6 the number of plain successes (no event: first attempts under a history of failures), their lease members, the
@@ -7,16 +7,16 @@
 --   Outcomes: done · retry (after delay; the attempt counts) · snooze (after delay; it does not count) · dead · cancelled ·
 --   release (at once, in front; it does not count) · unknown (no handler here knows the kind: it waits for a worker that does,
 --   and is dead once it has waited for the delay)
--- Result: the places, from 1, of those whose lease was no longer held: there nothing was changed.
+-- Result: the positions, from 1, of attempts whose lease was no longer held; for those nothing was changed.
 -- Atomic: all given attempts in one go.
 -- Bound: the number of attempts given, which the caller keeps at 500.
 
 local out, finished = {}, {}
 local freed, succeeded = false, 0
 
--- Removes the leases `members` and returns those that were held; the places of the others are counted from `place`. A command for
--- each would be an eighth of the cost of a job in Redis. So all are added first with NX, at a time that no lease has: what that
--- adds was not held, and usually it adds none.
+-- Removes the leases `members` and returns those that were held; the positions of the others count from `place`. One command for
+-- each would be an eighth of the cost of a job in Redis. So first all are added with NX and a score that no lease has: those that
+-- this adds were not held, usually none.
 local function give_up(members, place)
   if #members == 1 then
     if call('ZREM', LEASES, members[1]) == 1 then return members end
@@ -41,8 +41,8 @@ local function give_up(members, place)
   return held
 end
 
--- Successes, each `step` arguments: the member first, then its data if an event tells of it. The places of those that were lost
--- are counted from `place`.
+-- Handles successes of `step` arguments each: the member, then its data if it gets an event. The positions of lost leases count
+-- from `place`.
 local function succeed(from, count, step, place)
   if count == 0 then return {} end
   local members, data = {}, {}
@@ -71,7 +71,7 @@ local held_told = succeed(8 + plain, told, 2, plain)
 local function finish()
   if succeeded > 0 then add_to(STATE, 'succeeded', succeeded) end
   flush_events()
-  -- A slot is free again, for which workers wait where a limit over all processes is reached.
+  -- A slot is free again; at a limit over all processes, workers wait for it.
   if freed and call('EXISTS', READY_HIGH, READY_NORMAL, READY_LOW) > 0 then wake() end
   return out
 end

@@ -1,6 +1,6 @@
--- The beginning of nearly every script.
+-- The first part of nearly every script.
 --
--- KEYS: those that the script names, in the order of `scripts.rs`, which writes the line that assigns them to their names.
+-- KEYS: those that the script uses, in the order of `scripts.rs`, which adds the line that assigns them to their names.
 -- UNIQUE, PARKED and RATE are prefixes; keys made from them share the hash tag of the queue, so they are on the same node.
 --
 -- ARGV[1] is the time in milliseconds, 0 for the clock of Redis (tests give their own). ARGV[2] is the history kept,

@@ -1,5 +1,5 @@
--- The transitions that several scripts share. Making a function costs as much as a command, so this comes after the quick part,
--- with which most calls end.
+-- The transitions that several scripts share. Creating a function costs as much as a command, so this comes after the quick part,
+-- where most calls end.
 
 -- Under a history of failures the reader of the stream has not seen the envelope yet, so it goes before the failure.
 local function failure_event(word, id, data)
@@ -39,8 +39,8 @@ local function release_unique(id)
   end
 end
 
--- Deletes everything that is kept of finished jobs; returns how many there were. At most a few hundred ids a call. Most jobs
--- have only an envelope.
+-- Deletes all data of finished jobs; returns how many there were. At most a few hundred ids a call. Most jobs have only an
+-- envelope.
 local function forget(ids)
   if #ids == 0 then return 0 end
   local removed = call('HDEL', JOBS, unpack(ids))
@@ -66,13 +66,13 @@ local function leave_group(group)
 end
 
 -- A lease is 'id|holder|attempt|number|group'. The number is the time and the count of the fetch, so that no two leases are
--- equal, even where a worker gets an attempt again that did not count.
+-- equal, even if a worker gets the same attempt again because the first did not count.
 local function split_lease(member)
   local id, holder, attempt, _, group = string.match(member, '^([^|]*)|([^|]*)|([^|]*)|([^|]*)|(.*)$')
   return id, holder, attempt, group
 end
 
--- By pattern, because a decoder may refuse a payload. 'max' comes before the payload; an envelope that was restored from
+-- By pattern, because a decoder may reject a payload. 'max' comes before the payload; an envelope that was restored from
 -- Postgres has a space before the number.
 local function max_attempts(id)
   local envelope = envelope_of(id)
@@ -80,7 +80,7 @@ local function max_attempts(id)
   return tonumber(string.match(envelope, '"max":%s*(%d+)')) or 1
 end
 
--- The attempts of dead letters are in a hash of their own, so that a fetch does not search among them.
+-- The attempts of dead letters are in their own hash, so that a fetch does not search them.
 local function kill(id, attempt, data)
   failure_event('dead', id, data)
   release_unique(id)
@@ -89,9 +89,9 @@ local function kill(id, attempt, data)
   call('ZADD', DEAD, now, id)
 end
 
--- Takes over leases that ran out: their worker is lost. The attempt counts; the job runs again, or is dead after its last one.
+-- Reaps leases that ran out: their worker is lost. The attempt counts; the job runs again, or is dead after its last one.
 -- A lease dated by another clock gets a new end, one lease from now: its worker renews it if it is alive. At most `limit` leases
--- of each sort a call. Returns how many ran out.
+-- of each kind a call. Returns how many ran out.
 local function reap(limit, lease_ms)
   local far = '(' .. digits(farthest_end(lease_ms))
   for _, member in ipairs(call('ZRANGEBYSCORE', LEASES, far, '+inf', 'LIMIT', 0, limit)) do
@@ -138,7 +138,7 @@ local function is_running(id)
   return running_ids[id]
 end
 
--- A lock with a TTL is that of a time window: it holds whatever became of its job.
+-- A lock with a TTL is that of a time window: it holds even after its job has finished.
 local function holds(lock, holder)
   return found(holder) or call('PTTL', lock) >= 0
 end
@@ -195,7 +195,7 @@ local function accept(id, envelope, o, room)
   if o.p then call('HSET', PRIORITY, id, o.p) end
   if o.g then call('HSET', GROUP, id, o.g) end
   local at = o.at or 0
-  -- A delay moves with the clock where that is set back, a time of day does not. So a delay is due at least 1 ms after the
+  -- If the clock is set back, a delay moves with it and a time of day does not. So a delay is due at least 1 ms after the
   -- `run_at` of its envelope, by which fetch.lua tells the two apart.
   if o.d then at = math.max(at + 1, now + o.d) end
   if at > now then

@@ -1,7 +1,7 @@
 -- Pauses or resumes the queue for all processes.
 --
 -- Own ARGV: 6 '1' to pause, '0' to resume, 7 who
--- Result: 1 when that changed something.
+-- Result: 1 if that changed something.
 -- Atomic. Bound: constant.
 
 local paused = call('HGET', STATE, 'paused') == '1'

@@ -22,11 +22,11 @@ local function event(word, id, data)
   pending_bytes = pending_bytes + #data + 48
 end
 
--- One token is enough: whoever takes it fetches, and a fetch that leaves work behind adds the next token.
+-- One token is enough: the worker that takes it fetches, and a fetch that leaves jobs behind adds the next token.
 local function wake()
   if call('LLEN', WAKE) == 0 then call('LPUSH', WAKE, '1') end
 end
 
--- The hash holds every unfinished job of the queue, and the dead.
+-- The hash has all unfinished jobs and dead letters of the queue.
 local function found(id) return call('HEXISTS', JOBS, id) == 1 end
 local function envelope_of(id) return call('HGET', JOBS, id) end

@@ -1,6 +1,6 @@
 -- Keeps the dead letters and the list of workers bounded.
 --
--- Own ARGV: 6 oldest death kept (ms), 7 most dead letters, 8 most removed, 9 oldest sight of a worker kept (ms)
+-- Own ARGV: 6 oldest death kept (ms), 7 most dead letters, 8 most removed, 9 oldest time at which a worker kept was last seen (ms)
 -- Result: how many dead letters were removed.
 -- Atomic. Bound: ARGV[8] dead letters and as many workers.
 

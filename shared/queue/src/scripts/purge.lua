@@ -1,7 +1,7 @@
--- Removes waiting jobs: ready, parked and delayed ones, not those running or dead.
+-- Cancels ready, parked and delayed jobs, not running ones or dead letters.
 --
 -- Own ARGV: 6 most removed, 7 data (JSON of the event)
--- Result: how many entries of lists and sets were removed; 0 when nothing waits any more.
+-- Result: how many entries of lists and sets were removed; 0 if none is left.
 -- Atomic. Bound: ARGV[6].
 
 local left = tonumber(ARGV[6])

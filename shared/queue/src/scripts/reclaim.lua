@@ -1,15 +1,15 @@
--- Releases leases of a worker that it does not know of, because the answer to a fetch was lost. Jobs that were cancelled
--- meanwhile end here.
+-- Releases leases that their worker does not know of, because the reply to a fetch was lost. Jobs that were cancelled meanwhile
+-- end here.
 --
 -- Own ARGV: 6 holder, then the leases that it knows of.
--- Result: how many were given back.
+-- Result: how many leases were released.
 -- Atomic: all in one go. Bound: the leases of the queue, that is the jobs running at this moment.
 
 local known = {}
 for i = 7, #ARGV do known[ARGV[i]] = true end
 local given_back = 0
 local members = call('ZRANGE', LEASES, 0, -1)
--- From the last to the first, since each goes to the front.
+-- Last first, because each goes to the front.
 for i = #members, 1, -1 do
   local member = members[i]
   local id, holder, attempt, group = split_lease(member)

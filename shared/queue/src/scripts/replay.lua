@@ -1,9 +1,9 @@
--- Brings dead jobs back.
+-- Replays dead letters.
 --
 -- Own ARGV: 6 delay ms, then triples of id, the envelope as the caller read it, the envelope to store.
--- Result: for each: 'replayed' · 'gone' (not dead any more) · 'changed' (its envelope is another by now) · 'conflict'
+-- Result: for each: 'replayed' · 'gone' (not dead any more) · 'changed' (its envelope has changed) · 'conflict'
 --   (its unique key is held by a newer job)
--- Atomic: each job whole; all of the call in one go.
+-- Atomic: each job completely or not at all; all jobs of the call in one go.
 -- Bound: the jobs given, which the caller keeps at 100.
 
 local delay = tonumber(ARGV[6])

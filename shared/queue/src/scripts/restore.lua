@@ -1,8 +1,8 @@
--- Puts back jobs that Redis has lost, as Postgres has them.
+-- Restores jobs that Redis has lost from what Postgres has.
 --
 -- Own ARGV: groups of six: id, envelope, options (JSON, as for enqueue.lua), attempts that were counted, the last error (one
 --   line of JSON, '' for none), time of death in ms ('' for a job that is not dead)
--- Result: for each, 1, or 0 when it is there already.
+-- Result: for each, 1, or 0 if Redis has it already.
 -- Atomic: all in one go. Bound: the number of jobs given, which the caller keeps at 250.
 
 local out = {}

@@ -1,4 +1,4 @@
--- Answers whether Redis was restarted or replaced since the queue was last compared with Postgres.
+-- Tells whether Redis was restarted or replaced since the queue was last compared with Postgres.
 --
 -- Own ARGV: 6 the run for which that was done, '' to ask.
 -- Result: the run of this Redis if the queue was not compared since it began, else ''.

@@ -1,7 +1,7 @@
 -- Makes delayed jobs ready.
 --
 -- Own ARGV: ids.
--- Result: for each, 1, or 0 when it was not delayed.
+-- Result: for each, 1, or 0 if it was not delayed.
 -- Atomic: all in one go. Bound: the ids given, which the caller keeps at 500.
 
 local out = {}

@@ -1,5 +1,5 @@
--- Renames keys that are of another type than this queue keeps there: somebody else wrote them, and every script that uses one
--- fails. The value is kept under the same name with `:set_aside` appended, and the queue continues without it.
+-- Renames keys of the wrong type: somebody else wrote them, and every script that uses one fails. The value is
+-- kept under the same name with `:set_aside` appended, and the queue continues without it.
 --
 -- Own ARGV: the type that each of KEYS has to have, in their order.
 -- Result: the keys that were set aside.

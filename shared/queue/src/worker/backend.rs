@@ -1,7 +1,7 @@
-//! Perch's queue as a backend of apalis: it hands out what the fetcher put into the buffer.
+//! Perch's queue as an apalis backend: it delivers the jobs that the fetcher put into the buffer.
 //!
-//! The kind is `Ephemeral`: a payload is decoded by its handler's wrapper, so that one that cannot be read goes to the dead
-//! letters instead of ending the worker. Leases, retries and acks are the engine's own, outside apalis.
+//! Its kind is `Ephemeral`: the wrapper of the handler decodes the payload, so an unreadable one goes to the dead letters instead
+//! of ending the worker. The engine handles leases, retries and acks, outside apalis.
 
 use std::{
     convert::Infallible,

@@ -17,7 +17,7 @@ use crate::Lease;
 #[derive(Debug)]
 pub(super) struct HeldLease {
     pub lease: Lease,
-    /// Made when first used: most jobs end before.
+    /// Created on first use: most jobs end without it.
     cancel: OnceLock<CancellationToken>,
     why: Mutex<Option<StopReason>>,
     renewed: Mutex<Instant>,
@@ -26,9 +26,9 @@ pub(super) struct HeldLease {
 /// Why a running job must stop.
 #[derive(Debug, Clone)]
 pub(super) enum StopReason {
-    /// An operator cancelled it, for this reason.
+    /// An operator cancelled it; the reason.
     Cancelled(String),
-    /// Another worker may have it by now.
+    /// Its lease was lost; another worker may have it.
     LeaseLost,
 }
 
@@ -41,7 +41,7 @@ impl HeldLease {
         Self { lease, cancel: OnceLock::new(), why: Mutex::new(None), renewed: Mutex::new(asked_at) }
     }
 
-    /// True when the last renewal was asked for less than `lease` ago, so that it cannot have run out.
+    /// True if the last renewal was sent less than `lease` ago, so that the lease cannot have run out.
     pub fn renewed_within(&self, lease: Duration) -> bool {
         lock(&self.renewed).elapsed() < lease
     }
@@ -76,11 +76,11 @@ pub(super) struct Delivery {
     pub envelope: Vec<u8>,
 }
 
-/// What a pool holds: jobs fetched and not yet started, and all its leases.
+/// The jobs of a pool that are fetched but not started, and all its leases.
 #[derive(Debug)]
 pub(super) struct Buffer {
     waiting: Mutex<VecDeque<Delivery>>,
-    /// By the member of the lease: one process may briefly hold two attempts of a job, when the first was lost.
+    /// Keyed by lease member, because a process may briefly hold two attempts of a job if the first was lost.
     held: Mutex<HashMap<Arc<str>, Arc<HeldLease>, foldhash::fast::RandomState>>,
     /// Fetched jobs whose handler has not ended.
     outstanding: AtomicUsize,
@@ -103,7 +103,7 @@ impl Buffer {
         }
     }
 
-    /// How many more jobs to fetch now: none while jobs still wait to be started and few slots are free, because a fetch costs the
+    /// How many more jobs to fetch now. None while fetched jobs wait to start and few slots are free, because a fetch costs the
     /// same for one job as for many.
     pub fn wanted(&self) -> usize {
         let waiting = !lock(&self.waiting).is_empty();
@@ -116,7 +116,7 @@ impl Buffer {
         self.capacity.saturating_sub(self.outstanding.load(Ordering::Acquire))
     }
 
-    /// Returns once more may be wanted.
+    /// Waits until more jobs may be wanted.
     pub async fn freed(&self) {
         self.freed.notified().await;
     }
@@ -127,7 +127,7 @@ impl Buffer {
         }
     }
 
-    /// Adds jobs. A buffer that was closed meanwhile returns them: they have to be released.
+    /// Adds jobs. If the buffer was closed meanwhile, returns them; the caller must release them.
     pub fn add(&self, deliveries: Vec<Delivery>) -> Vec<Delivery> {
         lock(&self.held).extend(deliveries.iter().map(|d| (d.held.lease.shared_member(), d.held.clone())));
         let mut waiting = lock(&self.waiting);
@@ -156,13 +156,13 @@ impl Buffer {
         }
     }
 
-    /// The handler of a job has ended: its slot is free. The lease is held until the ack is written to Redis.
+    /// Frees the slot of a job whose handler has ended. The lease is held until the ack is written to Redis.
     pub fn ended(&self) {
         self.outstanding.fetch_sub(1, Ordering::AcqRel);
         self.tell_if_wanted();
     }
 
-    /// The acks of these leases are written to Redis.
+    /// Drops leases whose acks are written to Redis.
     pub fn forget<'a>(&self, leases: impl Iterator<Item = &'a Lease>) {
         let mut held = lock(&self.held);
         for lease in leases {
@@ -178,7 +178,7 @@ impl Buffer {
         lock(&self.held).get(member).cloned()
     }
 
-    /// Closes the buffer: returns what was fetched and not started, and hands out nothing more.
+    /// Closes the buffer: returns the fetched jobs that were not started, and delivers no more.
     pub fn close(&self) -> Vec<Delivery> {
         let mut waiting = lock(&self.waiting);
         self.closed.store(true, Ordering::Release);

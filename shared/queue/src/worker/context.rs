@@ -13,17 +13,17 @@ use tokio_util::sync::CancellationToken;
 use super::buffer::HeldLease;
 use crate::{Client, EnqueueError, EnqueueOptions, Enqueued};
 
-/// What handlers ask for besides their payload, by type: clients, stores, settings.
+/// Values that handlers take besides their payload, by type: clients, stores, settings.
 #[derive(Clone, Default)]
 pub struct Deps(Arc<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>);
 
 impl Deps {
-    /// None yet.
+    /// An empty set.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The same with `value`, in place of another of its type.
+    /// Adds `value`, in place of another of its type.
     #[must_use]
     pub fn with<T: Send + Sync + 'static>(self, value: T) -> Self {
         let mut map = (*self.0).clone();
@@ -54,16 +54,16 @@ impl<T> Deref for Data<T> {
     }
 }
 
-/// Something that a handler may take as an argument after its payload.
+/// A type that handlers may take as an argument after the payload.
 pub trait FromContext: Sized + Send + 'static {
-    /// The value for this run, or what is missing.
+    /// The value for this attempt, or the name of what is missing.
     ///
     /// # Errors
     ///
-    /// What the dependencies lack.
+    /// The name of the missing dependency.
     fn from_context(context: &JobContext) -> Result<Self, &'static str>;
 
-    /// What the dependencies lack for it. Asked once, when the worker starts.
+    /// The name of the missing dependency, if any. Checked once, when the worker starts.
     fn missing(_deps: &Deps) -> Option<&'static str> {
         None
     }
@@ -91,11 +91,11 @@ impl FromContext for CancellationToken {
     }
 }
 
-/// What a handler knows of the attempt that it runs. Cheap to clone.
+/// The attempt that a handler runs. Cheap to clone.
 #[derive(Clone)]
-pub struct JobContext(pub(super) Arc<Run>);
+pub struct JobContext(pub(super) Arc<AttemptDetails>);
 
-pub(super) struct Run {
+pub(super) struct AttemptDetails {
     pub held: Arc<HeldLease>,
     pub kind: JobKind,
     pub queue: QueueName,
@@ -126,7 +126,7 @@ impl JobContext {
         &self.0.queue
     }
 
-    /// This attempt, counted from 1. It only grows, also over replays, so it orders the attempts of a job.
+    /// The number of this attempt, from 1. It only increases, also across replays, so it orders the attempts of a job.
     pub fn attempt(&self) -> u32 {
         self.0.held.lease.attempt()
     }
@@ -141,7 +141,7 @@ impl JobContext {
         self.0.held.lease.holder()
     }
 
-    /// What its limits are counted by.
+    /// Its group, which its limits are counted by.
     pub fn group(&self) -> Option<&str> {
         self.0.group.as_deref()
     }
@@ -151,18 +151,18 @@ impl JobContext {
         self.0.parent
     }
 
-    /// How often an operator brought it back from the dead letters.
+    /// How often an operator replayed it.
     pub fn replays(&self) -> u32 {
         self.0.replays
     }
 
-    /// When it was put back from Postgres after Redis had lost it. What it did outside before that may be known to nobody here: a
-    /// handler asks outside before it does it.
+    /// When it was restored from Postgres after Redis had lost it. Effects before that may have left no record, so a handler must
+    /// check outside before it acts.
     pub fn recovered_at(&self) -> Option<DateTime<Utc>> {
         self.0.recovered
     }
 
-    /// The time, by the clock that all times of queues are compared by.
+    /// The current time by the clock of Redis, with which all times of queues are compared.
     pub fn now(&self) -> DateTime<Utc> {
         self.0.client.queues().now()
     }
@@ -172,24 +172,24 @@ impl JobContext {
         self.id().created_at()
     }
 
-    /// When the attempt is given up, by its timeout. A handler that asks several others leaves each its part of the time.
+    /// When the attempt times out. A handler that calls several services gives each a part of the time left.
     pub fn until(&self) -> Instant {
         self.0.until
     }
 
-    /// Cancelled when the job shall stop: by an operator, or because its lease was lost. A handler that does not stop by
-    /// itself is dropped a little later.
+    /// Cancelled when the job must stop: an operator cancelled it, or its lease was lost. A handler that does not stop is dropped
+    /// a little later.
     pub fn cancellation(&self) -> &CancellationToken {
         self.0.held.cancellation()
     }
 
-    /// Whether the lease was renewed recently enough that no other worker can have the job. A handler asks just before an
-    /// effect that cannot be undone.
+    /// Whether the lease was renewed recently enough that no other worker can have the job. Check it just before an effect that
+    /// cannot be undone.
     pub fn holds_lease(&self) -> bool {
         self.0.held.renewed_within(self.0.lease) && !self.0.held.is_stopped()
     }
 
-    /// Enqueues a job that follows from this one: it carries this one's id as its parent and belongs to the same trace.
+    /// Enqueues a child job: this job is its parent, and it belongs to the same trace.
     ///
     /// # Errors
     ///
@@ -197,12 +197,12 @@ impl JobContext {
     ///
     /// # Cancel safety
     ///
-    /// As [`Client::enqueue`]. A job that runs again enqueues its children again; an id or a unique key keeps it to one.
+    /// As [`Client::enqueue`]. A job that runs again enqueues its children again, unless they have an id or a unique key.
     pub async fn enqueue<J: Job>(&self, job: &J) -> Result<Enqueued, EnqueueError> {
         self.enqueue_with(job, EnqueueOptions::default()).await
     }
 
-    /// The same with options.
+    /// Enqueues a child job with options.
     ///
     /// # Errors
     ///
@@ -216,7 +216,7 @@ impl JobContext {
         self.0.client.enqueue_with(job, options).await
     }
 
-    /// The client, for enqueuing many at once.
+    /// The client, to enqueue many jobs at once.
     pub fn client(&self) -> &Client {
         &self.0.client
     }

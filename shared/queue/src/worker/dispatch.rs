@@ -14,20 +14,20 @@ use tracing::{Instrument, Span};
 
 use super::{
     buffer::{Delivery, HeldLease, StopReason},
-    context::{Deps, JobContext, Run},
-    handler::{Handlers, Registered},
+    context::{AttemptDetails, Deps, JobContext},
+    handler::{Handlers, RegisteredHandler},
     meters::Meters,
 };
 use crate::{
     Client, Envelope, EnvelopeError, EventData, Fail, Queue,
-    finish::{Ack, AttemptResult, Rules, Transition, decide, is_without_event},
+    finish::{Ack, AttemptResult, AttemptRules, Transition, decide, is_without_event},
     lease,
 };
 
-/// How long a handler that was told to stop may go on before it is dropped.
+/// How long a handler may continue after its cancellation before it is dropped.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
-/// What all attempts of a pool share.
+/// What the attempts of a pool share.
 pub(super) struct Pool {
     pub queue: Queue,
     pub client: Client,
@@ -39,14 +39,14 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    /// Runs one attempt; answers what is to be written to Redis, or nothing when another worker has the job.
+    /// Runs one attempt. Returns the ack to write to Redis, or nothing if another worker may have the job.
     pub async fn run(self: &Arc<Self>, delivery: Delivery) -> Option<Ack> {
         let began = Instant::now();
         let lease = delivery.held.lease.clone();
         match delivery.held.stop_reason() {
             Some(StopReason::LeaseLost) => return None,
             Some(StopReason::Cancelled(reason)) => return Some(self.unstarted(lease, Transition::Cancelled, &reason)),
-            // Not renewed for the length of a lease: another worker may have the job by now.
+            // Not renewed for the length of a lease, so another worker may have the job.
             None if !delivery.held.renewed_within(self.queue.engine().lease) => return None,
             None => {}
         }
@@ -60,7 +60,7 @@ impl Pool {
                 return Some(self.unstarted(lease, Transition::Dead, &error.to_string()));
             }
         };
-        // At the level of errors, so that it also accompanies log lines where a filter shows only warnings.
+        // At error level, so that a filter for warnings keeps it with its log lines.
         let span = tracing::error_span!(
             "job",
             job = lease.id_text(),
@@ -118,11 +118,11 @@ impl Pool {
             }
         };
         crash_point!("worker.before_handler");
-        // A task of its own: a panic stays inside, and a handler that hangs can be dropped.
+        // In its own task, so that a panic stays inside and a handler that hangs can be dropped.
         watch(tokio::spawn(run.instrument(span.clone())), held, timeout, &self.interrupt).await
     }
 
-    /// Frees the key that the job held until its start. Where Redis does not answer, it is held until the job ends.
+    /// Releases the unique key that the job holds until it starts. If Redis does not reply, the key is held until the job ends.
     async fn free_key(&self, lease: &crate::Lease) {
         if let Err(error) = lease::begin(&self.queue, std::slice::from_ref(lease)).await {
             tracing::warn!(job = %lease.id(), queue = %self.queue.name(), %error, "its uniqueness key is held until it ends");
@@ -144,7 +144,7 @@ impl Pool {
         Ack { lease, transition, data }
     }
 
-    /// The transition on an attempt that the engine itself could not carry through.
+    /// The ack of an attempt in which the engine itself failed.
     pub fn broken(&self, lease: &crate::Lease, panic: &(dyn std::any::Any + Send)) -> Ack {
         let why = format!("the attempt could not be carried through: {}", text_of(panic));
         tracing::error!(job = %lease.id(), queue = %self.queue.name(), why);
@@ -154,7 +154,7 @@ impl Pool {
     }
 
     fn context(&self, held: &Arc<HeldLease>, envelope: &Envelope, until: Instant) -> JobContext {
-        JobContext(Arc::new(Run {
+        JobContext(Arc::new(AttemptDetails {
             held: held.clone(),
             kind: envelope.kind.clone(),
             queue: self.queue.name().clone(),
@@ -178,14 +178,17 @@ impl Pool {
         began: Instant,
         span: &Span,
     ) -> Ack {
-        let kind_policy = self.handlers.get(&envelope.kind).map(|h: &Registered| h.job_type.retry).unwrap_or_default();
-        let rules =
-            Rules { retry: envelope.retry(&kind_policy), unknown_kind_wait: self.queue.engine().unknown_kind_wait };
+        let kind_policy =
+            self.handlers.get(&envelope.kind).map(|h: &RegisteredHandler| h.job_type.retry).unwrap_or_default();
+        let rules = AttemptRules {
+            retry: envelope.retry(&kind_policy),
+            unknown_kind_wait: self.queue.engine().unknown_kind_wait,
+        };
         let (transition, error) = decide(&ended, &rules, lease.attempt(), rand::random::<f64>());
         let transition = transition.within(self.queue.engine().max_schedule_ahead);
         let took = began.elapsed();
         self.meters.ended(&envelope.kind, transition, took);
-        // With the span as their parent: to enter it costs more than the line.
+        // With the span as parent, because entering the span costs more than the log line.
         match (&transition, &error) {
             (Transition::Done, _) => tracing::debug!(parent: span, ms = millis(took), "done"),
             (Transition::Dead, Some(error)) => tracing::error!(parent: span, ms = millis(took), error, "dead"),
@@ -224,7 +227,7 @@ impl Pool {
     }
 }
 
-/// Waits for a handler's task, at most for as long as it may run.
+/// Waits for the task of a handler, at most until its timeout.
 async fn watch(
     mut task: JoinHandle<AttemptResult>,
     held: &HeldLease,
@@ -249,8 +252,8 @@ async fn watch(
         () = tokio::time::sleep(timeout) => AttemptResult::TimedOut(timeout),
     };
     task.abort();
-    // The task is dropped at its next await, and only then may another attempt begin. A handler that never awaits is not waited for
-    // longer than this.
+    // The task is dropped at its next await, and only then may another attempt begin. This limits the wait for a handler that
+    // never awaits.
     let _ = tokio::time::timeout(STOP_GRACE, task).await;
     why
 }
@@ -263,7 +266,7 @@ fn ended(joined: Result<AttemptResult, tokio::task::JoinError>, held: &HeldLease
     }
 }
 
-/// A handler that was cancelled may fail in any way; the reason of the cancellation counts.
+/// A cancelled handler may fail in any way; the reason of the cancellation wins.
 fn cancelled_or(held: &HeldLease, fail: Fail) -> Fail {
     match held.stop_reason() {
         Some(StopReason::Cancelled(reason)) => Fail::Cancelled(reason),
@@ -290,14 +293,14 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A result is kept with the history of its job; a large one belongs elsewhere.
+/// Results are kept in the history of the job, so a large one is left out.
 fn brief(result: Value) -> Value {
     const MOST: usize = 16_384;
     let size = result.to_string().len();
     if size > MOST { serde_json::json!({ "left_out": format!("a result of {size} bytes") }) } else { result }
 }
 
-/// Errors are kept with the job, so a page of one is enough.
+/// Errors are kept with the job, so their length is limited.
 fn bounded(error: &str) -> String {
     const MOST: usize = 4_000;
     if error.len() <= MOST {

@@ -1,4 +1,4 @@
-//! Keeps the buffer of a pool filled: fetches while there is room, and waits in a blocking read while there is nothing.
+//! Keeps the buffer of a pool filled: fetches while there is room, and waits in a blocking read while no job is ready.
 
 use std::{
     sync::Arc,
@@ -26,9 +26,9 @@ use crate::{
 /// What to do after a fetch.
 #[derive(Debug, PartialEq, Eq)]
 enum NextStep {
-    /// There is more.
+    /// Fetch again: more jobs are ready.
     FetchAgain,
-    /// Nothing until a token comes, the blocking read ends, or, where something is due before that, this time has passed.
+    /// Wait until a token comes, the blocking read ends or, if given, this time has passed.
     Wait(Option<Duration>),
 }
 
@@ -50,22 +50,22 @@ pub(super) struct Fetcher {
     pub acks: mpsc::Sender<Ack>,
 }
 
-/// Most jobs of a fetch behind a blocking read: when it is sent, it is not known how many slots will be free. The next fetch takes
-/// the rest.
+/// Most jobs of a fetch behind a blocking read, because the number of free slots at its end is unknown when it is sent. The next
+/// fetch takes the rest.
 const BEHIND: usize = 16;
 
-/// What the fetcher keeps between fetches.
+/// The state of a fetcher between fetches.
 struct FetcherState {
     waiter: Waiter,
     reap_guard: ReapGuard,
     backoff: Backoff,
     waiting_backoff: Backoff,
-    /// Counts the connections of the waiter. It is part of the worker's description in Redis, so that a fetch which is still under
-    /// way on an older connection does not count.
+    /// Counts the connections of the waiter. The number is part of the worker's description in Redis, so that a fetch still under
+    /// way on an older connection is rejected.
     connection: u32,
     /// Whether Redis has the worker's description.
     introduced: bool,
-    /// Whether an answer was lost, which may have leased jobs to this worker.
+    /// Whether a reply was lost that may have leased jobs to this worker.
     may_hold_unknown: bool,
     /// Whether the fetch behind the last blocking read may reap.
     read_reaps: bool,
@@ -76,8 +76,8 @@ struct FetcherState {
     clock: ClockReading,
 }
 
-/// For how long the general fetch is used after a rejected one. A rejected fetch puts its token back, which wakes all idle workers:
-/// that must not happen with every job that has a priority.
+/// How long the general fetch is used after a rejected one. A rejected fetch puts its token back, which wakes all idle workers;
+/// that must not happen for every job with a priority.
 const QUICK_PAUSE: Duration = Duration::from_secs(600);
 
 impl FetcherState {
@@ -85,7 +85,7 @@ impl FetcherState {
         self.queue_state == QueueState::Plain && self.quick_rejected.is_none_or(|at| at.elapsed() >= QUICK_PAUSE)
     }
 
-    /// The connection of the blocking read is gone.
+    /// Handles the loss of the connection of the blocking read.
     fn cut_off(&mut self) {
         self.may_hold_unknown = true;
         // A Redis that came back empty does not know this worker.
@@ -95,8 +95,8 @@ impl FetcherState {
     }
 }
 
-/// A moment by both clocks: this process asked at `asked_at`, and Redis answered with its time. Later answers are dated by it, and
-/// not by when they are read, which a process that was frozen does late.
+/// One moment on both clocks: this process sent a fetch at `asked_at`, and Redis replied with its time. Later replies are dated
+/// by it and not by when they are read, because a frozen process reads them late.
 #[derive(Debug, Clone, Copy)]
 struct ClockReading {
     asked_at: Instant,
@@ -121,7 +121,7 @@ impl ClockReading {
 }
 
 impl Fetcher {
-    /// Runs until `stop`. No failure of Redis ends it.
+    /// Runs until `stop`, and retries after errors of Redis.
     pub async fn run(self) {
         let mut state = FetcherState {
             waiter: Waiter::new(self.queue.clone()),
@@ -165,7 +165,7 @@ impl Fetcher {
         self.give_up_reading(&mut state).await;
     }
 
-    /// At the stop of the worker: releases at once what the pending read may have leased, without waiting for running jobs.
+    /// When the worker stops, releases at once the jobs that the pending read may have leased, without waiting for running jobs.
     async fn give_up_reading(&self, state: &mut FetcherState) {
         if !state.waiter.is_pending() && !state.may_hold_unknown {
             return;
@@ -178,7 +178,7 @@ impl Fetcher {
             self.reclaim().await
         };
         if let Err(error) = given_up.await {
-            tracing::debug!(queue = %self.queue.name(), %error, "what a token brought at the end waits for its lease to end");
+            tracing::debug!(queue = %self.queue.name(), %error, "jobs of the last read stay leased until their leases end");
         }
     }
 
@@ -192,7 +192,8 @@ impl Fetcher {
         state.queue_state = batch.state;
         state.clock = ClockReading { asked_at, ms: batch.at_ms };
         let next = self.take_in(batch, wanted, asked_at).await;
-        // After the new description, so that no earlier fetch counts any more, and before the next read, whose jobs it would release.
+        // After the new description is stored, so that earlier fetches are rejected, and before the next read, whose jobs this
+        // would release.
         if state.may_hold_unknown {
             self.reclaim().await?;
             state.may_hold_unknown = false;
@@ -200,7 +201,7 @@ impl Fetcher {
         Ok(next)
     }
 
-    /// Waits for tokens and takes in the jobs that come with them, until another fetch is needed.
+    /// Waits for tokens and takes the jobs that come with them, until another fetch is needed.
     async fn wait(&self, mut next: NextStep, state: &mut FetcherState) {
         while let NextStep::Wait(due) = next {
             let wanted = self.buffer.wanted();
@@ -222,7 +223,8 @@ impl Fetcher {
                         state.waiting_backoff.reset();
                         state.queue_state = batch.state;
                         let Some(leased_at) = state.clock.here(batch.at_ms, self.queue.engine().lease) else {
-                            // This process was frozen, or the clock of Redis was set back. The next fetch dates both again.
+                            // This process was frozen, or the clock of Redis was set back. The next fetch reads both clocks
+                            // again.
                             self.give_back(batch.jobs).await;
                             return;
                         };
@@ -249,7 +251,7 @@ impl Fetcher {
                 () = passed(due) => return,
                 () = self.stop.cancelled() => return,
             }
-            // The read was sent while this worker must not reap; now it may.
+            // The read was sent while this worker was not allowed to reap; now it is.
             let may_reap = !state.read_reaps && state.reap_guard.left().is_none();
             if state.clock.is_old() || may_reap {
                 return;
@@ -257,7 +259,7 @@ impl Fetcher {
         }
     }
 
-    /// Passes on to another worker what reaches a full pool.
+    /// Passes tokens and jobs that reach a full pool on to other workers.
     async fn hand_on(&self, woken: Result<Option<Batch>, QueueError>, state: &mut FetcherState) {
         match woken {
             Ok(Some(batch)) => self.give_back(batch.jobs).await,
@@ -269,7 +271,7 @@ impl Fetcher {
         }
     }
 
-    /// Gives jobs back that were not started: from the last to the first, since each goes to the front of its queue.
+    /// Releases jobs that were not started, last first, because each goes to the front of its queue.
     async fn give_back(&self, jobs: Vec<LeasedJob>) {
         for job in jobs.into_iter().rev() {
             release(&self.acks, job.lease).await;
@@ -303,7 +305,7 @@ impl Fetcher {
     async fn reclaim(&self) -> Result<(), QueueError> {
         let given_back = lease::reclaim(&self.queue, &self.holder, &self.buffer.leases()).await?;
         if given_back > 0 {
-            tracing::info!(queue = %self.queue.name(), jobs = given_back, "given back what a lost answer had leased");
+            tracing::info!(queue = %self.queue.name(), jobs = given_back, "released jobs that a lost reply had leased");
         }
         Ok(())
     }
@@ -313,11 +315,11 @@ impl Fetcher {
     }
 }
 
-/// Gives a job back that was not started.
+/// Releases a job that was not started.
 pub(super) async fn release(acks: &mpsc::Sender<Ack>, lease: Lease) {
     let data =
         EventData { attempt: Some(lease.attempt()), worker: Some(lease.holder().to_owned()), ..EventData::default() };
-    // The channel is closed only when nothing can be written any more; then the lease runs out.
+    // The channel is closed only if nothing can be written any more; then the lease runs out.
     let _ = acks.send(Ack { lease, transition: Transition::Release, data }).await;
 }
 
@@ -349,10 +351,10 @@ mod tests {
         let clock = ClockReading { asked_at, ms: 5_000_000 };
         while asked_at.elapsed() < Duration::from_millis(3) {}
         assert_eq!(clock.here(5_000_002, lease), Some(asked_at + Duration::from_millis(2)));
-        // The clock of Redis was set back, or ahead: never before the answer that both are known from, and never in the future.
+        // If the clock of Redis was set back or ahead: never before the reply that gave both times, and never in the future.
         assert_eq!(clock.here(4_000_000, lease), Some(asked_at));
         assert!(clock.here(9_000_000, lease).is_some_and(|here| here <= Instant::now()));
-        // What may have run out by now is not dated: nobody may start it.
+        // A lease that may have run out gets no time, so its job is not started.
         assert_eq!(clock.here(4_000_000, Duration::from_millis(3)), None);
         assert_eq!(clock.here(5_000_000, Duration::from_millis(3)), None);
     }

@@ -1,4 +1,4 @@
-//! Writes acks to Redis by group commit: while one batch is on its way, the next one gathers.
+//! Writes acks to Redis by group commit: while one batch is under way, the next one collects.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,8 +11,8 @@ use crate::{
     finish::{ACKS_AT_ONCE, Ack, finish},
 };
 
-/// Runs until the senders are gone and everything is written. A failed Redis call is repeated until it succeeds: the lease
-/// is renewed meanwhile, and and where a lease was lost nevertheless, the repetition changes nothing.
+/// Runs until the senders are gone and everything is written. A failed call to Redis is repeated until it succeeds. The leases
+/// are renewed meanwhile; for a lost lease, the repetition changes nothing.
 pub(super) async fn run(queue: Queue, buffer: Arc<Buffer>, mut acks: mpsc::Receiver<Ack>, give_up: Duration) {
     let mut batch = Vec::with_capacity(ACKS_AT_ONCE);
     let mut closing: Option<tokio::time::Instant> = None;

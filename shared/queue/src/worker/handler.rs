@@ -8,16 +8,16 @@ use serde_json::{Value, value::RawValue};
 use super::context::{Deps, FromContext, JobContext};
 use crate::Fail;
 
-/// What a handler answers: a value that is kept with the job's history, or how it failed.
+/// The result of a handler: a value that is kept in the history of the job, or how it failed.
 pub type HandlerResult<T = ()> = Result<T, Fail>;
 
-/// What a handler may end with: a [`HandlerResult`], or nothing, where it cannot fail.
+/// What a handler may return: a [`HandlerResult`], or `()` if it cannot fail.
 pub trait Outcome {
-    /// The answer as JSON, or the failure.
+    /// The result as JSON, or the failure.
     ///
     /// # Errors
     ///
-    /// The attempt failed, and how.
+    /// How the attempt failed.
     fn outcome(self) -> Result<Value, Fail>;
 }
 
@@ -33,12 +33,12 @@ impl Outcome for () {
     }
 }
 
-/// An async function of a payload and up to four things taken from the context.
+/// An async function of a payload and up to four values from the context.
 pub trait Handler<J: Job, Args>: Clone + Send + Sync + 'static {
     /// Runs it.
     fn call(&self, job: J, context: &JobContext) -> BoxFuture<'static, Result<Value, Fail>>;
 
-    /// What the dependencies lack for it.
+    /// The name of the missing dependency, if any.
     fn missing(deps: &Deps) -> Option<&'static str>;
 }
 
@@ -84,19 +84,20 @@ handler_of!(A, B);
 handler_of!(A, B, C);
 handler_of!(A, B, C, D);
 
-type Call = dyn Fn(&RawValue, &JobContext) -> Result<BoxFuture<'static, Result<Value, Fail>>, String> + Send + Sync;
-type Missing = fn(&Deps) -> Option<&'static str>;
+type ErasedHandler =
+    dyn Fn(&RawValue, &JobContext) -> Result<BoxFuture<'static, Result<Value, Fail>>, String> + Send + Sync;
+type MissingDependency = fn(&Deps) -> Option<&'static str>;
 
 /// A handler with its payload type erased.
 #[derive(Clone)]
-pub(super) struct Registered {
+pub(super) struct RegisteredHandler {
     pub job_type: JobType,
-    call: Arc<Call>,
-    missing: Missing,
+    call: Arc<ErasedHandler>,
+    missing: MissingDependency,
 }
 
-impl Registered {
-    /// Reads the payload and starts the handler; the error is a payload that does not fit.
+impl RegisteredHandler {
+    /// Reads the payload and starts the handler. Fails if the payload does not fit.
     pub fn call(
         &self,
         payload: &RawValue,
@@ -108,22 +109,22 @@ impl Registered {
 
 /// The handlers of a deployment, one for each kind.
 #[derive(Clone, Default)]
-pub struct Handlers(BTreeMap<JobKind, Registered>);
+pub struct Handlers(BTreeMap<JobKind, RegisteredHandler>);
 
 impl Handlers {
-    /// None yet.
+    /// An empty set.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The same with a handler for the kind of `J`.
+    /// Adds a handler for the kind of `J`.
     #[must_use]
     pub fn on<J: Job, Args, H: Handler<J, Args>>(mut self, handler: H) -> Self {
         let call = move |payload: &RawValue, context: &JobContext| {
             let job = read_payload::<J>(payload).map_err(|e| e.to_string())?;
             Ok(handler.call(job, context))
         };
-        let registered = Registered { job_type: JobType::of::<J>(), call: Arc::new(call), missing: H::missing };
+        let registered = RegisteredHandler { job_type: JobType::of::<J>(), call: Arc::new(call), missing: H::missing };
         self.0.insert(JobKind::from_static(J::KIND), registered);
         self
     }
@@ -132,11 +133,11 @@ impl Handlers {
         self.0.keys().any(|known| known.as_str() == kind)
     }
 
-    pub(super) fn get(&self, kind: &JobKind) -> Option<&Registered> {
+    pub(super) fn get(&self, kind: &JobKind) -> Option<&RegisteredHandler> {
         self.0.get(kind)
     }
 
-    /// The first handler that asks for something that is not there: its kind, and what.
+    /// The kind of the first handler with a missing dependency, and the name of the dependency.
     pub(super) fn missing(&self, deps: &Deps) -> Option<(JobKind, &'static str)> {
         self.0.iter().find_map(|(kind, registered)| (registered.missing)(deps).map(|what| (kind.clone(), what)))
     }

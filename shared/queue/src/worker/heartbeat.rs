@@ -1,4 +1,4 @@
-//! Renews the leases of the whole process on a thread of its own, so that busy handlers cannot starve it.
+//! Renews the leases of the whole process on its own thread, so that busy handlers cannot starve it.
 
 use std::{sync::Arc, thread, time::Instant};
 

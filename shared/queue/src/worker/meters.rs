@@ -41,14 +41,14 @@ impl Meters {
         Self { queue, waited: OnceLock::new(), kinds: RwLock::default() }
     }
 
-    /// A job was ready for this long before its first attempt.
+    /// Records how long a job was ready before its first attempt.
     pub fn waited(&self, time: Duration) {
         self.waited
             .get_or_init(|| metrics::histogram!("perch_wait_seconds", "queue" => self.queue.to_string()))
             .record(time.as_secs_f64());
     }
 
-    /// An attempt at a job of `kind` led to `transition` after `took`.
+    /// Records an attempt at a job of `kind` that led to `transition` after `took`.
     pub fn ended(&self, kind: &JobKind, transition: Transition, took: Duration) {
         let meters = self.of(kind);
         let at = outcome(transition);

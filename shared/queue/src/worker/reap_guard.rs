@@ -2,8 +2,8 @@ use std::time::{Duration, Instant};
 
 use crate::fetch::REAPED;
 
-/// Whether to reap. After an outage of Redis every lease looks lost, though its holder may be alive and about to renew it. So a
-/// process that saw an outage, or has just started and may have missed one, reaps nothing for the length of a lease.
+/// Decides whether to reap. After an outage of Redis every lease looks lost, although its holder may be alive and about to renew
+/// it. So a process that saw an outage, or has just started and may have missed one, reaps nothing for the length of a lease.
 pub(super) struct ReapGuard {
     until: Option<Instant>,
     lease: Duration,
@@ -14,12 +14,12 @@ impl ReapGuard {
         Self { until: Some(Instant::now() + lease), lease }
     }
 
-    /// Redis was away a moment ago.
+    /// Reports an outage of Redis.
     pub fn disturbed(&mut self) {
         self.until = Some(Instant::now() + self.lease);
     }
 
-    /// How long it still must not reap.
+    /// How long it must still not reap.
     pub fn left(&self) -> Option<Duration> {
         self.until.map(|until| until.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero())
     }

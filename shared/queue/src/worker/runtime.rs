@@ -55,7 +55,7 @@ impl fmt::Display for WorkerName {
 /// Why workers cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
-    /// A handler asks for something that was not provided.
+    /// A handler has a dependency that was not provided.
     #[error("the handler of {kind} needs {what}, which this process does not provide")]
     Missing {
         /// The kind.
@@ -69,7 +69,7 @@ pub enum RuntimeError {
     /// The operating system refused a thread.
     #[error("the heartbeat thread could not be started: {0}")]
     Thread(#[from] std::io::Error),
-    /// apalis ended for a reason of its own.
+    /// apalis ended with an error.
     #[error("the worker runtime ended: {0}")]
     Apalis(String),
 }
@@ -83,7 +83,7 @@ pub struct Runtime {
     ready: Arc<AtomicBool>,
 }
 
-struct Running {
+struct RunningPool {
     queue: Queue,
     buffer: Arc<Buffer>,
     acks: mpsc::Sender<Ack>,
@@ -94,7 +94,7 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// A handler asks for what the dependencies do not have.
+    /// A handler has a missing dependency.
     pub fn new(client: Client, handlers: Handlers, deps: Deps) -> Result<Self, RuntimeError> {
         if let Some((kind, what)) = handlers.missing(&deps) {
             return Err(RuntimeError::Missing { kind, what });
@@ -107,24 +107,24 @@ impl Runtime {
         &self.name
     }
 
-    /// Drains the queues `only` (all when it is empty) until `shutdown` is cancelled.
+    /// Runs jobs of the queues `only` (of all queues if it is empty) until `shutdown` is cancelled.
     ///
-    /// Then nothing more is fetched, what was fetched and not started is given back at once, and running jobs have
-    /// `engine.shutdown_grace` to finish before they are given back as well. Neither counts as an attempt.
+    /// Then it fetches nothing more and releases fetched jobs that were not started. Running jobs have `engine.shutdown_grace` to
+    /// finish before they are released too. Neither counts as an attempt.
     ///
     /// # Errors
     ///
-    /// A queue is named that is not configured, the system refuses a thread, or apalis ends for a reason of its own. A Redis that is away
-    /// ends nothing; it is waited for.
+    /// A queue in `only` is not configured, the system refuses a thread, or apalis ends with an error. An outage of Redis is no
+    /// error; the workers wait for it.
     ///
     /// # Cancel safety
     ///
-    /// Dropped, it gives nothing back: its leases run out, and its jobs run again elsewhere. Cancel `shutdown` instead.
+    /// If dropped, it releases nothing: its leases run out, and its jobs run again elsewhere. Cancel `shutdown` instead.
     pub async fn run(self, only: &[QueueName], shutdown: CancellationToken) -> Result<(), RuntimeError> {
         let queues = self.chosen(only)?;
         let interrupt = CancellationToken::new();
         let heartbeats_stop = CancellationToken::new();
-        // Whatever ends this future ends the renewal of its leases with it.
+        // The end of this future, for whatever reason, also ends the renewal of its leases.
         let _stops_heartbeats = heartbeats_stop.clone().drop_guard();
         let mut monitor = Monitor::new();
         let mut background = tokio::task::JoinSet::new();
@@ -142,7 +142,7 @@ impl Runtime {
                 interrupt: interrupt.clone(),
                 meters: Meters::new(queue.name().clone()),
             });
-            let attempts = Attempts { pool, buffer: buffer.clone(), acks: acks.clone() };
+            let attempts = AttemptService { pool, buffer: buffer.clone(), acks: acks.clone() };
             let name = format!("{}:{}", self.name, queue.name());
             let shared_buffer = buffer.clone();
             monitor = monitor.register(move |_| {
@@ -153,7 +153,7 @@ impl Runtime {
             });
             finishers.spawn(finisher::run(queue.clone(), buffer.clone(), inbox, queue.engine().lease));
             background.spawn(self.fetcher(&queue, &buffer, &acks, &shutdown).run());
-            running.push(Running { queue, buffer, acks });
+            running.push(RunningPool { queue, buffer, acks });
         }
         let pulse = running.iter().map(|r| (r.queue.clone(), r.buffer.clone())).collect();
         let heartbeats = heartbeat::start(self.name.to_string(), pulse, heartbeats_stop.clone())?;
@@ -162,14 +162,14 @@ impl Runtime {
 
         let closing = close(&running, &shutdown, &interrupt);
         let signal = shutdown.clone();
-        // On the threads of the runtime, next to the handlers: the thread that drives this future may be another, and would
-        // be woken for each job.
+        // On the threads of the runtime, like the handlers. The thread that drives this future may be another one, which would be
+        // woken for each job.
         let mut work = tokio::task::JoinSet::new();
         work.spawn(monitor.should_restart(|_, _| true).run_with_signal(async move {
             signal.cancelled().await;
             Ok(())
         }));
-        // Without its pools the process must not go on taking jobs.
+        // Without its pools the process must not fetch more jobs.
         let working = async {
             let worked = work.join_next().await;
             shutdown.cancel();
@@ -183,7 +183,7 @@ impl Runtime {
         finishers.join_all().await;
         for queue in &queues {
             if let Err(error) = lease::leave(queue, &self.name.to_string()).await {
-                tracing::debug!(%error, "left without a good-bye");
+                tracing::debug!(%error, "this worker was not removed from the list of workers");
             }
         }
         heartbeats_stop.cancel();
@@ -233,17 +233,17 @@ impl Runtime {
     }
 }
 
-/// At shutdown: gives back what was not started, then, after the grace, interrupts what still runs.
-async fn close(running: &[Running], shutdown: &CancellationToken, interrupt: &CancellationToken) {
+/// At shutdown: releases jobs that were not started, then, after the grace, interrupts those still running.
+async fn close(running: &[RunningPool], shutdown: &CancellationToken, interrupt: &CancellationToken) {
     shutdown.cancelled().await;
     let mut grace = std::time::Duration::ZERO;
-    for Running { queue, buffer, acks } in running {
+    for RunningPool { queue, buffer, acks } in running {
         grace = grace.max(queue.engine().shutdown_grace);
         let back = buffer.close();
         if !back.is_empty() {
-            tracing::info!(queue = %queue.name(), jobs = back.len(), "given back unstarted");
+            tracing::info!(queue = %queue.name(), jobs = back.len(), "released jobs that were not started");
         }
-        // From the last to the first, since each goes to the front of its queue.
+        // Last first, because each goes to the front of its queue.
         for delivery in back.iter().rev() {
             release(acks, delivery.held.lease.clone()).await;
         }
@@ -255,15 +255,15 @@ async fn close(running: &[Running], shutdown: &CancellationToken, interrupt: &Ca
     });
 }
 
-/// What apalis calls for each delivery. It always succeeds: failures of handlers are handled by the engine.
+/// The service that apalis calls for each delivery. It always succeeds: the engine handles failures of handlers.
 #[derive(Clone)]
-struct Attempts {
+struct AttemptService {
     pool: Arc<Pool>,
     buffer: Arc<Buffer>,
     acks: mpsc::Sender<Ack>,
 }
 
-impl Service<Task<Delivery>> for Attempts {
+impl Service<Task<Delivery>> for AttemptService {
     type Response = ();
     type Error = BoxDynError;
     /// Boxed at once: apalis moves it several times.
@@ -282,7 +282,7 @@ impl Service<Task<Delivery>> for Attempts {
     }
 }
 
-impl Attempts {
+impl AttemptService {
     async fn carry_out(&self, delivery: Delivery) {
         let lease = delivery.held.lease.clone();
         // A panic here would end the worker of the whole pool.

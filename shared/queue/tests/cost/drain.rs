@@ -1,8 +1,8 @@
-//! What it costs to bring jobs to an end.
+//! The cost of running jobs to their end.
 //!
-//! How many jobs share a fetch or an acknowledgement depends a little on who is faster, the worker or Redis, and the first
-//! heartbeat may find leases or none. So the measured figure is the highest of many runs, half of them on a machine that
-//! was kept busy, and the bound of the round trips is a wide one: a round trip or a command for each job would add 1.
+//! How many jobs share a fetch or an acknowledgement depends a little on whether the worker or Redis is faster, and the first
+//! heartbeat may find leases or none. So the measured figure is the highest of many runs, half of them on a machine that was kept
+//! busy, and the bound of the round trips is wide: a round trip or a command for each job would add 1.
 
 use std::time::Duration;
 
@@ -68,7 +68,7 @@ async fn an_idle_worker_costs_two_round_trips_for_each_blocking_read() {
     eventually("it has read a few times", || async { reads().await >= before.calls("blpop") + READS }).await;
     let after = ground.tally().await;
     let read = usize::try_from(after.calls("blpop") - before.calls("blpop")).expect("a few");
-    // A fetch more than reads, at the most: one of nine.
+    // At most one more fetch than reads: one of nine.
     after
         .since(&before, "a blocking read of an idle worker", read)
         .within(&[Bound { of: Trips, measured: 2.0, most: 2.3 }, Bound { of: Commands, measured: 6.0, most: 7.8 }]);

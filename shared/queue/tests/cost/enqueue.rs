@@ -1,4 +1,4 @@
-//! What it costs to accept a job, and to keep it. Nothing here depends on time, so the counts are the same in every run.
+//! The cost of accepting and storing a job. Nothing here depends on time, so the counts are the same in every run.
 
 use perch_base::settings::History;
 

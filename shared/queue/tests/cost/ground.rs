@@ -32,7 +32,7 @@ use crate::{
 
 /// Bytes of a payload.
 const PAYLOAD: usize = 200;
-/// Longer than any test, so that nothing happens because of the time that it took.
+/// Longer than any test, so that nothing happens because of elapsed time.
 const NEVER: Duration = Duration::from_secs(600);
 
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -105,7 +105,7 @@ impl Ground {
         let queues = Queues::of(redis.door(), Environment::Staging, &blocks, &engine, types, &clock);
         let queue = queues.get(&name).expect("it was configured").clone();
         let ground = Self { queue, client: Client::new(queues), conn: redis.raw().await, clock, _server: server };
-        // Once through everything, so that connections are open, scripts known to Redis, and statics made.
+        // A warm-up: opens connections, loads scripts into Redis, and initialises statics.
         ground.fill(1).await;
         ground.work(1, Ending::Success).await;
         ground.fill(2).await;
@@ -128,7 +128,7 @@ impl Ground {
         self.enqueue(jobs(n)).await;
     }
 
-    /// What it costs to enqueue `n` jobs in one call.
+    /// The cost of enqueuing `n` jobs in one call.
     pub async fn cost_of_bulk(&self, what: &str, n: usize) -> Cost {
         let jobs = jobs(n);
         let before = self.tally().await;
@@ -136,14 +136,14 @@ impl Ground {
         self.tally().await.since(&before, what, n)
     }
 
-    /// What it costs a worker, from its start to its end, to bring `n` jobs to an end.
+    /// The cost of a worker, from its start to its end, that runs `n` jobs.
     pub async fn cost_of_drain(&self, what: &str, n: usize) -> Cost {
         let before = self.tally().await;
         self.work(n, Ending::Success).await;
         self.tally().await.since(&before, what, n)
     }
 
-    /// Works until `n` attempts have ended and that is written to Redis.
+    /// Runs until `n` attempts have ended and their acks are in Redis.
     pub async fn work(&self, n: usize, ending: Ending) {
         let ended = Arc::new(AtomicUsize::new(0));
         let all = Arc::new(Notify::new());

@@ -1,10 +1,10 @@
-//! What the cost of a job must not grow with.
+//! Sizes that the cost of a job must not grow with.
 
 use chrono::{TimeDelta, Utc};
 use perch_base::settings::History;
 use perch_queue::{
     EnqueueOptions, Envelope,
-    testing::{self, End},
+    testing::{self, AttemptEnd},
 };
 
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// What it costs to fetch 200 jobs, for each fetch, and to acknowledge each by itself.
+/// The cost of fetching 200 jobs, for each fetch, and of acknowledging each by itself.
 async fn cost_of_steps(ground: &Ground, queued: &str) -> (Cost, Cost) {
     const JOBS: usize = 200;
     let before = ground.tally().await;
@@ -24,7 +24,7 @@ async fn cost_of_steps(ground: &Ground, queued: &str) -> (Cost, Cost) {
     assert_eq!(fetched.jobs.len(), JOBS);
     for (lease, envelope) in &fetched.jobs {
         let envelope = Envelope::decode(envelope).expect("readable");
-        assert!(testing::finish(&ground.queue, lease, &envelope, End::Succeeded).await.expect("Redis answers"));
+        assert!(testing::finish(&ground.queue, lease, &envelope, AttemptEnd::Succeeded).await.expect("Redis answers"));
     }
     let after = ground.tally().await;
     let fetch = between.since(&before, &format!("a fetch of 200 jobs with {queued} queued"), 1);

@@ -1,7 +1,7 @@
-//! What a job costs, in counts that are the same on a fast machine and on a slow one: round trips and commands. Where they come
-//! from is told in `docs/performance.md`; bytes and allocations are measured by `./ops/bench --only cost`.
+//! The cost of a job in counts that do not depend on the machine: round trips and commands. `docs/performance.md` explains them;
+//! `./ops/bench --only cost` measures bytes and allocations.
 //!
-//! Every test has a Redis server of its own, whose own counters it reads. With `--no-capture` they print what they measured.
+//! Every test has its own Redis server and reads the counters of that. With `--no-capture` they print their results.
 
 #[path = "../support/mod.rs"]
 mod support;

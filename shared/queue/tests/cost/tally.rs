@@ -1,4 +1,4 @@
-//! Counters, what they rose by, and the bounds that this is held against.
+//! Counters, their increases, and bounds for these.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -9,7 +9,7 @@ use redis::aio::MultiplexedConnection;
 pub enum Count {
     /// Calls over the network: scripts, blocking reads, and what a new connection begins with.
     Trips,
-    /// Commands that scripts send. A command that the engine sends by itself and that is none of [`TRIPS`] is among them.
+    /// Commands that scripts send. Commands of the engine that are not in [`TRIPS`] are included.
     Commands,
 }
 
@@ -24,7 +24,7 @@ impl Count {
     }
 }
 
-/// What only comes over the network.
+/// Commands that only come over the network.
 const TRIPS: [&str; 12] = [
     "auth",
     "blpop",
@@ -73,7 +73,7 @@ impl Tally {
     }
 }
 
-/// A count that must not rise: what it was when the bound was set, and the most that it may be.
+/// A bound for a count: its value when the bound was set, and its maximum.
 pub struct Bound {
     pub of: Count,
     pub measured: f64,
@@ -95,8 +95,7 @@ impl Cost {
         line
     }
 
-    /// # Panics
-    /// When a count is above its bound, naming each that is.
+    /// # Panics If counts are above their bounds; the message names them.
     pub fn within(&self, bounds: &[Bound]) {
         println!("{}", self.line());
         let above = bounds.iter().filter(|bound| self.each[&bound.of] > bound.most);
@@ -113,8 +112,7 @@ impl Cost {
         );
     }
 
-    /// # Panics
-    /// When one of `counts` is more than `times` what it was in `before`.
+    /// # Panics If one of `counts` is more than `times` its value in `before`.
     pub fn no_more_than(&self, before: &Self, times: f64, counts: &[Count]) {
         println!("{}\n{}", before.line(), self.line());
         let grown = counts.iter().filter(|count| self.each[count] > before.each[count] * times);

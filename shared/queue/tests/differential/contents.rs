@@ -1,4 +1,4 @@
-//! What a Redis database holds, in a form that can be compared.
+//! The contents of a Redis database in a comparable form.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +6,8 @@ use perch_queue::Envelope;
 use redis::{FromRedisValue, aio::MultiplexedConnection};
 use serde_json::value::RawValue;
 
-/// What each key holds, in rows: in order for lists and streams, else sorted. Ids of stream entries, which are times, are left
-/// out, and an entry counts as its events.
+/// The contents of each key in rows: in order for lists and streams, else sorted. Ids of stream entries, which are times, are
+/// left out, and an entry counts as its events.
 pub type Contents = BTreeMap<String, Vec<String>>;
 
 async fn ask<T: FromRedisValue>(conn: &mut MultiplexedConnection, command: &str, arguments: &[&str]) -> T {
@@ -46,7 +46,7 @@ async fn rows(conn: &mut MultiplexedConnection, key: &str) -> Vec<String> {
     rows
 }
 
-/// An envelope with its fields in the order of their names: a client may write them in any. Its checksum is checked and goes.
+/// An envelope with its fields sorted by name, because a client may write them in any order. Its checksum is checked and removed.
 fn plain(value: String) -> String {
     let Ok(mut fields) = serde_json::from_str::<BTreeMap<String, Box<RawValue>>>(&value) else { return value };
     if fields.contains_key("kind") {
@@ -56,7 +56,7 @@ fn plain(value: String) -> String {
     serde_json::to_string(&fields).expect("it was JSON")
 }
 
-/// The same with other words in place of some: ids that were made in the call.
+/// The same contents with some words replaced: ids that were generated in the call.
 pub fn renamed(contents: Contents, names: &[(String, String)]) -> Contents {
     let name = |row: String| rename(row, names);
     contents
@@ -72,7 +72,7 @@ pub fn renamed(contents: Contents, names: &[(String, String)]) -> Contents {
         .collect()
 }
 
-/// A text with other words in place of some.
+/// A text with some words replaced.
 pub fn rename(text: String, names: &[(String, String)]) -> String {
     names.iter().fold(text, |text, (id, name)| text.replace(id, name))
 }

@@ -6,7 +6,7 @@ use perch_job::JobId;
 use perch_queue::{
     Acceptance, Client, EnqueueError, Enqueued, Envelope, Fail, JobRequest, LedgerJob, LedgerState, NewJob,
     RetryRequest, UniqueRequest,
-    testing::{self, End},
+    testing::{self, AttemptEnd},
 };
 use proptest::{collection::vec, prelude::*, sample::select};
 
@@ -18,22 +18,22 @@ use crate::{
     wish::{When, Wish, given, plain, wish},
 };
 
-/// The ways into a queue. All but the first are held against the first.
+/// The ways to enqueue. All are compared with the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     /// One after the other.
     Single,
     Bulk,
-    /// Single ones at the same time, which share calls. Only those without options do.
+    /// Concurrent single enqueues, which share calls if they have no options.
     Coalesced,
     /// Through a ledger, one after the other.
     Ledger,
     LedgerInBulk,
-    /// As the relay of an outbox hands over.
+    /// Like the relay of an outbox.
     Relay,
     /// Lines of NDJSON.
     Requests,
-    /// A client of somebody else's.
+    /// A foreign client.
     Raw,
     RawInBulk,
 }
@@ -55,13 +55,13 @@ impl Way {
         matches!(self, Self::Ledger | Self::LedgerInBulk)
     }
 
-    /// The id of the job is remembered in the intake, so that it is not begun again when it is handed over once more.
+    /// The id of the job is remembered in the intake, so that it does not run again if it is handed over once more.
     fn remembers(self) -> bool {
         self.has_ledger() || self == Self::Relay
     }
 
-    /// A delay has become a time of day: where the clock of Redis goes back it stays, so it is not marked as a delay by the
-    /// millisecond by which its due time else differs from what its envelope says.
+    /// A delay becomes a time of day, which stays if the clock of Redis goes back. So its due time does not differ from that in
+    /// the envelope by the millisecond that marks a delay.
     fn forgets_delays(self) -> bool {
         matches!(self, Self::Relay | Self::Requests)
     }
@@ -75,7 +75,7 @@ struct Case {
     before: Vec<Wish>,
     running: usize,
     dead: usize,
-    /// One of them that is cancelled.
+    /// One of them to cancel.
     cancelled: Option<u8>,
     wishes: Vec<Wish>,
 }
@@ -102,7 +102,7 @@ fn without_ids_used_again(wishes: &mut [Wish], have_ids: bool) {
     }
 }
 
-/// What came of a case by one way.
+/// The result of a case by one way.
 #[derive(Debug, PartialEq, Eq)]
 struct Played {
     answers: Vec<String>,
@@ -123,7 +123,7 @@ impl Case {
         let numbered = self.before.iter().zip(0..).map(|(wish, n)| {
             let mut job = wish.job();
             job.options.id = Some(given(n));
-            // At no time at which another job is due: which of two comes first decides whether a worker is woken.
+            // Not when another job is due, because the order of the two would decide whether a worker is woken.
             job.options.delay = job.options.delay.map(|delay| delay + Duration::from_millis(500));
             job
         });
@@ -131,7 +131,7 @@ impl Case {
         let fetched = testing::fetch(&world.queue, "other", self.running, 0).await.expect("Redis").jobs;
         for (lease, envelope) in fetched.iter().take(self.dead) {
             let envelope = Envelope::decode(envelope).expect("readable");
-            let end = End::Failed(Fail::Dead("it can never work".into()));
+            let end = AttemptEnd::Failed(Fail::Dead("it can never work".into()));
             assert!(testing::finish(&world.queue, lease, &envelope, end).await.expect("Redis"));
         }
         if let Some(n) = self.cancelled {
@@ -169,8 +169,8 @@ impl Case {
         }
     }
 
-    /// Answers and contents, with ids that were made in the call under the places of their jobs, and without what this way is
-    /// meant to do otherwise.
+    /// Results and contents, with generated ids replaced by the positions of their jobs, and without the intended differences of
+    /// this way.
     async fn read(&self, world: &World, way: Way, answers: &[Result<Enqueued, EnqueueError>]) -> Played {
         let mut contents = contents(&mut world.redis.raw().await).await;
         let mut names = Vec::new();
@@ -218,7 +218,7 @@ async fn one_by_one(client: &Client, jobs: Vec<NewJob>) -> Vec<Result<Enqueued, 
     answers
 }
 
-/// Those that follow one another without options go at the same time; the others keep their places.
+/// Consecutive jobs without options are sent concurrently; the others keep their positions.
 async fn at_the_same_time(client: &Client, wishes: &[Wish]) -> Vec<Result<Enqueued, EnqueueError>> {
     let mut answers = Vec::new();
     for some in wishes.chunk_by(|one, next| one.is_plain() && next.is_plain()) {

@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use perch_base::settings::{History, QueueSettings, Rate};
 use perch_queue::{
     Envelope, Fail, NewJob,
-    testing::{self, End, Fetched},
+    testing::{self, AttemptEnd, FetchResult},
 };
 use proptest::{collection::vec, prelude::*, sample::select};
 
@@ -19,18 +19,18 @@ use crate::{
     wish::{When, Wish, given, plain, wish},
 };
 
-/// The ways of fetching, each for a worker that was woken. All but the first are held against the first.
+/// The ways to fetch, each for a worker that was woken. All are compared with the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
-    /// The fetch that can do everything, which takes the shortest of its paths.
+    /// The general fetch, on its shortest path.
     General,
-    /// The same, which cannot know that no limit holds anything back.
+    /// The general fetch with limits that are never reached.
     AsLimited,
-    /// The same, which passes over whatever was cancelled.
+    /// The general fetch with cancelled ids to skip.
     AsSomeCancelled,
     /// The script for an idle worker's plain queue, and the general fetch where it takes nothing.
     BehindTheRead,
-    /// The general script behind a blocking read, and anew where it does not count.
+    /// The general script behind a blocking read, repeated if it is rejected.
     GeneralBehindTheRead,
 }
 
@@ -46,7 +46,7 @@ enum Limit {
     GroupRate,
 }
 
-/// What became of a job that a worker had taken before.
+/// The outcome of a job that a worker had taken before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Held,
@@ -72,7 +72,7 @@ struct Case {
     reaped: usize,
 }
 
-/// Half of all queues are such as idle workers nearly always find.
+/// Half of all queues are like those that idle workers usually find.
 fn cases() -> impl Strategy<Value = Case> {
     prop_oneof![any_case(), any_case().prop_map(Case::such_as_idle_workers_find)]
 }
@@ -100,7 +100,7 @@ fn any_case() -> impl Strategy<Value = Case> {
     )
 }
 
-/// What a fetch answered, and what it left.
+/// The result of a fetch, and the contents after it.
 #[derive(Debug, PartialEq, Eq)]
 struct Played {
     jobs: Vec<(String, String)>,
@@ -110,7 +110,7 @@ struct Played {
 }
 
 impl Case {
-    /// The same with no limit, and with jobs that were never begun, run, or are not due.
+    /// The same case without limits, and only with jobs that were never started, are running, or are not due.
     fn such_as_idle_workers_find(mut self) -> Self {
         self.begun.retain(|fate| *fate == Fate::Held);
         self.wishes.retain(|wish| wish.is_plain() || wish.when != When::Now && wish.priority.is_none());
@@ -147,9 +147,9 @@ impl Case {
         for ((lease, envelope), fate) in fetched.iter().zip(&self.begun) {
             let end = match fate {
                 Fate::Held => continue,
-                Fate::Retried => End::Failed(Fail::RetryAfter(Duration::from_secs(2), "not now".into())),
-                Fate::GivenBack => End::Interrupted,
-                Fate::Dead => End::Failed(Fail::Dead("it can never work".into())),
+                Fate::Retried => AttemptEnd::Failed(Fail::RetryAfter(Duration::from_secs(2), "not now".into())),
+                Fate::GivenBack => AttemptEnd::Interrupted,
+                Fate::Dead => AttemptEnd::Failed(Fail::Dead("it can never work".into())),
             };
             let envelope = Envelope::decode(envelope).expect("readable");
             assert!(testing::finish(&world.queue, lease, &envelope, end).await.expect("Redis"));
@@ -197,11 +197,11 @@ impl Case {
         Played { jobs: jobs.collect(), paused: fetched.paused, next: fetched.next, contents: telling(left, &world) }
     }
 
-    async fn general(&self, world: &World) -> Fetched {
+    async fn general(&self, world: &World) -> FetchResult {
         testing::fetch(&world.queue, "me", self.slots, self.reaped).await.expect("Redis")
     }
 
-    async fn behind(&self, world: &World, plain: bool, quick: &AtomicUsize) -> Fetched {
+    async fn behind(&self, world: &World, plain: bool, quick: &AtomicUsize) -> FetchResult {
         let before = contents(&mut world.redis.raw().await).await;
         let sent = testing::fetch_behind(&world.queue, "me", self.slots, self.reaped, KNOWN_BY, plain).await;
         if let Some(fetched) = sent.expect("Redis") {
@@ -216,7 +216,7 @@ impl Case {
 
 const KNOWN_BY: &str = r#"{"connection":1}"#;
 
-/// Takes the token that wakes a worker; answers whether there was one.
+/// Takes the token that wakes a worker; returns whether there was one.
 async fn take_token(world: &World) -> bool {
     let mut take = redis::cmd("LPOP");
     take.arg(world.queue.keys().wake());
@@ -224,8 +224,8 @@ async fn take_token(world: &World) -> bool {
     token.is_some()
 }
 
-/// Without when the queue was last fetched from, which is noted the more seldom the quicker a fetch is, and without how often a
-/// list was passed over that has no job: a list that begins anew may be served a little sooner for it.
+/// Without the time of the last fetch, which quicker fetches record less often, and without the skip counts of empty lists, which
+/// may only serve a list a little sooner.
 fn telling(mut contents: Contents, world: &World) -> Contents {
     let keys = world.queue.keys();
     let waits = |priority| contents.contains_key(&keys.ready(priority));

@@ -1,5 +1,5 @@
-//! The same random job by every way into a queue, and the same random queue by every way of fetching: each gives the same
-//! answers and leaves the same in Redis. Where a way differs on purpose, the test says by what.
+//! Enqueues the same random jobs in every way, and fetches from the same random queue in every way. All ways must give the same
+//! results and leave the same contents in Redis. The tests name intended differences.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -52,7 +52,7 @@ impl Ground {
     }
 }
 
-/// Draws cases and plays each; the least that fails is told.
+/// Draws cases and plays each; reports the smallest that fails.
 fn for_all<C: Debug>(cases: u32, strategy: impl Strategy<Value = C>, play: &impl AsyncFn(&Ground, C)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let ground = runtime.block_on(Ground::claim());

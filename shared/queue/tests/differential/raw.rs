@@ -1,5 +1,4 @@
-//! A client of somebody else's, written by `docs/engine.md` and the headers of the scripts: it uses nothing of the engine but
-//! the scripts as they are.
+//! A foreign client, written from `docs/engine.md` and the headers of the scripts: it uses only the scripts of the engine.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +30,7 @@ const ANY: [&str; 8] = [
     include_str!("../../src/scripts/enqueue.lua"),
 ];
 
-/// The keys under the names by which scripts call them.
+/// The keys by their names in scripts.
 fn keys(keys: &Keys) -> Vec<(&'static str, String)> {
     vec![
         ("JOBS", keys.jobs()),
@@ -82,7 +81,7 @@ impl Request {
         let due = due.map(|at| at.timestamp_millis());
         let priority = asked.priority.filter(|priority| *priority != Priority::Normal);
 
-        // In the order of their names; the attempts stand before the payload, as scripts want it.
+        // Sorted by name; the attempts come before the payload, as scripts require.
         let mut envelope: BTreeMap<&str, Box<RawValue>> = BTreeMap::new();
         let mut field = |name, value: Option<Box<RawValue>>| envelope.extend(value.map(|value| (name, value)));
         let own_backoff = (base_ms, cap_ms) != (rules.retry.base_ms, rules.retry.cap_ms);
@@ -129,7 +128,7 @@ fn with_sum(envelope: &BTreeMap<&str, Box<RawValue>>) -> String {
     format!("{text},\"sum\":\"{:08x}\"}}", crc32fast::hash(text.as_bytes()))
 }
 
-/// Sends jobs, in as few calls as there can be, or each by itself with the least script that takes it.
+/// Sends jobs in as few calls as possible, or each by itself with the smallest script that accepts it.
 pub async fn enqueue(
     conn: &mut MultiplexedConnection,
     queue: &perch_queue::Queue,

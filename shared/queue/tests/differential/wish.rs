@@ -1,4 +1,4 @@
-//! Random jobs, and what they ask for.
+//! Random jobs and their options.
 
 use std::time::Duration;
 
@@ -21,13 +21,13 @@ const WINDOW: UniqueScope = UniqueScope::WindowMs(3_600_000);
 #[derive(Debug, Clone)]
 pub enum Payload {
     Chore(u64),
-    /// Its type says the group.
+    /// Its type gives the group.
     OfGroup(u64, &'static str),
-    /// Its type says a unique key.
+    /// Its type gives a unique key.
     OnlyOne(&'static str),
 }
 
-/// When a job may start. No two ways of saying it come to the same time.
+/// When a job may start. Different variants never give the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
     Now,
@@ -37,10 +37,10 @@ pub enum When {
     After(u8),
 }
 
-/// What needs no other script than a plain job.
+/// Options that need no other script than a plain job.
 #[derive(Debug, Clone)]
 pub struct Details {
-    /// One of the ids that callers give; none to have one made.
+    /// One of the ids that callers give; none to generate one.
     pub id: Option<u8>,
     pub max_attempts: Option<u32>,
     pub backoff: Option<(u64, u64)>,
@@ -76,7 +76,7 @@ impl Wish {
         job.expect("JSON").with(self.options())
     }
 
-    /// Whether nothing is asked for that a script has to know.
+    /// Whether it has no options for a script.
     pub fn is_plain(&self) -> bool {
         let Self { payload, when, priority, unique, group, details: _ } = self;
         matches!(payload, Payload::Chore(_))
@@ -130,7 +130,7 @@ fn details() -> impl Strategy<Value = Details> {
     )
 }
 
-/// A job that no script has to know more of.
+/// A job without options for a script.
 pub fn plain() -> impl Strategy<Value = Wish> {
     (0..99u64, details()).prop_map(|(n, details)| Wish {
         payload: Payload::Chore(n),

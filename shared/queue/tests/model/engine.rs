@@ -1,4 +1,4 @@
-//! The engine under test: its operations, and everything it keeps, read behind its back.
+//! The engine under test: its operations, and its data, read directly from Redis.
 
 use std::{cell::RefCell, collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -7,7 +7,7 @@ use perch_job::{JobId, JobTypes, Priority, QueueName, RetryPolicy, Unique, Uniqu
 use perch_queue::{
     Client, DeadLetter, EnqueueError, EnqueueOptions, Enqueued, EntryId, Envelope, EventKind, Fail, Lease, LedgerState,
     NewJob, Queue, Queues, Redis, Replay,
-    testing::{self, End},
+    testing::{self, AttemptEnd},
 };
 use redis::{FromRedisValue, Pipeline, Value};
 use serde_json::value::RawValue;
@@ -31,7 +31,7 @@ pub struct Engine {
     clock: Clock,
     client: Client,
     pub queue: Queue,
-    /// Every envelope there ever was, as it was last seen: what Postgres knows.
+    /// The last seen version of every envelope, which Postgres would have.
     envelopes: RefCell<BTreeMap<JobId, String>>,
 }
 
@@ -141,14 +141,14 @@ impl Engine {
     pub async fn finish(&self, (lease, envelope): &Holding, ending: Ending) -> Answer {
         let why = || "for a reason".to_owned();
         let (end, backoff) = match ending {
-            Ending::Done => (End::Succeeded, 0),
-            Ending::Retry(after) => (End::Failed(Fail::Retry(why())), after),
-            Ending::RetryAfter(after) => (End::Failed(Fail::RetryAfter(seconds(after), why())), 0),
-            Ending::Snooze(delay) => (End::Failed(Fail::Snooze(seconds(delay), why())), 0),
-            Ending::Dead => (End::Failed(Fail::Dead(why())), 0),
-            Ending::Cancelled => (End::Failed(Fail::Cancelled(why())), 0),
-            Ending::Release => (End::Interrupted, 0),
-            Ending::Unknown => (End::Unknown, 0),
+            Ending::Done => (AttemptEnd::Succeeded, 0),
+            Ending::Retry(after) => (AttemptEnd::Failed(Fail::Retry(why())), after),
+            Ending::RetryAfter(after) => (AttemptEnd::Failed(Fail::RetryAfter(seconds(after), why())), 0),
+            Ending::Snooze(delay) => (AttemptEnd::Failed(Fail::Snooze(seconds(delay), why())), 0),
+            Ending::Dead => (AttemptEnd::Failed(Fail::Dead(why())), 0),
+            Ending::Cancelled => (AttemptEnd::Failed(Fail::Cancelled(why())), 0),
+            Ending::Release => (AttemptEnd::Interrupted, 0),
+            Ending::Unknown => (AttemptEnd::Unknown, 0),
         };
         let mut envelope = envelope.clone();
         let backoff_ms = seconds(backoff).as_millis().try_into().expect("seconds are few");
@@ -205,7 +205,7 @@ impl Engine {
         Answer::Replayed(answers[0].1)
     }
 
-    /// What the stream tells of each job, in order.
+    /// The events of each job in the stream, in order.
     pub async fn history(&self) -> BTreeMap<JobId, Vec<EventKind>> {
         let entries = self.queue.events_after(EntryId::default(), 10_000).await.expect("Redis answers");
         let mut history: BTreeMap<JobId, Vec<EventKind>> = BTreeMap::new();
@@ -222,7 +222,7 @@ impl Engine {
         self.door.cmd("list keys", &cmd).await.expect("Redis answers")
     }
 
-    /// Those that do not end by themselves, as windows and limiters do.
+    /// Keys without a TTL, unlike windows and limiters.
     pub async fn lasting_keys(&self) -> Vec<String> {
         let keys = self.keys().await;
         let mut pipe = redis::pipe();
@@ -233,7 +233,7 @@ impl Engine {
         keys.into_iter().zip(left).filter(|(_, left)| *left < 0).map(|(key, _)| key).collect()
     }
 
-    /// Everything the queue keeps, its lists, and whether a token is there to wake a worker.
+    /// All data of the queue, its lists, and whether there is a token to wake a worker.
     pub async fn state(&self) -> (State, Lists, bool) {
         let mut rows = Rows(self.pipe::<Vec<Value>>(self.everything()).await.into_iter());
         let now = self.clock.now().timestamp_millis();
@@ -269,7 +269,7 @@ impl Engine {
         (state, lists, rows.read::<usize>() > 0)
     }
 
-    /// The last envelope of a job that was there once.
+    /// The last envelope of a job that existed at some time.
     pub fn envelope(&self, id: JobId) -> String {
         self.envelopes.borrow()[&id].clone()
     }
@@ -280,7 +280,7 @@ impl Engine {
         asked.await.expect("Redis answers")
     }
 
-    /// In the order in which [`Engine::state`] reads the answers.
+    /// In the order in which [`Engine::state`] reads the replies.
     fn everything(&self) -> Pipeline {
         const PRIORITIES: [Priority; 3] = [Priority::High, Priority::Normal, Priority::Low];
         let keys = self.queue.keys();
@@ -314,7 +314,7 @@ impl Engine {
     }
 }
 
-/// Answers of a pipeline, one after the other.
+/// The replies of a pipeline, one after the other.
 struct Rows(std::vec::IntoIter<Value>);
 
 impl Rows {

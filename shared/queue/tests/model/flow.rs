@@ -1,4 +1,4 @@
-//! The way of a job through the model: enqueue, fetch, lease, end of an attempt.
+//! The life of a job in the model: enqueue, fetch, lease, end of an attempt.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -77,7 +77,7 @@ impl Model {
         }
     }
 
-    /// Carries out what a fetch of the engine did, if that keeps what a fetch promises.
+    /// Applies the result of a fetch of the engine, if that is allowed for a fetch.
     pub fn fetch(&mut self, holder: usize, name: &str, slots: usize, reaped: usize, answer: &Answer) -> Answer {
         match self.checked_fetch(holder, name, slots, reaped, answer) {
             Ok(()) => answer.clone(),
@@ -110,7 +110,7 @@ impl Model {
         let change = self.next_change(reaped > 0);
         let in_time = change.is_none_or(|change| next.is_some_and(|next| next <= change));
         ensure(in_time, "a worker looks again in time", || format!("something changes in {change:?}"))?;
-        // Where all slots were filled there may be more: only another fetch tells.
+        // If all slots were filled there may be more jobs; only another fetch can tell.
         let idle = leases.len() < slots && change != Some(0) && self.cancelled.is_empty() && !self.regrouped;
         ensure(!idle || *next != Some(0), "a worker that finds nothing waits", || format!("{answer:?}"))
     }
@@ -141,8 +141,8 @@ impl Model {
         Ok(())
     }
 
-    /// When a waiting job may start as far as limits go: now, or once a rate allows it. None while it waits for a place, or does
-    /// not wait.
+    /// When the limits let a waiting job start: now, or once a rate allows it. None if its group is at its concurrency limit, or
+    /// if it is not waiting.
     fn may_start(&self, id: JobId) -> Option<i64> {
         let Limits { group: most, global, group_rate, rate } = self.limits();
         let group = self.jobs.get(&id)?.group;
@@ -259,7 +259,7 @@ impl Model {
         Answer::Held(true)
     }
 
-    /// It is tried again after half the time that it has waited, 2 s to a minute, and is dead when its time is over.
+    /// It is retried after half the time that it has waited, 2 s to a minute, and is dead when its time is over.
     fn await_kind(&mut self, id: JobId, attempt: u32) {
         let now = self.now;
         let since = *self.jobs.get_mut(&id).expect("it exists").unknown_since.get_or_insert(now);
@@ -275,7 +275,7 @@ impl Model {
 
     pub fn heartbeat(&mut self, members: &[String], reaped: usize) -> Answer {
         let (mut lost, mut stop) = (Vec::new(), Vec::new());
-        // A worker that holds nothing sends nothing.
+        // A worker without leases sends no heartbeat.
         if members.is_empty() {
             return Answer::Pulse { lost, stop };
         }

@@ -1,4 +1,4 @@
-//! What must hold of a queue at every moment, whatever happened before.
+//! Invariants of a queue, which hold at every moment.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -104,14 +104,14 @@ pub fn only_running_jobs_are_told_to_stop(state: &State) -> Checked {
     })
 }
 
-/// Whose lease is the same may finish what another has.
+/// With equal leases, a worker could finish the attempt of another.
 pub fn no_two_leases_are_the_same(answer: &Answer, known: &mut BTreeSet<String>) -> Checked {
     let Answer::Fetched { leases, .. } = answer else { return Ok(()) };
     let again: Vec<&String> = leases.iter().filter(|lease| !known.insert((*lease).clone())).collect();
     ensure(again.is_empty(), "no two leases are ever the same", || format!("{again:?}"))
 }
 
-/// Once all work is done: only bookkeeping stays.
+/// After all jobs are done, only bookkeeping is left.
 pub fn nothing_is_left_behind(lasting: &[String], base: &str) -> Checked {
     let bookkeeping = ["state", "events", "event_marks", "workers", "wake", "intake"];
     for key in lasting {

@@ -24,14 +24,14 @@ use play::Play;
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 use support::Chore;
 
-/// Of each test, unless `PROPTEST_CASES` says otherwise.
+/// The default number for each test.
 const CASES: u32 = 500;
 
 struct Ground {
     runtime: tokio::runtime::Runtime,
     door: Redis,
     types: JobTypes,
-    /// Kept for as long as the door leads to it.
+    /// Kept while the door leads to it.
     _redis: TestRedis,
 }
 
@@ -47,7 +47,7 @@ impl Ground {
     }
 }
 
-/// Plays random sequences on a queue of these rules; shrinks the first on which engine and model part.
+/// Plays random sequences on a queue of these rules; shrinks the first for which engine and model differ.
 fn agree(rules: Rules, deploys: bool) {
     let ground = Ground::new();
     let cases = if std::env::var_os("PROPTEST_CASES").is_some() { Config::default().cases } else { CASES };

@@ -1,4 +1,4 @@
-//! What the engine promises, as plain data: the same operations on lists and maps in memory.
+//! The model of the engine: the same operations on lists and maps in memory.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,14 +26,14 @@ pub struct Job {
     pub priority: Priority,
     pub group: Option<&'static str>,
     pub unique: Option<(&'static str, Scope)>,
-    /// When it was meant to run first, if not at once.
+    /// When it should first run, if not at once.
     pub run_at: Option<i64>,
-    /// Whether its key is to be given back when it starts, or when it is finished.
+    /// Whether its key is released when it starts or when it is finished.
     pub holds_key: bool,
     pub attempts: u32,
     pub errors: usize,
     pub cancelling: bool,
-    /// Since when no worker knew its kind.
+    /// Since when its kind has been unknown to workers.
     pub unknown_since: Option<i64>,
 }
 
@@ -70,7 +70,7 @@ pub struct Model {
     pub rates: Rates,
     /// Whether groups had limits at any time: then jobs of other groups may be passed.
     pub grouped: bool,
-    /// Whether they have changed. A group that waits by the old ones is looked at when these said so.
+    /// Whether the limits have changed. A group parked under the old limits is looked at when those allowed it.
     pub regrouped: bool,
     pub paused: bool,
     pub jobs: BTreeMap<JobId, Job>,
@@ -87,7 +87,7 @@ pub struct Model {
     pub fetches: u64,
     pub succeeded: u64,
     pub history: BTreeMap<JobId, Vec<EventKind>>,
-    /// Every job there ever was, as it was last seen: what Postgres knows.
+    /// The last seen version of every job, which Postgres would have.
     pub known: BTreeMap<JobId, Job>,
 }
 
@@ -123,7 +123,7 @@ impl Model {
         self.history.entry(id).or_default().push(what);
     }
 
-    /// Lets time pass; answers the keys whose window ended.
+    /// Lets time pass; returns the keys whose window ended.
     pub fn pass(&mut self, time: Seconds) -> Vec<&'static str> {
         self.now += ms(time);
         let now = self.now;

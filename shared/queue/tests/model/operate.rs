@@ -1,7 +1,7 @@
-//! What an operator does to the model.
+//! Operator actions on the model.
 
 use perch_job::JobId;
-use perch_queue::{Cancellation, EventKind, Replayed};
+use perch_queue::{Cancellation, EventKind, ReplayOutcome};
 
 use crate::{
     model::{DEAD_KEPT, DEAD_RETENTION_MS, Letter, Lock, Model, ms},
@@ -57,14 +57,14 @@ impl Model {
     }
 
     pub fn replay(&mut self, letter: &Letter, edit: Option<u64>, delay: Seconds) -> Answer {
-        let Some(entry) = self.is_dead(letter.id) else { return Answer::Replayed(Replayed::Gone) };
+        let Some(entry) = self.is_dead(letter.id) else { return Answer::Replayed(ReplayOutcome::Gone) };
         let job = &self.jobs[&letter.id];
         if job.stored != letter.stored {
-            return Answer::Replayed(Replayed::Changed);
+            return Answer::Replayed(ReplayOutcome::Changed);
         }
         if let Some((key, scope @ (Scope::Queued | Scope::Done))) = job.unique {
             if self.locks.contains_key(key) {
-                return Answer::Replayed(Replayed::Conflict);
+                return Answer::Replayed(ReplayOutcome::Conflict);
             }
             self.locks.insert(key, Lock { holder: letter.id, until: None });
             debug_assert_ne!(scope, Scope::Window);
@@ -81,7 +81,7 @@ impl Model {
         } else {
             self.make_ready(letter.id, false);
         }
-        Answer::Replayed(Replayed::Replayed)
+        Answer::Replayed(ReplayOutcome::Replayed)
     }
 
     fn drop_letter(&mut self, entry: (i64, JobId)) {

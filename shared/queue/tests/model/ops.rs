@@ -11,7 +11,7 @@ pub const KEYS: [&str; 2] = ["match", "account"];
 pub const GROUPS: [&str; 3] = ["ann", "bob", "cid"];
 pub const HOLDERS: [&str; 3] = ["one", "two", "three"];
 
-/// Chooses among whatever there is at that moment: the n-th, counted around.
+/// Selects the n-th of the existing items, modulo their number.
 pub type Pick = u16;
 
 /// Times are in seconds. The lease lasts a minute.
@@ -78,9 +78,9 @@ pub struct Lost {
 #[derive(Debug, Clone, Copy)]
 pub struct Rules {
     pub limits: Limits,
-    /// Whether a ledger keeps its jobs. Then an id that was accepted is never accepted again.
+    /// Whether it is a ledger queue, which never accepts an id twice.
     pub ledger: bool,
-    /// Most jobs; 0 for any number.
+    /// Most jobs; 0 for no limit.
     pub depth: usize,
 }
 
@@ -96,24 +96,24 @@ pub enum Op {
     Enqueue(Wish),
     /// The same call as an earlier one, with the same id.
     EnqueueAgain(Pick),
-    /// `lost`: the answer never reaches the worker.
+    /// `lost`: the reply never reaches the worker.
     Fetch {
         holder: usize,
         slots: usize,
         reaped: usize,
         lost: bool,
     },
-    /// The handler of a lease that a worker believes to hold is about to start.
+    /// The handler of a lease that a worker believes it holds is about to start.
     Begin(Pick),
-    /// Of a lease that a worker believes to hold.
+    /// For a lease that a worker believes it holds.
     Ack(Pick, Ending),
-    /// Of any lease there ever was.
+    /// For any lease that ever existed.
     StaleAck(Pick, Ending),
     Heartbeat {
         holder: usize,
         reaped: usize,
     },
-    /// A worker that lost an answer gives back what it does not know of.
+    /// A worker that lost a reply releases the leases that it does not know of.
     Reclaim(usize),
     Pass(Seconds),
     Cancel(Pick),
@@ -139,9 +139,9 @@ pub enum Op {
     Copy,
     /// Redis comes back with the last copy that was made, or with nothing.
     ComeBack,
-    /// Jobs are put back; those that are there stay as they are.
+    /// Jobs are restored; existing ones stay unchanged.
     Restore(Vec<(Pick, Lost)>),
-    /// Jobs that ended are taken away.
+    /// Finished jobs are removed.
     Drop(Vec<Pick>),
 }
 

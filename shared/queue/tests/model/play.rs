@@ -20,14 +20,14 @@ pub struct Play {
     engine: Engine,
     model: Model,
     rules: Rules,
-    /// What each worker believes to hold.
+    /// The leases that each worker believes it holds.
     held: [Vec<Holding>; HOLDERS.len()],
     /// Every lease that a worker ever got.
     ever: Vec<Holding>,
     letters: Vec<(DeadLetter, Letter)>,
     enqueued: u64,
     asked: Vec<(JobId, Wish)>,
-    /// False from a change of the limits until a worker has looked: workers look when they start.
+    /// False from a change of the limits until a worker has fetched; workers fetch when they start.
     looked: bool,
     /// Every lease that was ever given.
     given: BTreeSet<String>,
@@ -37,7 +37,7 @@ pub struct Play {
     copy: Option<(Copy, Model)>,
 }
 
-/// What the engine and the model answered.
+/// The results of the engine and the model.
 type Both = (Answer, Answer);
 
 fn pick<T: Clone>(of: &[T], pick: Pick) -> Option<T> {
@@ -77,7 +77,7 @@ impl Play {
         }
     }
 
-    /// Plays the whole sequence, then lets the work come to its end.
+    /// Plays the whole sequence, then runs all remaining jobs.
     pub async fn all(mut self, ops: &[Op]) -> Checked {
         for (place, op) in ops.iter().enumerate() {
             let answers = self.step(op).await;

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use perch_job::JobId;
-use perch_queue::{EventKind, Restore};
+use perch_queue::{EventKind, LostJob};
 use redis::Value;
 
 use crate::{
@@ -47,7 +47,7 @@ impl Engine {
 
     /// As Postgres has them: it keeps no checksum, and writes a space after a colon.
     pub async fn restore(&self, lost: &[(JobId, Lost)]) -> Answer {
-        let restore = |(id, lost): &(JobId, Lost)| Restore {
+        let restore = |(id, lost): &(JobId, Lost)| LostJob {
             id: *id,
             envelope: as_in_postgres(&self.envelope(*id)),
             run_at: lost.delay.map(|delay| self.queue.now() + TimeDelta::milliseconds(ms(delay))),
@@ -56,7 +56,7 @@ impl Engine {
             died_at: lost.died.map(|ago| self.queue.now() - TimeDelta::milliseconds(ms(ago))),
             in_doubt: true,
         };
-        let jobs: Vec<Restore> = lost.iter().map(restore).collect();
+        let jobs: Vec<LostJob> = lost.iter().map(restore).collect();
         let (restored, unreadable) = self.queue.restore(&jobs).await.expect("Redis answers");
         assert!(unreadable.is_empty(), "{unreadable:?}");
         Answer::Count(restored)

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use perch_job::JobId;
-use perch_queue::{Acceptance, Cancellation, Replayed};
+use perch_queue::{Acceptance, Cancellation, ReplayOutcome};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
@@ -34,7 +34,7 @@ pub enum Answer {
         stop: Vec<String>,
     },
     Cancellation(Cancellation),
-    Replayed(Replayed),
+    Replayed(ReplayOutcome),
     Changed(bool),
     Count(usize),
 }

@@ -3,7 +3,7 @@
 use std::{io, path::PathBuf};
 
 pub use perch_base::chain;
-use perch_base::{BadCursor, ConfigError, telemetry::TelemetryError};
+use perch_base::{ConfigError, InvalidCursor, telemetry::TelemetryError};
 use perch_core::job_list::ListError;
 use perch_queue::{EnqueueError, QueueError, worker::RuntimeError};
 use perch_store::{OpenError, StoreError};
@@ -65,8 +65,8 @@ pub enum CommandError {
     },
 }
 
-impl From<BadCursor> for CommandError {
-    fn from(bad: BadCursor) -> Self {
+impl From<InvalidCursor> for CommandError {
+    fn from(bad: InvalidCursor) -> Self {
         Self::Usage(format!("--cursor: {bad}"))
     }
 }

@@ -1,6 +1,6 @@
 //! What the engine and the store answer, as problems. What a server said stays in the log: it may name hosts.
 
-use perch_base::{BadCursor, Classified, ConfigError, Disposition};
+use perch_base::{Classified, ConfigError, Disposition, InvalidCursor};
 use perch_core::job_list::ListError;
 use perch_jobs::InvalidRetryPolicy;
 use perch_queue::{EnqueueError, QueueError, WHEN_FULL};
@@ -88,8 +88,8 @@ impl From<StoreError> for Problem {
     }
 }
 
-impl From<BadCursor> for Problem {
-    fn from(bad: BadCursor) -> Self {
+impl From<InvalidCursor> for Problem {
+    fn from(bad: InvalidCursor) -> Self {
         Self::field(Cause::InvalidQuery, "cursor", bad.to_string())
     }
 }

@@ -127,7 +127,7 @@ impl Watch {
             .in_doubt(!looked.can_be_told());
         let done = recovery.lost(&looked).await?;
         for (queue, run) in anew {
-            queue.held_against(&run).await?;
+            queue.mark_compared(&run).await?;
         }
         Ok(Look::PutBack(done))
     }

@@ -112,7 +112,7 @@ mod tests {
     use std::collections::HashSet;
 
     use perch_bot_picks::rules::read;
-    use perch_jobs::{Answer, Bet, PickKind};
+    use perch_jobs::{Bet, ExtractedBets, PickKind};
 
     use super::*;
 
@@ -122,10 +122,10 @@ mod tests {
             Bet::Parlay(_) => panic!("the rules read no parlay beside other bets: {text}"),
         };
         match read(text).likely {
-            Answer::Nothing(()) => (0, Vec::new()),
-            Answer::One(pick) => (1, vec![pick.kind]),
-            Answer::Several(bets) => (2, bets.iter().map(kind).collect()),
-            Answer::Parlay(parlay) => (3, parlay.picks.iter().map(|p| p.kind).collect()),
+            ExtractedBets::Nothing(()) => (0, Vec::new()),
+            ExtractedBets::One(pick) => (1, vec![pick.kind]),
+            ExtractedBets::Several(bets) => (2, bets.iter().map(kind).collect()),
+            ExtractedBets::Parlay(parlay) => (3, parlay.picks.iter().map(|p| p.kind).collect()),
         }
     }
 

@@ -1,7 +1,7 @@
 //! A model that reads picks out of posts, by the rules.
 
 use perch_bot_picks::rules::read;
-use perch_jobs::Answer;
+use perch_jobs::ExtractedBets;
 use perch_sandbox::Question;
 use serde_json::Value;
 
@@ -15,8 +15,8 @@ pub(crate) fn answer(question: &Question) -> Option<String> {
     let post = question.marked("post").or_else(|| asked.then(|| question.last()))?;
     // The likely answer, not the sure one: a model understands more than the rules.
     let texts = std::iter::once(post).chain(question.pictured.iter().map(String::as_str));
-    let found = texts.map(|text| read(text).likely).find(|answer| *answer != Answer::Nothing(()));
-    let answer = serde_json::to_value(found.unwrap_or(Answer::Nothing(()))).unwrap_or(Value::Null);
+    let found = texts.map(|text| read(text).likely).find(|answer| *answer != ExtractedBets::Nothing(()));
+    let answer = serde_json::to_value(found.unwrap_or(ExtractedBets::Nothing(()))).unwrap_or(Value::Null);
     Some(question.in_json(&answer))
 }
 

@@ -112,7 +112,7 @@ fn plain(field: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use perch_jobs::{Answer, Parlay, ParlayTag};
+    use perch_jobs::{ExtractedBets, Parlay, ParlayTag};
     use proptest::prelude::*;
 
     use super::*;
@@ -127,8 +127,8 @@ mod tests {
         for (name, value) in given.as_object().expect("an object") {
             whole[name] = value.clone();
         }
-        match Answer::parse(&whole.to_string()) {
-            Ok(Answer::One(pick)) => pick,
+        match ExtractedBets::parse(&whole.to_string()) {
+            Ok(ExtractedBets::One(pick)) => pick,
             other => panic!("{json}: {other:?}"),
         }
     }

@@ -122,7 +122,7 @@ fn schema() -> Value {
 #[cfg(test)]
 mod tests {
     use chrono::Utc;
-    use perch_jobs::{Answer, Media};
+    use perch_jobs::{ExtractedBets, Media};
 
     use super::*;
 
@@ -188,7 +188,7 @@ mod tests {
         for answer in [json!(null), pick.clone(), json!([pick, pick]), parlay] {
             let whole = json!({ "answer": answer });
             assert!(schema.is_valid(&whole), "{whole}");
-            assert!(Answer::parse(&whole.to_string()).is_ok(), "{whole}");
+            assert!(ExtractedBets::parse(&whole.to_string()).is_ok(), "{whole}");
         }
         assert!(!schema.is_valid(&json!({ "answer": { "type": "spread", "team": "Lakers" } })));
         assert!(!schema.is_valid(&pick));

@@ -6,7 +6,7 @@ use perch_clients::{
     models::{ChatRequest, Usage, object_with},
 };
 use perch_core::{Answered, Unanswered, declined};
-use perch_jobs::{Answer, PickError, Post};
+use perch_jobs::{ExtractedBets, PickError, Post};
 use perch_queue::Fail;
 
 use super::prompt;
@@ -16,7 +16,7 @@ use crate::{Picks, store::ExtractionRecord};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
     /// The picks.
-    pub answer: Answer,
+    pub answer: ExtractedBets,
     /// The tokens of all calls, including those with unusable answers.
     pub usage: Usage,
     /// The provider that answered, or `rules`.
@@ -41,14 +41,14 @@ impl Reading {
 
     /// Whether no pick was found.
     pub(super) fn is_nothing(&self) -> bool {
-        self.answer == Answer::Nothing(())
+        self.answer == ExtractedBets::Nothing(())
     }
 }
 
 impl Reading {
     /// The reading of an earlier attempt, from its record.
     pub(super) fn recorded(record: ExtractionRecord) -> Option<Self> {
-        let answer = record.answer.map_or(Ok(Answer::Nothing(())), |answer| Answer::parse(&answer.to_string())).ok()?;
+        let answer = record.answer.map_or(Ok(ExtractedBets::Nothing(())), |answer| ExtractedBets::parse(&answer.to_string())).ok()?;
         Some(Self {
             answer,
             usage: Usage { prompt_tokens: record.prompt_tokens, completion_tokens: record.completion_tokens },
@@ -126,15 +126,15 @@ struct ModelAnswer {
     provider: String,
     model: String,
     usage: Usage,
-    answer: Result<Answer, PickError>,
+    answer: Result<ExtractedBets, PickError>,
 }
 
 impl ModelAnswer {
     fn whole(Answered { provider, completion }: Answered) -> Self {
         // Models may write text around the JSON object; it is ignored.
-        let answer = Answer::parse(&completion.text).or_else(|error| {
+        let answer = ExtractedBets::parse(&completion.text).or_else(|error| {
             let object = object_with(&completion.text, "answer").ok_or(error)?;
-            Answer::parse(&serde_json::Value::Object(object).to_string())
+            ExtractedBets::parse(&serde_json::Value::Object(object).to_string())
         });
         Self { answer, provider, model: completion.model, usage: completion.usage, text: completion.text }
     }

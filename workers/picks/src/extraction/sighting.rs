@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use perch_base::clock;
-use perch_jobs::{Answer, Bet, Post};
+use perch_jobs::{ExtractedBets, Bet, Post};
 use perch_queue::Fail;
 use perch_store::{HotRecord, Recorded as _, StoreError};
 
@@ -77,7 +77,7 @@ impl NamedPick {
 }
 
 /// The picks that an answer names, each bet once.
-pub(super) fn named(answer: Answer, post: &Post) -> Vec<NamedPick> {
+pub(super) fn named(answer: ExtractedBets, post: &Post) -> Vec<NamedPick> {
     let bets = answer.into_bets();
     let is_alone = bets.len() == 1;
     let mut seen = std::collections::BTreeSet::new();
@@ -169,8 +169,8 @@ mod tests {
 
     const LAKERS: &str = r#"{"type":"spread","sport":"nba","event":null,"selection":"Los Angeles Lakers","line":-3.5,"side":null,"player":null,"stat":null,"odds":"-110","units":2}"#;
 
-    fn answer(text: &str) -> Answer {
-        Answer::parse(text).expect("a valid answer")
+    fn answer(text: &str) -> ExtractedBets {
+        ExtractedBets::parse(text).expect("a valid answer")
     }
 
     fn post(text: &str) -> Post {

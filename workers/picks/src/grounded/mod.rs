@@ -6,7 +6,7 @@
 mod addressed;
 mod post_content;
 
-use perch_jobs::{Answer, Bet, Parlay, Pick, Post};
+use perch_jobs::{ExtractedBets, Bet, Parlay, Pick, Post};
 
 use self::post_content::{Mismatch, PostContent};
 
@@ -40,7 +40,7 @@ pub struct CheckedPick {
 #[derive(Debug, Clone, PartialEq)]
 pub struct GroundedAnswer {
     /// What is left of the answer.
-    pub answer: Answer,
+    pub answer: ExtractedBets,
     /// Every pick of the answer, including those left out.
     pub picks: Vec<CheckedPick>,
 }
@@ -65,12 +65,12 @@ impl GroundedAnswer {
 ///
 /// If the post has pictures, a pick that the text does not say is marked as unchecked instead, unless it cannot be a name, or a sentence
 /// that addresses a model says it.
-pub fn grounded(post: &Post, answer: Answer) -> GroundedAnswer {
+pub fn grounded(post: &Post, answer: ExtractedBets) -> GroundedAnswer {
     grounded_in(post, answer, !post.media.is_empty())
 }
 
 /// Like [`grounded`]; `has_seen_pictures` says whether the model was shown the pictures of the post.
-pub fn grounded_in(post: &Post, answer: Answer, has_seen_pictures: bool) -> GroundedAnswer {
+pub fn grounded_in(post: &Post, answer: ExtractedBets, has_seen_pictures: bool) -> GroundedAnswer {
     let said = PostContent::of(post, has_seen_pictures);
     let by_anybody = PostContent::to_anybody(post);
     let mut picks = Vec::new();
@@ -101,7 +101,7 @@ pub fn grounded_in(post: &Post, answer: Answer, has_seen_pictures: bool) -> Grou
             }
         }
     }
-    let answer = Answer::of(left);
+    let answer = ExtractedBets::of(left);
     GroundedAnswer { answer, picks }
 }
 

@@ -12,7 +12,7 @@ mod words;
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use perch_jobs::{Answer, Bet, Parlay, Pick, PickKind, Post, Side};
+use perch_jobs::{Bet, ExtractedBets, Parlay, Pick, PickKind, Post, Side};
 use perch_odds::Odds;
 use serde::{Deserialize, Serialize};
 
@@ -55,13 +55,13 @@ pub struct BetTerms {
 }
 
 /// An answer with all its picks in canonical form.
-pub fn normalised_answer(answer: Answer, post: &Post) -> Answer {
+pub fn normalised_answer(answer: ExtractedBets, post: &Post) -> ExtractedBets {
     let all = |picks: &[Pick]| picks.iter().map(|pick| normalised(pick, post)).collect();
     let canonical = |bet| match bet {
         Bet::Single(pick) => Bet::Single(normalised(&pick, post)),
         Bet::Parlay(parlay) => Bet::Parlay(Parlay { picks: all(&parlay.picks), ..parlay }),
     };
-    Answer::of(answer.into_bets().into_iter().map(canonical).collect())
+    ExtractedBets::of(answer.into_bets().into_iter().map(canonical).collect())
 }
 
 /// The pick without meaningless values: blank text, a selection beside the player of a prop, "Over" as the selection of a total, the

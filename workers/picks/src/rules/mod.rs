@@ -1,7 +1,7 @@
 //! Reads picks out of posts by rules over common notation. Used when no language model answers, and as the model of the sandbox.
 //!
 //! A post is split into tokens (`lex`) and clauses of terms (`clause`). Clauses that do not recommend a bet are left out
-//! (`recommended`), the others give bets (`markets`, `price`), and their names are resolved (`leagues`), which gives an [`Answer`]. The
+//! (`recommended`), the others give bets (`markets`, `price`), and their names are resolved (`leagues`), which gives an [`ExtractedBets`]. The
 //! rules are sure of a bet only if they understand everything around it (`understood`): no list of warning words is ever complete, so
 //! an unknown word counts as a warning.
 
@@ -32,7 +32,7 @@ mod understood;
 mod vocabulary;
 mod worth;
 
-use perch_jobs::{Answer, Bet, Parlay, ParlayTag, Pick, PickKind};
+use perch_jobs::{ExtractedBets, Bet, Parlay, ParlayTag, Pick, PickKind};
 
 use self::{
     clause::Clause,
@@ -51,22 +51,22 @@ pub use self::{
 #[derive(Debug, Clone, PartialEq)]
 pub struct RulesReading {
     /// The picks if all doubts are ignored. They may include bets that the post only talks about.
-    pub likely: Answer,
+    pub likely: ExtractedBets,
     /// The doubts about the picks. If there is any, none of the picks is sure.
     pub doubts: Vec<Doubt>,
 }
 
 impl RulesReading {
     /// The picks, if the rules are sure of them.
-    pub fn sure(self) -> Answer {
-        if self.doubts.is_empty() { self.likely } else { Answer::Nothing(()) }
+    pub fn sure(self) -> ExtractedBets {
+        if self.doubts.is_empty() { self.likely } else { ExtractedBets::Nothing(()) }
     }
 }
 
 /// The picks of a post that the rules are sure of: one, several or a parlay. Nothing for results, talk, warnings and advertising.
 ///
 /// The answer is deterministic. Fields that the post does not name are null.
-pub fn extract(text: &str) -> Answer {
+pub fn extract(text: &str) -> ExtractedBets {
     read(text).sure()
 }
 
@@ -229,11 +229,11 @@ impl PostReader {
         doubts.extend(contradiction::find(&self.picks, clauses));
         let likely = self.answer();
         // Without a pick there is nothing to doubt.
-        doubts.retain(|_| likely != Answer::Nothing(()));
+        doubts.retain(|_| likely != ExtractedBets::Nothing(()));
         RulesReading { likely, doubts }
     }
 
-    fn answer(mut self) -> Answer {
+    fn answer(mut self) -> ExtractedBets {
         if self.parlay {
             return self.into_parlay();
         }
@@ -248,7 +248,7 @@ impl PostReader {
             }
         }
         self.leave_out_talk();
-        Answer::of(self.picks.into_iter().map(|read| Bet::Single(read.pick)).collect())
+        ExtractedBets::of(self.picks.into_iter().map(|read| Bet::Single(read.pick)).collect())
     }
 
     /// A doubt about a price or a stake that cannot be assigned to a bet.
@@ -269,17 +269,17 @@ impl PostReader {
 
     /// Makes a parlay of the picks. A single price is that of the parlay; several prices belong to the legs. If a leg is missing, the
     /// answer is nothing, since the rest would be another bet.
-    fn into_parlay(self) -> Answer {
+    fn into_parlay(self) -> ExtractedBets {
         let mut legs: Vec<Pick> = self.picks.into_iter().map(|read| Pick { units: None, ..read.pick }).collect();
         if legs.len() < self.legs.unwrap_or(2).max(2) {
-            return Answer::Nothing(());
+            return ExtractedBets::Nothing(());
         }
         let mut odds = self.spare_odds.last().cloned();
         let mut priced = legs.iter_mut().filter(|leg| leg.odds.is_some());
         if let (None, Some(only), None) = (&odds, priced.next(), priced.next()) {
             odds = only.odds.take();
         }
-        Answer::Parlay(Parlay { kind: ParlayTag::Parlay, picks: legs, odds })
+        ExtractedBets::Parlay(Parlay { kind: ParlayTag::Parlay, picks: legs, odds })
     }
 }
 

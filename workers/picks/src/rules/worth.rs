@@ -1,4 +1,4 @@
-use perch_jobs::Answer;
+use perch_jobs::ExtractedBets;
 
 use super::{
     clause::{Clause, clauses},
@@ -24,7 +24,7 @@ pub struct PostWorth {
 pub fn worth(text: &str, has_pictures: bool) -> PostWorth {
     let yes = |reason| PostWorth { worth: true, reason };
     let no = |reason| PostWorth { worth: false, reason };
-    if read(text).likely != Answer::Nothing(()) {
+    if read(text).likely != ExtractedBets::Nothing(()) {
         return yes("the rules read a bet in it");
     }
     let clauses = clauses(&lex::tokens(&lex::normalise(text)));

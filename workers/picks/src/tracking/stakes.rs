@@ -139,16 +139,16 @@ fn sport(body: &PickBody) -> Option<String> {
 #[cfg(test)]
 pub(super) mod tests {
     use chrono::Utc;
-    use perch_jobs::Answer;
+    use perch_jobs::ExtractedBets;
 
     use super::*;
 
     const LAKERS: &str = r#"{"type":"spread","sport":"nba","event":null,"selection":"Los Angeles Lakers","line":-3.5,"side":null,"player":null,"stat":null,"odds":"-110","units":2}"#;
 
     pub(in crate::tracking) fn tracked(json: &str) -> TrackedPick {
-        let pick = match Answer::parse(json).expect("a valid answer") {
-            Answer::One(pick) => PickBody::Single(pick),
-            Answer::Parlay(parlay) => PickBody::Parlay(parlay),
+        let pick = match ExtractedBets::parse(json).expect("a valid answer") {
+            ExtractedBets::One(pick) => PickBody::Single(pick),
+            ExtractedBets::Parlay(parlay) => PickBody::Parlay(parlay),
             other => panic!("one pick: {other:?}"),
         };
         TrackedPick {

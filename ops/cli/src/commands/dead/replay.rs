@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use indicatif::ProgressBar;
 use perch_base::Settings;
 use perch_core::dead_causes::kind_of;
-use perch_queue::{DeadLetter, Queue, Queues, Replay, Replayed};
+use perch_queue::{DeadLetter, Queue, Queues, Replay, ReplayOutcome};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -224,7 +224,7 @@ const UNREPAIRED: &str =
 const UNREPAIRED_LEFT: &str =
     "left: damaged or refused; repair their payloads with --editor or --edit ('--edit .' takes them as they are)";
 
-type Outcomes = BTreeMap<Replayed, u64>;
+type Outcomes = BTreeMap<ReplayOutcome, u64>;
 
 /// Keeps a replay within its rate and its limit.
 struct Pace {
@@ -322,14 +322,14 @@ async fn move_back(
     letters: Vec<DeadLetter>,
     scope: &Scope<'_>,
     change: &Change,
-) -> Result<Vec<(perch_jobs::JobId, Replayed)>, CommandError> {
+) -> Result<Vec<(perch_jobs::JobId, ReplayOutcome)>, CommandError> {
     let mut replays = Vec::with_capacity(letters.len());
     let mut answers = Vec::new();
     for letter in letters {
         match change.of(&letter, scope.rules) {
             Ok(payload) => replays.push(Replay { letter, payload }),
             // It fitted in the preview, so somebody has changed it since.
-            Err(_) => answers.push((letter.id, Replayed::Changed)),
+            Err(_) => answers.push((letter.id, ReplayOutcome::Changed)),
         }
     }
     answers.extend(queue.replay(&replays, scope.args.delay.unwrap_or_default(), &operator()).await?);
@@ -340,13 +340,13 @@ fn named(outcomes: &Outcomes) -> Value {
     outcomes.iter().map(|(outcome, n)| (word(*outcome).to_owned(), json!(n))).collect::<serde_json::Map<_, _>>().into()
 }
 
-fn word(outcome: Replayed) -> &'static str {
+fn word(outcome: ReplayOutcome) -> &'static str {
     match outcome {
-        Replayed::Replayed => "replayed",
-        Replayed::Gone => "gone",
-        Replayed::Changed => "changed",
-        Replayed::Conflict => "conflict",
-        Replayed::Unreadable => "unreadable",
+        ReplayOutcome::Replayed => "replayed",
+        ReplayOutcome::Gone => "gone",
+        ReplayOutcome::Changed => "changed",
+        ReplayOutcome::Conflict => "conflict",
+        ReplayOutcome::Unreadable => "unreadable",
     }
 }
 
@@ -355,18 +355,18 @@ fn conclude(app: &App, matched: u64, outcomes: &Outcomes) -> Result<(), CommandE
     if app.out.is_json() {
         app.out.json(&json!({ "dry_run": false, "matched": matched, "outcomes": named(outcomes) }))?;
     } else {
-        app.out.line(format_args!("{} brought back", count(of(Replayed::Replayed), "dead letter")))?;
+        app.out.line(format_args!("{} brought back", count(of(ReplayOutcome::Replayed), "dead letter")))?;
         for (outcome, why) in [
-            (Replayed::Gone, "not in the dead letters any more"),
-            (Replayed::Changed, "changed in the meantime; look again"),
-            (Replayed::Conflict, "left: a newer job holds the unique key"),
-            (Replayed::Unreadable, UNREPAIRED_LEFT),
+            (ReplayOutcome::Gone, "not in the dead letters any more"),
+            (ReplayOutcome::Changed, "changed in the meantime; look again"),
+            (ReplayOutcome::Conflict, "left: a newer job holds the unique key"),
+            (ReplayOutcome::Unreadable, UNREPAIRED_LEFT),
         ] {
             if of(outcome) > 0 {
                 app.out.line(format_args!("{} {why}", of(outcome)))?;
             }
         }
     }
-    let left = of(Replayed::Changed) + of(Replayed::Conflict) + of(Replayed::Unreadable);
+    let left = of(ReplayOutcome::Changed) + of(ReplayOutcome::Conflict) + of(ReplayOutcome::Unreadable);
     if left > 0 { Err(CommandError::Reported) } else { Ok(()) }
 }

@@ -11,7 +11,7 @@ use crate::{
         time::from_now,
     },
     output::Paging,
-    parse::time::{When, when},
+    parse::time::{PointInTime, when},
 };
 
 #[derive(Debug, clap::Args)]
@@ -27,7 +27,7 @@ pub struct Args {
     pub kind: Option<String>,
     /// Only those last attempted before then: how long ago, such as 2h, a day, or a time
     #[arg(long, value_parser = when, value_name = "TIME")]
-    pub until: Option<When>,
+    pub until: Option<PointInTime>,
     #[command(flatten)]
     pub paging: Paging,
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use perch_jobs::{JobKind, JobTypes, Unique, strict};
-use perch_queue::{BadField, EnqueueOptions, JobRequest, NewJob, RetryRequest, UniqueRequest};
+use perch_queue::{EnqueueOptions, InvalidField, JobRequest, NewJob, RetryRequest, UniqueRequest};
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
@@ -49,7 +49,7 @@ impl Common<'_> {
     fn job(&self, request: JobRequest) -> Result<NewJob, BadLine> {
         let known = self.types.get(&request.kind);
         let read = request.into_job(known, (self.now)(), self.most_ahead);
-        read.map_err(|BadField { field, reason }| BadLine {
+        read.map_err(|InvalidField { field, reason }| BadLine {
             path: Some(field.to_owned()),
             error: format!("{field}: {reason}"),
         })

@@ -22,7 +22,7 @@ use crate::{
     error::{CommandError, chain},
     parse::{
         job_id,
-        time::{When, when},
+        time::{PointInTime, when},
     },
 };
 
@@ -41,7 +41,7 @@ pub struct Args {
     pub job: Option<JobId>,
     /// Start then: how long ago, such as 10m, a day, or a time; with the history, as far as it goes back
     #[arg(long, value_parser = when, value_name = "TIME")]
-    pub since: Option<When>,
+    pub since: Option<PointInTime>,
     /// End after so many lines
     #[arg(long, value_name = "LINES")]
     pub limit: Option<u64>,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use perch_jobs::{Answer, Pick, PickKind, Side};
+use perch_jobs::{ExtractedBets, Pick, PickKind, Side};
 use perch_play::{Expectation, ExpectedPick};
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use super::{Action, Books, PickRow};
 
 impl Books {
     /// The keys of the picks, by the bets of the day that they are. A pick is a bet of its first post, to the letter.
-    fn matched<'e>(&self, expected: &'e Expectation) -> Vec<(&str, &PickRow, &'e ExpectedPick, &'e Answer)> {
+    fn matched<'e>(&self, expected: &'e Expectation) -> Vec<(&str, &PickRow, &'e ExpectedPick, &'e ExtractedBets)> {
         let matched = self.picks.iter().filter_map(|(key, row)| {
             // A card names several.
             let mut of_post = expected.picks.iter().filter_map(|pick| Some((pick, said_in(pick, &row.source_post)?)));
@@ -65,7 +65,7 @@ impl Books {
     }
 
     /// Something was said of the pick, once, in words that name it, and it stands so at X.
-    fn check_said(&self, key: &str, row: &PickRow, said: &Answer, wrong: &mut Vec<String>) {
+    fn check_said(&self, key: &str, row: &PickRow, said: &ExtractedBets, wrong: &mut Vec<String>) {
         let is_said = |action: &&Action| action.pick.as_deref() == Some(key) && action.kind != "retweet";
         let [action] = self.actions.iter().filter(is_said).collect::<Vec<_>>()[..] else {
             wrong.push(format!("something is said of {key} {} times", self.actions.iter().filter(is_said).count()));
@@ -112,31 +112,31 @@ impl Books {
 }
 
 /// What a post says of a bet, where it has it.
-pub(super) fn said_in<'e>(pick: &'e ExpectedPick, post: &str) -> Option<&'e Answer> {
+pub(super) fn said_in<'e>(pick: &'e ExpectedPick, post: &str) -> Option<&'e ExtractedBets> {
     pick.posts.iter().zip(&pick.said).find(|(id, _)| *id == post).map(|(_, said)| said)
 }
 
 /// Kind, line, odds and stake as the tables keep them.
-pub(super) fn fields(said: &Answer) -> (String, Option<f64>, Option<String>, Option<f64>) {
+pub(super) fn fields(said: &ExtractedBets) -> (String, Option<f64>, Option<String>, Option<f64>) {
     match said {
-        Answer::One(pick) => {
+        ExtractedBets::One(pick) => {
             let kind = serde_json::to_value(pick.kind).ok().and_then(|kind: Value| kind.as_str().map(str::to_owned));
             (kind.unwrap_or_default(), pick.line, pick.odds.clone(), pick.units)
         }
-        Answer::Parlay(parlay) => ("parlay".to_owned(), None, parlay.odds.clone(), None),
+        ExtractedBets::Parlay(parlay) => ("parlay".to_owned(), None, parlay.odds.clone(), None),
         other => panic!("{other:?} is no bet"),
     }
 }
 
 /// The bet as a reader of the bot must find it.
-fn words(said: &Answer) -> String {
+fn words(said: &ExtractedBets) -> String {
     match said {
-        Answer::One(pick) => {
+        ExtractedBets::One(pick) => {
             let odds = pick.odds.iter().map(|odds| format!(" ({odds})"));
             let units = pick.units.iter().map(|units| format!(" {units}u"));
             [leg(pick)].into_iter().chain(odds).chain(units).collect()
         }
-        Answer::Parlay(parlay) => parlay.picks.iter().map(leg).collect::<Vec<_>>().join(" + "),
+        ExtractedBets::Parlay(parlay) => parlay.picks.iter().map(leg).collect::<Vec<_>>().join(" + "),
         other => panic!("{other:?} is no bet"),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use perch_jobs::Answer;
+use perch_jobs::ExtractedBets;
 use perch_play::{Expectation, ExpectedPick};
 use serde_json::Value;
 
@@ -79,7 +79,7 @@ fn is_of(record: &Value, bets: &[&Bet]) -> bool {
         && is_near("roi", units / staked)
 }
 
-fn check_bet(bet: &Bet, pick: &ExpectedPick, said: &Answer, wrong: &mut Vec<String>) {
+fn check_bet(bet: &Bet, pick: &ExpectedPick, said: &ExtractedBets, wrong: &mut Vec<String>) {
     let (_, _, odds, stake) = fields(said);
     let units = units(pick, odds.as_deref(), stake);
     let is_right = bet.grade == pick.result

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use perch_base::NoTime;
-pub use perch_base::When;
+use perch_base::InvalidTime;
+pub use perch_base::PointInTime;
 
 /// A time with its zone, RFC 3339: `2026-03-01T09:00:00Z` or with an offset; a space may stand for the `T`.
 pub fn time(text: &str) -> Result<DateTime<Utc>, String> {
@@ -27,8 +27,8 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// What `--since` and `--until` take: how long ago (`10m`, `7d`), a day in UTC, or a time with its zone.
-pub fn when(text: &str) -> Result<When, String> {
-    text.parse().map_err(|error: NoTime| error.to_string())
+pub fn when(text: &str) -> Result<PointInTime, String> {
+    text.parse().map_err(|error: InvalidTime| error.to_string())
 }
 
 #[cfg(test)]

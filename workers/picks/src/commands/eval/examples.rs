@@ -3,7 +3,7 @@
 use std::{fs::File, io::BufReader, path::Path};
 
 use chrono::Utc;
-use perch_jobs::{Answer, Media, Post, strict};
+use perch_jobs::{ExtractedBets, Media, Post, strict};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -23,7 +23,7 @@ pub struct Example {
     /// The post that a model gets.
     pub post: Post,
     /// The label, which no model gets.
-    pub expected: Answer,
+    pub expected: ExtractedBets,
 }
 
 #[derive(Deserialize)]
@@ -61,7 +61,7 @@ fn example(line: Line) -> Result<Example, String> {
     let bytes = line.bytes.ok_or_else(|| format!("it is longer than {LONGEST} bytes"))?;
     let row: ExampleLine =
         strict::from_slice(&bytes).map_err(|error| format!("{error}; a line is an object with text and expected"))?;
-    let expected = Answer::parse(&row.expected.to_string()).map_err(|error| format!("expected: {error}"))?;
+    let expected = ExtractedBets::parse(&row.expected.to_string()).map_err(|error| format!("expected: {error}"))?;
     let id = match row.id {
         Value::Null => line.number.to_string(),
         Value::String(id) => id,

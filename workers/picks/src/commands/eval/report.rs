@@ -10,7 +10,7 @@ use perch_bot::cli::{
     },
 };
 use perch_clients::models::Usage;
-use perch_jobs::Answer;
+use perch_jobs::ExtractedBets;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ use crate::score::{Field, Score};
 #[derive(Debug)]
 pub struct ReaderAnswer {
     /// The answer, or why there is none.
-    pub answer: Result<Answer, String>,
+    pub answer: Result<ExtractedBets, String>,
     /// The tokens that it cost.
     pub usage: Usage,
     /// Unusable answers before it.
@@ -33,8 +33,8 @@ pub struct ReaderAnswer {
 struct WrongPost {
     id: String,
     text: String,
-    given: Option<Answer>,
-    expected: Answer,
+    given: Option<ExtractedBets>,
+    expected: ExtractedBets,
     /// Why there is no answer.
     error: Option<String>,
 }
@@ -141,7 +141,7 @@ impl Report {
     }
 
     fn say_wrong(&self, at: &Invocation<'_>) -> Result<(), CommandError> {
-        let shown = |answer: &Answer| serde_json::to_string(answer).unwrap_or_default();
+        let shown = |answer: &ExtractedBets| serde_json::to_string(answer).unwrap_or_default();
         for wrong in &self.wrong {
             at.out.line(format_args!("{}  {}", wrong.id, one_line(&wrong.text)))?;
             match (&wrong.given, &wrong.error) {

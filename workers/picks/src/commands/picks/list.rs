@@ -5,7 +5,7 @@ use perch_bot::cli::{
         table::{Listing, Tone, cell, cut, number, whole},
         time::from_now,
     },
-    parse::time::{When, when},
+    parse::time::{PointInTime, when},
 };
 
 use super::{odds, tone, units, words};
@@ -33,7 +33,7 @@ pub struct Args {
     pub unconfirmed: bool,
     /// Only picks first seen since then: how long ago, a day, or a time
     #[arg(long, value_parser = when, value_name = "TIME")]
-    pub since: Option<When>,
+    pub since: Option<PointInTime>,
     #[command(flatten)]
     pub paging: Paging,
 }

@@ -2,7 +2,7 @@ use chrono::Utc;
 use perch_bot::cli::{
     CommandError, Invocation,
     format::table::{Cell, Listing, Tone, cell, cut, number, whole},
-    parse::time::{When, when},
+    parse::time::{PointInTime, when},
 };
 use perch_odds::record::{GroupBy, Record};
 use serde_json::json;
@@ -23,10 +23,10 @@ pub struct Args {
     pub market: Option<String>,
     /// Only bets posted since then: how long ago, a day, or a time
     #[arg(long, value_parser = when, value_name = "TIME")]
-    pub since: Option<When>,
+    pub since: Option<PointInTime>,
     /// Only bets posted before then
     #[arg(long, value_parser = when, value_name = "TIME")]
-    pub until: Option<When>,
+    pub until: Option<PointInTime>,
     /// Groups by account, sport, market, day, week, month or year
     #[arg(long, default_value = "account", value_parser = grouping, value_name = "WHAT")]
     pub by: GroupBy,

@@ -1,32 +1,32 @@
-//! A moment as people name it.
+//! Points in time as users write them.
 
 use std::{fmt, str::FromStr, time::Duration};
 
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use serde::{Deserialize, Deserializer};
 
-/// A moment as people name it: how long ago (`10m`, `7d`), a day in UTC, or a time with its zone.
+/// A point in time as users write it: how long ago (`10m`, `7d`), a day in UTC, or a time with its zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum When {
-    /// So long ago.
+pub enum PointInTime {
+    /// This long before now.
     Ago(Duration),
-    /// Then.
+    /// At this time.
     At(DateTime<Utc>),
 }
 
-/// A text that names no moment.
+/// A text that is not a point in time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is not a time; write how long ago, such as 10m or 7d, a day, such as 2026-03-01, or a time with its zone, such as \
      2026-03-01T09:00:00Z"
 )]
-pub struct NoTime(String);
+pub struct InvalidTime(String);
 
-/// The longest time ago: no calendar goes on for ever.
+/// The longest time ago, within the range of the calendar.
 const LONGEST: Duration = Duration::from_hours(100 * 365 * 24);
 
-impl When {
-    /// When that is, seen from `now`.
+impl PointInTime {
+    /// The time, relative to `now`.
     pub fn from(self, now: DateTime<Utc>) -> DateTime<Utc> {
         match self {
             Self::At(at) => at,
@@ -38,10 +38,10 @@ impl When {
     }
 }
 
-impl FromStr for When {
-    type Err = NoTime;
+impl FromStr for PointInTime {
+    type Err = InvalidTime;
 
-    fn from_str(text: &str) -> Result<Self, NoTime> {
+    fn from_str(text: &str) -> Result<Self, InvalidTime> {
         if let Ok(day) = text.parse::<NaiveDate>() {
             return Ok(Self::At(day.and_time(NaiveTime::MIN).and_utc()));
         }
@@ -52,11 +52,11 @@ impl FromStr for When {
         }
         // A space may stand for the T.
         let at = DateTime::parse_from_rfc3339(&text.replacen(' ', "T", 1));
-        at.map(|at| Self::At(at.with_timezone(&Utc))).map_err(|_| NoTime(text.chars().take(40).collect()))
+        at.map(|at| Self::At(at.with_timezone(&Utc))).map_err(|_| InvalidTime(text.chars().take(40).collect()))
     }
 }
 
-impl fmt::Display for When {
+impl fmt::Display for PointInTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ago(ago) => humantime::format_duration(*ago).fmt(f),
@@ -65,7 +65,7 @@ impl fmt::Display for When {
     }
 }
 
-impl<'de> Deserialize<'de> for When {
+impl<'de> Deserialize<'de> for PointInTime {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
     }
@@ -78,21 +78,21 @@ mod tests {
     #[test]
     fn a_moment_is_named_by_its_distance_its_day_or_its_time() {
         let now = "2026-03-01T09:00:00Z".parse().expect("a time");
-        let from = |text: &str| text.parse::<When>().expect("a moment").from(now).to_rfc3339();
+        let from = |text: &str| text.parse::<PointInTime>().expect("a moment").from(now).to_rfc3339();
         assert_eq!(from("10m"), "2026-03-01T08:50:00+00:00");
         assert_eq!(from("2026-02-27"), "2026-02-27T00:00:00+00:00");
         assert_eq!(from("2026-02-27 10:00:00+01:00"), "2026-02-27T09:00:00+00:00");
-        let longest: When = "36500d".parse().expect("a moment");
+        let longest: PointInTime = "36500d".parse().expect("a moment");
         assert_eq!(longest.from(DateTime::<Utc>::MIN_UTC), DateTime::<Utc>::MIN_UTC);
         for bad in ["yesterday", "10", "2026-02-30", "2026-02-27T09:00:00", "36501d", ""] {
-            assert!(bad.parse::<When>().expect_err(bad).to_string().contains("how long ago"), "{bad}");
+            assert!(bad.parse::<PointInTime>().expect_err(bad).to_string().contains("how long ago"), "{bad}");
         }
     }
 
     #[test]
     fn a_moment_is_written_as_it_is_read() {
         for text in ["10m", "7days", "2026-03-01T09:00:00Z", "2026-03-01T09:00:00.123456Z"] {
-            let when: When = text.parse().expect("a moment");
+            let when: PointInTime = text.parse().expect("a moment");
             assert_eq!(when.to_string().parse(), Ok(when), "{text}");
         }
     }
