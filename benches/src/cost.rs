@@ -61,7 +61,7 @@ pub async fn measure(allocations: fn() -> usize) -> Outcome {
     ground.cost("enqueued alone", 2_000, 0, 0, || ground.one_by_one(alone)).await?;
     ground.wipe().await?;
     ground.cost_of_bulk("enqueued in bulk", JOBS).await?;
-    ground.cost("drained", JOBS, 1, 1, || ground.work(JOBS, AttemptEnd::Success)).await?;
+    ground.cost("drained", JOBS, 1, 1, || ground.work(JOBS, HandlerEnd::Success)).await?;
     ground.wipe().await?;
     beside_queued(&ground).await?;
     ground.wipe().await?;
@@ -69,16 +69,16 @@ pub async fn measure(allocations: fn() -> usize) -> Outcome {
 
     let full = MeteredQueue::start(allocations, History::Full, Clock::system()).await?;
     full.cost_of_bulk("enqueued in bulk, full history", JOBS).await?;
-    full.cost("drained, full history", JOBS, 2, 1, || full.work(JOBS, AttemptEnd::Success)).await?;
+    full.cost("drained, full history", JOBS, 2, 1, || full.work(JOBS, HandlerEnd::Success)).await?;
 
     const DELAY: Duration = Duration::from_secs(60);
     const RETRIED: usize = 4_000;
     let ground = MeteredQueue::start(allocations, History::Failures, Clock::manual(Utc::now())).await?;
     ground.fill(RETRIED).await?;
     let twice = async || {
-        ground.work(RETRIED, AttemptEnd::RetryIn(DELAY)).await?;
+        ground.work(RETRIED, HandlerEnd::RetryIn(DELAY)).await?;
         ground.clock.advance(DELAY);
-        ground.work(RETRIED, AttemptEnd::Success).await
+        ground.work(RETRIED, HandlerEnd::Success).await
     };
     ground.cost("failed once and retried", RETRIED, 4, 2, twice).await
 }
@@ -104,10 +104,10 @@ async fn beside_delayed_and_dead(ground: &MeteredQueue) -> Outcome {
     const SOME: usize = 5_000;
     for (beside, others) in [("none", 0), ("delayed and dead", SOME)] {
         ground.fill(others).await?;
-        ground.work(others, AttemptEnd::Dead).await?;
+        ground.work(others, HandlerEnd::Dead).await?;
         ground.delay(2 * others).await?;
         ground.cost_of_bulk(&format!("enqueued in bulk, {beside} beside"), SOME).await?;
-        let drain = || ground.work(SOME, AttemptEnd::Success);
+        let drain = || ground.work(SOME, HandlerEnd::Success);
         ground.cost(&format!("drained, {beside} beside"), SOME, 1, 1, drain).await?;
     }
     Ok(())
@@ -115,7 +115,7 @@ async fn beside_delayed_and_dead(ground: &MeteredQueue) -> Outcome {
 
 /// How the attempts of a worker end.
 #[derive(Debug, Clone, Copy)]
-enum AttemptEnd {
+enum HandlerEnd {
     Success,
     RetryIn(Duration),
     Dead,
@@ -144,9 +144,9 @@ impl MeteredQueue {
         let ground = Self { queue: first(&client)?, server, client, clock, allocations };
         // Warms up: opens connections, loads scripts and initialises statics.
         ground.one_by_one(jobs(1)?).await?;
-        ground.work(1, AttemptEnd::Success).await?;
+        ground.work(1, HandlerEnd::Success).await?;
         ground.fill(2).await?;
-        ground.work(2, AttemptEnd::Dead).await?;
+        ground.work(2, HandlerEnd::Dead).await?;
         ground.fill(2).await?;
         let leases = ground.fetch(1).await?;
         ground.acknowledge(&leases).await?;
@@ -231,7 +231,7 @@ impl MeteredQueue {
     }
 
     /// Works, from the start of a worker to its end, until `n` attempts have ended.
-    async fn work(&self, n: usize, ending: AttemptEnd) -> Outcome {
+    async fn work(&self, n: usize, ending: HandlerEnd) -> Outcome {
         if n == 0 {
             return Ok(());
         }
@@ -261,10 +261,10 @@ fn jobs(n: usize) -> Outcome<Vec<NewJob>> {
     (0..n).map(|_| job(0)).collect()
 }
 
-fn outcome(ending: AttemptEnd) -> HandlerResult<()> {
+fn outcome(ending: HandlerEnd) -> HandlerResult<()> {
     match ending {
-        AttemptEnd::Success => Ok(()),
-        AttemptEnd::RetryIn(delay) => Err(Fail::RetryAfter(delay, "the other side asks for patience".into())),
-        AttemptEnd::Dead => Err(Fail::Dead("it can never work".into())),
+        HandlerEnd::Success => Ok(()),
+        HandlerEnd::RetryIn(delay) => Err(Fail::RetryAfter(delay, "the other side asks for patience".into())),
+        HandlerEnd::Dead => Err(Fail::Dead("it can never work".into())),
     }
 }

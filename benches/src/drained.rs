@@ -28,7 +28,13 @@ const PATIENCE: Duration = Duration::from_secs(600);
 const LOOK_EVERY: Duration = Duration::from_millis(3);
 
 /// Lets `workers` processes work on the `jobs` jobs that are queued.
-pub async fn drained(redis: &RedisServer, pool: &Pool, work: HandlerBehaviour, workers: usize, jobs: usize) -> Outcome<Drained> {
+pub async fn drained(
+    redis: &RedisServer,
+    pool: &Pool,
+    work: HandlerBehaviour,
+    workers: usize,
+    jobs: usize,
+) -> Outcome<Drained> {
     let client = pool.client(&redis.url())?;
     let mut conn = redis.conn();
     let mut parts = started(&redis.url(), pool, work, workers).await?;

@@ -18,7 +18,8 @@ pub async fn run(bench: &Bench, report: &mut Report) -> Outcome {
     let redis = RedisServer::start().await?;
     let mut database = Database::empty(bench.database.as_deref()).await?;
     let pool = Pool::default();
-    let role = Role::Deployment { duty: DeploymentRole::Scheduler, redis: redis.url(), database: database.url.clone(), pool };
+    let role =
+        Role::Deployment { duty: DeploymentRole::Scheduler, redis: redis.url(), database: database.url.clone(), pool };
     let _scheduler = Part::begun(&role).await?;
     let queue = first(&pool.client(&redis.url())?)?;
     let store = database.store.clone();

@@ -340,12 +340,10 @@ mod tests {
     fn the_four_forms_of_an_answer_are_told_apart() {
         assert_eq!(ExtractedBets::parse("null"), Ok(ExtractedBets::Nothing(())));
         assert!(matches!(ExtractedBets::parse(LAKERS), Ok(ExtractedBets::One(_))));
-        assert!(
-            matches!(
-                ExtractedBets::parse(&format!("[{LAKERS},{LAKERS}]")),
-                Ok(ExtractedBets::Several(picks)) if picks.len() == 2
-            )
-        );
+        assert!(matches!(
+            ExtractedBets::parse(&format!("[{LAKERS},{LAKERS}]")),
+            Ok(ExtractedBets::Several(picks)) if picks.len() == 2
+        ));
         let parlay = format!(
             r#"```json
 {{"type":"parlay","picks":[{LAKERS},{LAKERS}],"odds":"+264"}}

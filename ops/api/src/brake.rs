@@ -3,7 +3,7 @@
 use axum::{Extension, Json, extract::State};
 use chrono::{DateTime, Utc};
 use perch_bot::http::{Answer, Cause, Document, Problem};
-use perch_store::{Brake, BrakeState, BrakeOutcome};
+use perch_store::{Brake, BrakeOutcome, BrakeState};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};

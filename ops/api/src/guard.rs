@@ -152,7 +152,11 @@ fn without_nul(parameter: &mut Parameter) {
     }
 }
 
-async fn check(State((door, needs)): State<(Arc<AccessControl>, RequiredScopes)>, mut request: Request, next: Next) -> Answer<Response> {
+async fn check(
+    State((door, needs)): State<(Arc<AccessControl>, RequiredScopes)>,
+    mut request: Request,
+    next: Next,
+) -> Answer<Response> {
     let Some(token) = bearer(request.headers()) else {
         return Err(unauthorized("Send a key in the header Authorization, as in \"Bearer perch_…\"."));
     };
@@ -233,7 +237,11 @@ mod tests {
     fn who_may_look_may_change_nothing() {
         let reader = key(&[Scope::Read]);
         assert!(RequiredScopes::READ.are_met_by(&reader));
-        assert!(![RequiredScopes::ENQUEUE, RequiredScopes::CANCEL, RequiredScopes::OPERATE].iter().any(|needs| needs.are_met_by(&reader)));
+        assert!(
+            ![RequiredScopes::ENQUEUE, RequiredScopes::CANCEL, RequiredScopes::OPERATE]
+                .iter()
+                .any(|needs| needs.are_met_by(&reader))
+        );
     }
 
     #[test]

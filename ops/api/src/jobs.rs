@@ -101,14 +101,20 @@ impl From<SourceUnavailable> for Problem {
     }
 }
 
-async fn of_history(app: &App, id: JobId) -> Result<(Option<JobRecord>, Vec<AttemptRecord>, Vec<JobStanding>), SourceUnavailable> {
+async fn of_history(
+    app: &App,
+    id: JobId,
+) -> Result<(Option<JobRecord>, Vec<AttemptRecord>, Vec<JobStanding>), SourceUnavailable> {
     let history = app.store.history();
     let record = history.job(id).await?;
     let (attempts, children) = attempts_and_children(app, id).await?;
     Ok((record, attempts, children))
 }
 
-async fn attempts_and_children(app: &App, id: JobId) -> Result<(Vec<AttemptRecord>, Vec<JobStanding>), SourceUnavailable> {
+async fn attempts_and_children(
+    app: &App,
+    id: JobId,
+) -> Result<(Vec<AttemptRecord>, Vec<JobStanding>), SourceUnavailable> {
     let history = app.store.history();
     let (attempts, children) = (history.attempts(id).await?, history.children(id).await?);
     Ok((attempts, look_up(app).standing(children).await?))

@@ -9,7 +9,7 @@ use std::{
 
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock as _};
 use perch_base::settings::HttpSettings;
-use perch_store::{ApiKey, Notification, KEY_HOLDS, Store, StoreError};
+use perch_store::{ApiKey, KEY_HOLDS, Notification, Store, StoreError};
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};

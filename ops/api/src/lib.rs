@@ -240,7 +240,8 @@ pub async fn serve(listener: TcpListener, state: ApiState, shutdown: Cancellatio
 
 /// Serves `/health`, `/ready` and `/metrics` alone, for a process without the API, until `shutdown`.
 pub async fn serve_probes(listener: TcpListener, state: ApiState, shutdown: CancellationToken) {
-    let (door, bounds) = (Arc::new(AccessControl::new(&state.store, &state.settings.http)), Bounds::of(&state.settings.http));
+    let (door, bounds) =
+        (Arc::new(AccessControl::new(&state.store, &state.settings.http)), Bounds::of(&state.settings.http));
     let measured = MetricsSource { metrics: state.metrics.clone(), gauges: None };
     let router = covered(probes::routes(&door, state.health.clone(), measured));
     serve_router(listener, router, bounds, &state.health, Duration::ZERO, &shutdown).await;

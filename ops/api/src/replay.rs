@@ -231,7 +231,13 @@ async fn find(queues: &[Queue], id: JobId) -> Answer<Option<(usize, DeadLetter)>
     Ok(None)
 }
 
-async fn by_filter(app: &App, filter: &DeadFilter, limit: usize, action: DeadAction<'_>, acted: &mut DeadActionAnswer) -> Answer<()> {
+async fn by_filter(
+    app: &App,
+    filter: &DeadFilter,
+    limit: usize,
+    action: DeadAction<'_>,
+    acted: &mut DeadActionAnswer,
+) -> Answer<()> {
     let queues = queues(app, filter.queue.as_deref()).map_err(|problem| problem.in_body("queue", "$.filter.queue"))?;
     for queue in queues {
         let mut pages = DeadPages::of(&queue, filter.died(), None);

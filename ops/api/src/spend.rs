@@ -32,6 +32,9 @@ pub struct SpendPeriod {
 #[utoipa::path(get, path = "/spend", tag = "limits", operation_id = "spend", params(SpendPeriod, Paging),
     responses(
         (status = 200, description = "What was spent.", body = SpendReport)))]
-pub(super) async fn spend(State(app): State<App>, Paged(time, paging): Paged<SpendPeriod>) -> Answer<Json<SpendReport>> {
+pub(super) async fn spend(
+    State(app): State<App>,
+    Paged(time, paging): Paged<SpendPeriod>,
+) -> Answer<Json<SpendReport>> {
     Ok(Json(report(&app.settings, &app.store, app.queues.redis(), time.since, time.until, &paging).await?))
 }

@@ -43,11 +43,11 @@ impl Invocation {
         let matches = command().try_get_matches()?;
         let global = Global::from_arg_matches(&matches)?;
         let of_bot = matches.subcommand_name().and_then(|name| bots().iter().find(|bot| is_of(bot, name)));
-        let what = match of_bot {
+        let source = match of_bot {
             Some(bot) => CommandSource::Bot(bot.clone(), matches),
             None => CommandSource::Perch(Cli::from_arg_matches(&matches)?.command),
         };
-        Ok(Self { global, what })
+        Ok(Self { global, source })
     }
 }
 

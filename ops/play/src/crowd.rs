@@ -116,12 +116,21 @@ impl Crowd<'_> {
         name
     }
 
-    fn put(&mut self, at: Duration, author: String, kind: MentionKind, refers: PostReference, root: Option<usize>) -> usize {
+    fn put(
+        &mut self,
+        at: Duration,
+        author: String,
+        kind: MentionKind,
+        refers: PostReference,
+        root: Option<usize>,
+    ) -> usize {
         let text = text(kind, self.bot, self.draw);
         let key = self.sheet.publish(at, &author, Draft { text, refers, ..Draft::default() });
         let deserves = match kind {
             MentionKind::SelfHarm => ExpectedReply::Person,
-            MentionKind::Abuse | MentionKind::Spam | MentionKind::Bare | MentionKind::Injection => ExpectedReply::Either,
+            MentionKind::Abuse | MentionKind::Spam | MentionKind::Bare | MentionKind::Injection => {
+                ExpectedReply::Either
+            }
             _ => ExpectedReply::Reply,
         };
         self.plans.push(MentionPlan { key, author, kind: Some(kind), deserves, root: root.unwrap_or(key) });

@@ -67,14 +67,17 @@ impl<'s> Player<'s> {
                 SandboxAction::Publish { account: account.clone(), post: self.post(draft, now) }
             }
             ActKind::Withdraw { key } => SandboxAction::Withdraw { id: self.id(*key) },
-            ActKind::Stand { account, standing } => SandboxAction::Stand { account: account.clone(), standing: *standing },
+            ActKind::Stand { account, standing } => {
+                SandboxAction::Stand { account: account.clone(), standing: *standing }
+            }
             ActKind::Results => SandboxAction::Results(self.results(now)),
         })
     }
 
     /// Marks the action as carried out; for a post, with this id.
     pub fn done(&mut self, id: Option<String>) {
-        if let (Some(ActKind::Publish { key, .. }), Some(id)) = (self.script.acts.get(self.next).map(|act| &act.what), id)
+        if let (Some(ActKind::Publish { key, .. }), Some(id)) =
+            (self.script.acts.get(self.next).map(|act| &act.what), id)
         {
             self.ids.insert(*key, id);
         }

@@ -107,7 +107,8 @@ pub fn plan(seed: u64, jobs: usize, time: Duration, targets: Targets, types: &Jo
             now.iter().map(|label| planner.job(*label)).partition(|job| job.kind == Chaos::KIND);
         // The other paths know only the kinds of Perch. A producer in SQL never learns that a unique key is taken.
         let may_be_sql = perch.iter().all(|job| job.label != Label::Repeat);
-        let path = match planner.dice.weighed(&[(6, EnqueuePath::Api), (3, EnqueuePath::Client), (2, EnqueuePath::Sql)]) {
+        let path = match planner.dice.weighed(&[(6, EnqueuePath::Api), (3, EnqueuePath::Client), (2, EnqueuePath::Sql)])
+        {
             EnqueuePath::Sql if !may_be_sql => EnqueuePath::Client,
             path => path,
         };

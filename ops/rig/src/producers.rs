@@ -117,7 +117,14 @@ impl Producers {
     }
 
     /// Notes an answer; gives the job back when it has to be offered again.
-    fn note(&self, job: Planned, answer: OfferOutcome, path: EnqueuePath, now: DateTime<Utc>, asked_ms: i64) -> Option<Planned> {
+    fn note(
+        &self,
+        job: Planned,
+        answer: OfferOutcome,
+        path: EnqueuePath,
+        now: DateTime<Utc>,
+        asked_ms: i64,
+    ) -> Option<Planned> {
         let mut notes = self.journal.notes();
         match answer {
             OfferOutcome::Accepted | OfferOutcome::Deferred | OfferOutcome::Replaced => {
@@ -170,7 +177,9 @@ impl Producers {
             let asked = sqlx::query_scalar::<_, String>(ENQUEUE).bind(kind).bind(payload).bind(id).bind(attempts);
             answers.push(match asked.fetch_one(&self.pool).await {
                 Ok(_) => OfferOutcome::Accepted,
-                Err(sqlx::Error::Database(error)) if is_refusal(error.as_ref()) => OfferOutcome::Never(error.to_string()),
+                Err(sqlx::Error::Database(error)) if is_refusal(error.as_ref()) => {
+                    OfferOutcome::Never(error.to_string())
+                }
                 Err(_) => OfferOutcome::Again,
             });
         }

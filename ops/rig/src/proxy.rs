@@ -163,7 +163,12 @@ async fn carry(
 }
 
 /// Carries bytes in one direction until either end is gone, or the state is normal again after bytes were dropped.
-async fn pump(direction: Direction, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut state: watch::Receiver<LinkState>) {
+async fn pump(
+    direction: Direction,
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut state: watch::Receiver<LinkState>,
+) {
     let swallows = |state: LinkState| matches!(state, LinkState::Swallowed(dropped) if dropped.include(direction));
     let mut bytes = vec![0; 16 * 1024];
     let mut swallowed = false;

@@ -31,7 +31,9 @@ use crate::{
 pub use self::{
     decide::IN_FLIGHT,
     history::{EffectEvent, EffectEventKind, Evidence},
-    model::{ACT_WITHIN, Claim, EffectIntent, EffectState, Permit, PermitDeadline, StoredEffect, Takeover, request_digest},
+    model::{
+        ACT_WITHIN, Claim, EffectIntent, EffectState, Permit, PermitDeadline, StoredEffect, Takeover, request_digest,
+    },
     operate::{EffectFilter, Resolution, ResolveOutcome},
     rebuild::{KnownEffect, UnrecordedEffect},
 };
@@ -97,7 +99,12 @@ impl Effects<'_> {
         Ok(claim)
     }
 
-    async fn claim_existing(&self, tx: &mut Tx, intent: &EffectIntent, asked: DualInstant) -> Result<Claim, StoreError> {
+    async fn claim_existing(
+        &self,
+        tx: &mut Tx,
+        intent: &EffectIntent,
+        asked: DualInstant,
+    ) -> Result<Claim, StoreError> {
         let doing = "claim an effect";
         let row = query!(
             "select *,

@@ -25,8 +25,8 @@ use tokio::runtime::Handle;
 
 use crate::{
     address::Address,
+    connection::{Connection, Manager, PooledConnection, RetiredConnections, Step},
     error::ends_sessions,
-    connection::{RetiredConnections, PooledConnection, Connection, Manager, Step},
 };
 
 /// Begins a transaction. The timeout releases the locks of a process that froze within it. It is set for the transaction only, because
@@ -183,14 +183,20 @@ pub struct Session {
 
 impl Session {
     async fn all<'q>(&mut self, query: impl Execute<'q, Postgres> + 'q) -> Result<Vec<Step>, sqlx::Error> {
-        let steps =
-            if self.pool.is_by_transaction() { in_own_transaction(&mut self.connection, query).await } else { self.connection.all(query).await };
+        let steps = if self.pool.is_by_transaction() {
+            in_own_transaction(&mut self.connection, query).await
+        } else {
+            self.connection.all(query).await
+        };
         self.pool.note_failure(steps)
     }
 }
 
 /// Runs a statement in a transaction of its own.
-async fn in_own_transaction<'q>(connection: &mut Connection, query: impl Execute<'q, Postgres> + 'q) -> Result<Vec<Step>, sqlx::Error> {
+async fn in_own_transaction<'q>(
+    connection: &mut Connection,
+    query: impl Execute<'q, Postgres> + 'q,
+) -> Result<Vec<Step>, sqlx::Error> {
     connection.plain(BEGIN).await?;
     let steps = connection.all(UnnamedStatement(query)).await;
     if connection.is_lost() {
@@ -227,7 +233,8 @@ impl Tx {
     async fn all<'q>(&mut self, query: impl Execute<'q, Postgres> + 'q) -> Result<Vec<Step>, sqlx::Error> {
         let by_transaction = self.pool.is_by_transaction();
         let connection = self.connection.as_mut().ok_or(sqlx::Error::PoolClosed)?;
-        let steps = if by_transaction { connection.all(UnnamedStatement(query)).await } else { connection.all(query).await };
+        let steps =
+            if by_transaction { connection.all(UnnamedStatement(query)).await } else { connection.all(query).await };
         self.pool.note_failure(steps)
     }
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use perch_base::{Environment, Paging};
 use perch_queue::Redis;
-use perch_store::{AuditFilter, Brake, CLEAR_FOR, BrakeCheck};
+use perch_store::{AuditFilter, Brake, BrakeCheck, CLEAR_FOR};
 use perch_testkit::{OwnRedis, TestDatabase, TestRedis, redis_settings};
 use secrecy::SecretString;
 use serde_json::json;
@@ -119,7 +119,9 @@ async fn what_was_pulled_while_postgres_was_away_is_not_lifted_by_a_lift_from_be
     assert!(pulled.state.on && pulled.unlogged.is_some());
 
     assert!(world.is_on().await, "the last line of the log is a lift of an earlier pull");
-    assert!(matches!(world.brake().look().await.unwrap(), BrakeCheck::Braked(state) if state.by.as_deref() == Some("eve")));
+    assert!(
+        matches!(world.brake().look().await.unwrap(), BrakeCheck::Braked(state) if state.by.as_deref() == Some("eve"))
+    );
     assert!(!world.brake().lift("bob", "go on", json!({})).await.unwrap().state.on);
     assert!(!world.is_on().await);
 }
@@ -326,6 +328,10 @@ async fn of_two_that_pull_and_lift_at_once_the_later_line_of_the_log_holds_for_b
         let last = world.audited().await.pop().unwrap();
         assert_eq!(world.is_on().await, last.contains("brake.on"), "{last}");
         let held = world.brake().look_again().await.unwrap();
-        assert_eq!(matches!(held, Some(BrakeCheck::Braked(_))), last.contains("brake.on"), "Redis holds the same: {last}");
+        assert_eq!(
+            matches!(held, Some(BrakeCheck::Braked(_))),
+            last.contains("brake.on"),
+            "Redis holds the same: {last}"
+        );
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::join_all;
 use perch_base::{Environment, Paging, settings::PostgresSettings};
-use perch_store::{Allowance, Budgets, Reservation, SpendKind, SpendRecord, SpendLimit, Store, day, month};
+use perch_store::{Allowance, Budgets, Reservation, SpendKind, SpendLimit, SpendRecord, Store, day, month};
 use perch_testkit::{TestDatabase, TestRedis};
 use secrecy::SecretString;
 
@@ -71,7 +71,8 @@ async fn what_a_call_did_not_use_can_be_spent_by_another_and_a_used_up_budget_sa
     let (budgets, now) = (world.budgets(), noon());
     let allowed = budget(10 * CENT, 15 * CENT);
     budgets.reserve("grok", 10 * CENT, allowed, now).await.unwrap();
-    let Reservation::Refused { spent: SpendLimit::Day, after } = budgets.reserve("grok", CENT, allowed, now).await.unwrap()
+    let Reservation::Refused { spent: SpendLimit::Day, after } =
+        budgets.reserve("grok", CENT, allowed, now).await.unwrap()
     else {
         panic!("the day is used up")
     };

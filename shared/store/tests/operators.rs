@@ -9,7 +9,7 @@ use chrono::{TimeDelta, Utc};
 use perch_base::{Environment, Paging};
 use perch_jobs::{JobId, JobKind};
 use perch_queue::{Ledger as _, LedgerJob, LedgerState, OnConflict};
-use perch_store::{AuditFilter, JobFilter, JobState, IdempotentRequest, Pruned, Scope, StoreError};
+use perch_store::{AuditFilter, IdempotentRequest, JobFilter, JobState, Pruned, Scope, StoreError};
 use perch_testkit::TestDatabase;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;

@@ -13,7 +13,7 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use perch_base::{Clock, Environment};
 use perch_jobs::AccountId;
-use perch_store::{KnownAct, PlaceAnswer, PlaceRequest, PlaceKind, Places};
+use perch_store::{KnownAct, PlaceAnswer, PlaceKind, PlaceRequest, Places};
 use perch_testkit::TestRedis;
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 

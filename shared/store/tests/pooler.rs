@@ -8,7 +8,7 @@ use std::time::Duration;
 use perch_base::{Environment, Paging};
 use perch_jobs::JobId;
 use perch_queue::{Ledger as _, LedgerJob, OnConflict};
-use perch_store::{AuditFilter, Claim, EffectIntent, Notification, IdempotentRequest, Store, Syncer, request_digest};
+use perch_store::{AuditFilter, Claim, EffectIntent, IdempotentRequest, Notification, Store, Syncer, request_digest};
 use perch_testkit::{Pooler, TestDatabase, postgres_settings};
 use secrecy::SecretString;
 use serde_json::json;

@@ -8,7 +8,7 @@ use futures::future::try_join_all;
 use perch_base::Settings;
 use perch_jobs::{JobId, JobState, QueueName};
 use perch_queue::{EventData, EventKind, JobEvent, JobView, QueueError, Queues};
-use perch_store::{AttemptOutcome, AttemptRecord, UnsyncedJob, JobRecord, UnsyncedEvents, Store, StoreError, Syncer};
+use perch_store::{AttemptOutcome, AttemptRecord, JobRecord, Store, StoreError, Syncer, UnsyncedEvents, UnsyncedJob};
 
 /// Events that one look reads of a queue: hundreds of times what is on its way while the sync runs.
 const MOST_EVENTS: usize = 200_000;

@@ -13,7 +13,7 @@ use std::{
 use futures::future::BoxFuture;
 use perch_base::Settings;
 use perch_jobs::{JobId, JobState, QueueName};
-use perch_queue::{Queue, QueueError, Queues, LostJob};
+use perch_queue::{LostJob, Queue, QueueError, Queues};
 use perch_store::{HotStore, Store, StoreError, Syncer, UnfinishedPage};
 use serde::Serialize;
 
@@ -292,7 +292,7 @@ async fn not_ended(
         return Ok(missing);
     }
     // In this order: an end that is moved in between is in Postgres when that is asked.
-    let news = syncer.news(queue.name(), &missing.iter().copied().collect(), usize::MAX).await?;
+    let news = syncer.unsynced(queue.name(), &missing.iter().copied().collect(), usize::MAX).await?;
     missing.retain(|id| !news.jobs.get(id).is_some_and(|news| is_over(news.state())));
     let ended: HashSet<JobId> = store.recovery().ended(&missing).await?.into_iter().collect();
     missing.retain(|id| !ended.contains(id));
@@ -304,7 +304,7 @@ async fn not_ended(
 async fn still_there(queue: &Queue, syncer: &Syncer, ended: Vec<JobId>) -> Result<usize, RecoveryError> {
     let gone: HashSet<JobId> = queue.missing(&ended).await?.into_iter().collect();
     let there: HashSet<JobId> = ended.into_iter().filter(|id| !gone.contains(id)).collect();
-    let news = syncer.news(queue.name(), &there, usize::MAX).await?;
+    let news = syncer.unsynced(queue.name(), &there, usize::MAX).await?;
     Ok(there.iter().filter(|id| news.jobs.get(id).is_none_or(|news| is_over(news.state()))).count())
 }
 

@@ -9,7 +9,7 @@ use std::{
 use perch_base::crash_point;
 use perch_jobs::{JobId, QueueName, RetryPolicy, is_own_key, own_key_reason};
 use perch_queue::{Acceptance, Client, EnqueueError, Enqueued, LedgerJob, NewJob, Queue};
-use perch_store::{OutboxContent, Store, StoreError, OutboxEntry};
+use perch_store::{OutboxContent, OutboxEntry, Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
 /// Rows handed over in one step.

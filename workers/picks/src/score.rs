@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use perch_jobs::{ExtractedBets, Bet, Pick, PickKind, Side};
+use perch_jobs::{Bet, ExtractedBets, Pick, PickKind, Side};
 use serde::Serialize;
 
 use perch_odds::Odds;

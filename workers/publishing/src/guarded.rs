@@ -2,7 +2,7 @@
 
 use perch_base::settings::GuardMode;
 use perch_jobs::PublishPost;
-use perch_safety::{Guard, Reason, GuardVerdict};
+use perch_safety::{Guard, GuardVerdict, Reason};
 use perch_store::StoreError;
 
 use crate::Publisher;

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use perch_jobs::{JobId, QueueName};
 use perch_queue::{EntryId, EventKind, NewJob, Queue};
 use perch_sandbox::{Endpoint, Fault, FaultKind};
-use perch_store::{AttemptOutcome, Brake, BrakeState, EffectState, JobState, BrakeCheck};
+use perch_store::{AttemptOutcome, Brake, BrakeCheck, BrakeState, EffectState, JobState};
 use serde_json::json;
 
 use crate::world::{LAKERS, SALLY, World, eventually, publication, retweet};

@@ -14,7 +14,7 @@ use perch_queue::{
     Acceptance, Client, EnqueueError, EnqueueOptions, Enqueued, Ledger, LedgerError, LedgerJob, LedgerState,
     OnConflict, Queues, RelayState,
 };
-use perch_store::{OutboxContent, JobState, Store, OutboxEntry};
+use perch_store::{JobState, OutboxContent, OutboxEntry, Store};
 
 use crate::world::{World, main_account};
 

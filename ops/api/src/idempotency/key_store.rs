@@ -137,7 +137,9 @@ async fn find_in_redis(redis: &Redis, name: &str) -> Result<Option<StoredKey>, Q
     get.arg(name);
     match redis.cmd::<Option<Vec<u8>>>("read an idempotency key", &get).await {
         Ok(held) => Ok(held.map(|held| decode(&held))),
-        Err(QueueError::Refused { source, .. }) if source.code() == Some("WRONGTYPE") => Ok(Some(StoredKey::Unreadable)),
+        Err(QueueError::Refused { source, .. }) if source.code() == Some("WRONGTYPE") => {
+            Ok(Some(StoredKey::Unreadable))
+        }
         Err(error) => Err(error),
     }
 }

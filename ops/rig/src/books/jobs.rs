@@ -126,7 +126,13 @@ fn judge(expect: Expect, row: Option<&JobRow>, in_redis: bool) -> JobCheck {
 }
 
 /// Checks the accepted jobs. `happened` has the effects that the outside world saw.
-pub fn check(notes: &Notes, rows: &Rows, held: &RedisContents, happened: &HashSet<String>, findings: &mut Findings) -> JobOutcomes {
+pub fn check(
+    notes: &Notes,
+    rows: &Rows,
+    held: &RedisContents,
+    happened: &HashSet<String>,
+    findings: &mut Findings,
+) -> JobOutcomes {
     let mut ends = JobOutcomes::default();
     for (id, job) in &notes.accepted {
         let name = id.to_string();

@@ -13,7 +13,7 @@ use url::Url;
 
 use super::{
     ChatRequest, Completion, Dialect, ModelError, Setting,
-    answer::{self, ProviderError, AnswerError, ModelOutcome},
+    answer::{self, AnswerError, ModelOutcome, ProviderError},
     wire,
 };
 use crate::{

@@ -11,7 +11,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::{
-    Absence, UnreadableItem, Problem, XClient, XError,
+    Absence, Problem, UnreadableItem, XClient, XError,
     clock::off_by,
     error::{RefusalContext, refusal},
     lenient::tidy,
@@ -19,9 +19,9 @@ use super::{
 };
 use crate::{
     Charge, EffectPermit, OverBudget, Reservation,
+    guarded_body::{WithheldFlag, guarded},
     headers::{clamped, retry_after, strictest, x_wait, x_windows},
     http::{HttpAnswer, MAX_BODY, SendError, endpoint, root_cause},
-    guarded_body::{WithheldFlag, guarded},
     meter::OpenReservation,
     oauth1::{self, Signer},
 };

@@ -322,7 +322,8 @@ mod tests {
     use super::*;
 
     fn refused(status: u16, kind: &str, detail: &str, reply: bool) -> XError {
-        let asked = RefusalContext { call: "POST /2/tweets as main".into(), reply, check: "X_MAIN_ACCESS_TOKEN".into() };
+        let asked =
+            RefusalContext { call: "POST /2/tweets as main".into(), reply, check: "X_MAIN_ACCESS_TOKEN".into() };
         let problem = Problem { kind: kind.into(), detail: detail.into(), ..Problem::default() };
         refusal(asked, status, problem, None)
     }

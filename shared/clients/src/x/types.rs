@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use perch_jobs::PostId;
 use serde::{Deserialize, Serialize};
 
-use super::{UnreadableItem, Problem, lenient::LenientList};
+use super::{Problem, UnreadableItem, lenient::LenientList};
 
 /// A user of X.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

@@ -198,7 +198,8 @@ pub(super) mod tests {
             let odds = format!("{:.2}", f64::from(odds) / 100.0);
             bet(day, Grade::ALL[grade], &odds, f64::from(stake) / 100.0)
         });
-        let numbered = |bets: Vec<GradedBet>| (1..).zip(bets).map(|(number, bet)| GradedBet { number, ..bet }).collect();
+        let numbered =
+            |bets: Vec<GradedBet>| (1..).zip(bets).map(|(number, bet)| GradedBet { number, ..bet }).collect();
         prop::collection::vec(one, 0..40).prop_map(numbered)
     }
 

@@ -61,7 +61,10 @@ fn a_cry_for_help_is_heard_however_it_is_worded() {
         "ich will nicht mehr leben",
         "je veux mourir",
     ];
-    assert_eq!(unless(&texts, |verdict| matches!(verdict, GuardVerdict::Review(_)) && verdict.says(Code::Crisis)), NONE);
+    assert_eq!(
+        unless(&texts, |verdict| matches!(verdict, GuardVerdict::Review(_)) && verdict.says(Code::Crisis)),
+        NONE
+    );
 }
 
 #[test]
@@ -78,7 +81,10 @@ fn a_threat_is_one_whatever_is_put_between_its_words() {
         "go off yourself",
         "I know exactly where you live",
     ];
-    assert_eq!(unless(&texts, |verdict| matches!(verdict, GuardVerdict::Review(_)) && verdict.says(Code::Threat)), NONE);
+    assert_eq!(
+        unless(&texts, |verdict| matches!(verdict, GuardVerdict::Review(_)) && verdict.says(Code::Threat)),
+        NONE
+    );
 }
 
 #[test]

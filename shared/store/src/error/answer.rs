@@ -27,7 +27,8 @@ pub(super) fn class(error: &sqlx::Error) -> ErrorClass {
         | sqlx::Error::WorkerCrashed => ErrorClass::Away,
         sqlx::Error::ColumnDecode { .. } => ErrorClass::Unreadable,
         sqlx::Error::Database(_) if is_stale_plan(error) => ErrorClass::Away,
-        sqlx::Error::Database(database) => match database.code().map_or(ErrorClass::Other, |code| class_of_code(&code)) {
+        sqlx::Error::Database(database) => match database.code().map_or(ErrorClass::Other, |code| class_of_code(&code))
+        {
             // A fatal error is about the session, not the statement.
             ErrorClass::Other if is_fatal(error) => ErrorClass::Away,
             class => class,

@@ -131,7 +131,12 @@ impl Syncer {
 
     /// What events of `queue` that are not in Postgres yet say about `jobs`; about `most` events are read at most. To miss nothing, read
     /// the records in Postgres after this call: they contain what was moved in between.
-    pub async fn unsynced(&self, queue: &QueueName, jobs: &HashSet<JobId>, most: usize) -> Result<UnsyncedEvents, StoreError> {
+    pub async fn unsynced(
+        &self,
+        queue: &QueueName,
+        jobs: &HashSet<JobId>,
+        most: usize,
+    ) -> Result<UnsyncedEvents, StoreError> {
         let Some(of_queue) = self.streams.iter().find(|stream| stream.queue.as_ref() == Some(queue)) else {
             return Ok(UnsyncedEvents { is_whole: true, ..UnsyncedEvents::default() });
         };

@@ -170,7 +170,8 @@ async fn write_job(tx: &mut Tx, env: &str, unit: &JobUnit) -> Result<(), StoreEr
 
 async fn write_hot(tx: &mut Tx, store: &Store, units: &[HotUnit]) -> Result<(), StoreError> {
     for family in store.records.iter() {
-        let rows: Vec<RecordRow> = units.iter().filter(|unit| unit.family == family).map(|unit| unit.row.clone()).collect();
+        let rows: Vec<RecordRow> =
+            units.iter().filter(|unit| unit.family == family).map(|unit| unit.row.clone()).collect();
         family.write(&mut *tx, store.env_name(), &rows).await?;
     }
     Ok(())

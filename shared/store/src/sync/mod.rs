@@ -215,7 +215,12 @@ impl Syncer {
     }
 
     /// Moves one stream until nothing is left. False when it stopped before.
-    async fn drain(&self, stream: &SyncStream, from: &mut Position, line: &mut StreamReport) -> Result<bool, StoreError> {
+    async fn drain(
+        &self,
+        stream: &SyncStream,
+        from: &mut Position,
+        line: &mut StreamReport,
+    ) -> Result<bool, StoreError> {
         let mut next = self.read(stream, *from, line).await?;
         for _ in 0..MOST_BATCHES {
             let Some(PendingBatch { step, batch, unreadable, more }) = next else {
@@ -279,7 +284,10 @@ impl Syncer {
             return Ok(None);
         }
         if self.has_rolled_back(stream, &look, from).await? {
-            tracing::warn!(stream = stream.name, "Postgres has fewer entries of a stream than before; they are written again");
+            tracing::warn!(
+                stream = stream.name,
+                "Postgres has fewer entries of a stream than before; they are written again"
+            );
             self.store.recovery().note_loss().await?;
         }
         let step = CursorMove { stream: stream.name.clone(), from, to: look.after(from), continuity };
@@ -289,12 +297,21 @@ impl Syncer {
     }
 
     /// Whether Postgres has fewer entries of a stream than before. Another sync may just have moved the cursor, so it is read again.
-    async fn has_rolled_back(&self, stream: &SyncStream, look: &StreamRead, from: Position) -> Result<bool, StoreError> {
+    async fn has_rolled_back(
+        &self,
+        stream: &SyncStream,
+        look: &StreamRead,
+        from: Position,
+    ) -> Result<bool, StoreError> {
         Ok(look.is_beyond(from) && look.is_beyond(cursor::one(&self.store, &stream.name).await?))
     }
 
     /// Converts entries to rows; what cannot be read is returned with the reason.
-    fn sort_out(&self, stream: &SyncStream, entries: Vec<Entry>) -> Result<(SyncBatch, Vec<(SourceField, String)>), StoreError> {
+    fn sort_out(
+        &self,
+        stream: &SyncStream,
+        entries: Vec<Entry>,
+    ) -> Result<(SyncBatch, Vec<(SourceField, String)>), StoreError> {
         let mut unreadable = Vec::new();
         if let Some(queue) = &stream.queue {
             let units = fold::fold(queue, entries, &mut unreadable);
@@ -315,7 +332,12 @@ impl Syncer {
 
     /// Reads what follows a position. A stream that was recreated, or came back without its last entries, is read from its beginning:
     /// entries added since may have lower ids, because they follow another clock.
-    async fn look(&self, stream: &SyncStream, from: Position, fields: usize) -> Result<(StreamRead, Continuity), StoreError> {
+    async fn look(
+        &self,
+        stream: &SyncStream,
+        from: Position,
+        fields: usize,
+    ) -> Result<(StreamRead, Continuity), StoreError> {
         let mut look = stream::read(&self.redis, &stream.key, from.id, fields).await?;
         let continuity = look.continuity(from);
         if continuity == Continuity::Restarted {

@@ -4,8 +4,8 @@ use chrono::Utc;
 use perch_base::Environment;
 use perch_jobs::JobId;
 use perch_store::{
-    Claim, EffectEvent, EffectEventKind, EffectIntent, EffectState, Evidence, Permit, Resolution, ResolveOutcome, Store,
-    Takeover, request_digest,
+    Claim, EffectEvent, EffectEventKind, EffectIntent, EffectState, Evidence, Permit, Resolution, ResolveOutcome,
+    Store, Takeover, request_digest,
 };
 use perch_testkit::TestDatabase;
 

@@ -14,7 +14,8 @@ use perch_base::{
 use perch_clients::{Charge, Meter, OverBudget, Reservation as MeterReservation, Spender, models::Usage};
 use perch_jobs::JobId;
 use perch_store::{
-    Allowance, Budgets, HotRecord, HotStore, Reservation, SpendKind, SpendRecord, SpendLimit, Store, next_day, next_month,
+    Allowance, Budgets, HotRecord, HotStore, Reservation, SpendKind, SpendLimit, SpendRecord, Store, next_day,
+    next_month,
 };
 use tokio::runtime::Handle;
 
@@ -245,7 +246,10 @@ mod tests {
     fn what_holds_a_call_back_is_said_with_its_amount_and_its_end() {
         let allowed = Allowance { day: 5_000_000, month: 100_000_000, rate: Some((60, Duration::from_secs(60))) };
         let said = |spent, most| said(spent, allowed, most, "2026-11-10T12:00:00Z".parse().expect("a time"));
-        assert_eq!(said(SpendLimit::Day, 500_000), "the daily budget of 5.00 USD is used up until 2026-11-11 00:00 UTC");
+        assert_eq!(
+            said(SpendLimit::Day, 500_000),
+            "the daily budget of 5.00 USD is used up until 2026-11-11 00:00 UTC"
+        );
         assert_eq!(
             said(SpendLimit::Month, 500_000),
             "the monthly budget of 100.00 USD is used up until 2026-12-01 00:00 UTC"

@@ -8,7 +8,9 @@ use perch_base::{
     settings::{Budget, micros},
 };
 use perch_queue::Redis;
-use perch_store::{Balance, Budgets, BudgetRefusal, ProviderSpend, SpendLimit, Store, StoreError, day, month, next_day, next_month};
+use perch_store::{
+    Balance, BudgetRefusal, Budgets, ProviderSpend, SpendLimit, Store, StoreError, day, month, next_day, next_month,
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 

@@ -1,6 +1,6 @@
 //! What the guard makes of the mentions that are played.
 
-use perch_safety::{Code, Guard, Rules, GuardVerdict};
+use perch_safety::{Code, Guard, GuardVerdict, Rules};
 
 #[test]
 fn of_the_mentions_of_the_sandbox_a_person_gets_the_cries_for_help_and_no_other() {

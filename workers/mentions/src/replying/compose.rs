@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use perch_base::clock;
 use perch_core::Answered;
 use perch_queue::Fail;
-use perch_safety::{Code, Reason, GuardVerdict};
+use perch_safety::{Code, GuardVerdict, Reason};
 use perch_store::StoreError;
 
 use super::{

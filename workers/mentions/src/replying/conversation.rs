@@ -2,7 +2,7 @@
 
 use perch_clients::XError;
 use perch_jobs::{Mention, PostId};
-use perch_safety::{Code, Guard, Reason, GuardVerdict};
+use perch_safety::{Code, Guard, GuardVerdict, Reason};
 use perch_store::StoreError;
 
 use super::prompt::Earlier;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use perch_safety::{Code, Reason, GuardVerdict};
+use perch_safety::{Code, GuardVerdict, Reason};
 
 use crate::ReviewMode;
 

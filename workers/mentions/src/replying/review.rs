@@ -2,7 +2,7 @@
 
 use perch_base::Classified as _;
 use perch_queue::{Client, EnqueueError};
-use perch_safety::{BadPattern, Guard, Reason, GuardVerdict};
+use perch_safety::{BadPattern, Guard, GuardVerdict, Reason};
 use perch_store::{Store, StoreError};
 
 use super::hand_over::{NotHandedOver, hand_over, until};

@@ -48,7 +48,10 @@ impl Reading {
 impl Reading {
     /// The reading of an earlier attempt, from its record.
     pub(super) fn recorded(record: ExtractionRecord) -> Option<Self> {
-        let answer = record.answer.map_or(Ok(ExtractedBets::Nothing(())), |answer| ExtractedBets::parse(&answer.to_string())).ok()?;
+        let answer = record
+            .answer
+            .map_or(Ok(ExtractedBets::Nothing(())), |answer| ExtractedBets::parse(&answer.to_string()))
+            .ok()?;
         Some(Self {
             answer,
             usage: Usage { prompt_tokens: record.prompt_tokens, completion_tokens: record.completion_tokens },

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use perch_base::clock;
-use perch_jobs::{ExtractedBets, Bet, Post};
+use perch_jobs::{Bet, ExtractedBets, Post};
 use perch_queue::Fail;
 use perch_store::{HotRecord, Recorded as _, StoreError};
 

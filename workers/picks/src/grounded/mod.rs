@@ -6,7 +6,7 @@
 mod addressed;
 mod post_content;
 
-use perch_jobs::{ExtractedBets, Bet, Parlay, Pick, Post};
+use perch_jobs::{Bet, ExtractedBets, Parlay, Pick, Post};
 
 use self::post_content::{Mismatch, PostContent};
 

@@ -407,7 +407,7 @@ pub(super) async fn record(
     Params(params): Params<RecordParams>,
 ) -> Answer<Json<RecordAnswer>> {
     let word = params.by.as_deref().unwrap_or("account");
-    let by = word.parse().ok().filter(|by: &By| by.to_string() == word).ok_or_else(|| {
+    let by = word.parse().ok().filter(|by: &GroupBy| by.to_string() == word).ok_or_else(|| {
         let unknown = perch_odds::record::UnknownGrouping(word.chars().take(80).collect());
         Problem::field(Cause::InvalidQuery, "by", unknown.to_string())
     })?;

@@ -32,7 +32,7 @@ mod understood;
 mod vocabulary;
 mod worth;
 
-use perch_jobs::{ExtractedBets, Bet, Parlay, ParlayTag, Pick, PickKind};
+use perch_jobs::{Bet, ExtractedBets, Parlay, ParlayTag, Pick, PickKind};
 
 use self::{
     clause::Clause,

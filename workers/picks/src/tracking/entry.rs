@@ -198,7 +198,12 @@ fn of_whole(tracked: &TrackedPick, outcome: EnteredOutcome) -> Result<Grades, Tr
     }
 }
 
-fn of_leg(tracked: &TrackedPick, outcome: EnteredOutcome, leg: usize, assumed: &AssumedTerms) -> Result<Grades, TrackError> {
+fn of_leg(
+    tracked: &TrackedPick,
+    outcome: EnteredOutcome,
+    leg: usize,
+    assumed: &AssumedTerms,
+) -> Result<Grades, TrackError> {
     let PickBody::Parlay(parlay) = &tracked.pick else {
         return Err(refused("leg", "the pick is no parlay and has no legs".into()));
     };

@@ -19,7 +19,7 @@ pub use table::{BadLine, read_csv};
 
 use perch_odds::{
     Odds,
-    record::{GroupBy, GradedBet, Market, Record},
+    record::{GradedBet, GroupBy, Market, Record},
 };
 use perch_store::{Store, StoreError};
 
@@ -31,7 +31,11 @@ pub async fn graded(store: &Store, filter: &BetFilter) -> Result<Vec<GradedBet>,
 }
 
 /// The record of all bets that match a filter, and the record of each group.
-pub async fn record(store: &Store, filter: &BetFilter, by: GroupBy) -> Result<(Record, Vec<(String, Record)>), StoreError> {
+pub async fn record(
+    store: &Store,
+    filter: &BetFilter,
+    by: GroupBy,
+) -> Result<(Record, Vec<(String, Record)>), StoreError> {
     let bets = graded(store, filter).await?;
     let groups = perch_odds::record::grouped(&bets, by).into_iter().collect();
     Ok((perch_odds::record::record(&bets), groups))

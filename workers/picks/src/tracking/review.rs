@@ -77,8 +77,7 @@ pub(super) fn review(games: &Games, picks: &[TrackedPick], assumed: &AssumedTerm
             review.left_open.push(LeftOpenPick { number: pick.number, key: pick.key.clone(), why });
         }
         let over_at = decision.over_at;
-        if let Some((grade, legs)) =
-            decision.grades.filter(|(grade, legs)| !pick.held && is_change(pick, *grade, legs))
+        if let Some((grade, legs)) = decision.grades.filter(|(grade, legs)| !pick.held && is_change(pick, *grade, legs))
         {
             let by_hand = !by_results && pick.legs.iter().any(Option::is_some);
             let settled = PickSettlement {

@@ -13,7 +13,8 @@ use perch_base::{Settings, settings::PostingSettings};
 use perch_jobs::AccountId;
 use perch_queue::{Fail, Redis, worker::JobContext};
 use perch_store::{
-    Brake, BrakeState, CLEAR_FOR, PlaceAnswer, PlaceRequest, PlaceKind, Places, Store, StoreError, TimeLimit, BrakeCheck,
+    Brake, BrakeCheck, BrakeState, CLEAR_FOR, PlaceAnswer, PlaceKind, PlaceRequest, Places, Store, StoreError,
+    TimeLimit,
 };
 
 use self::hours::Hour;

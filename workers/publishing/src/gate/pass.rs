@@ -2,7 +2,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use perch_clients::XError;
 use perch_jobs::AccountId;
-use perch_store::{BrakeState, BrakeClearance, TimeLimit};
+use perch_store::{BrakeClearance, BrakeState, TimeLimit};
 
 use super::{Held, SOON};
 

@@ -65,6 +65,8 @@ async fn many(app: &App, settings: &Settings, queues: &Queues, args: &Args) -> R
         asked: None,
         details: json!({}),
     };
-    let run_now = async |queue: Queue, id: JobId| Ok(if queue.run_now(id).await? { BulkOutcome::Done } else { BulkOutcome::Nothing });
+    let run_now = async |queue: Queue, id: JobId| {
+        Ok(if queue.run_now(id).await? { BulkOutcome::Done } else { BulkOutcome::Nothing })
+    };
     args.bulk.carry_out(app, settings, queues, action, run_now).await
 }

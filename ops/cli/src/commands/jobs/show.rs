@@ -5,13 +5,12 @@ use perch_core::{
 };
 use perch_jobs::{JobId, JobState};
 use perch_queue::{JobView, Queues};
-use perch_store::{AttemptRecord, EventRecord, UnsyncedJob, JobRecord, Store, StoreError, StoredEffect};
+use perch_store::{AttemptRecord, EventRecord, JobRecord, Store, StoreError, StoredEffect, UnsyncedJob};
 use serde_json::Value;
 
 use super::{
     details::{JobDetails, JobHeader, events},
-    find,
-    show_text,
+    find, show_text,
 };
 use crate::{
     app::{App, store},

@@ -50,7 +50,9 @@ impl Stage {
                 let made = self.send(Method::POST, &path, Some(post)).await?;
                 Ok(made["id"].as_str().map(str::to_owned))
             }
-            SandboxAction::Withdraw { id } => self.done(Method::DELETE, &["sandbox", "posts", id], None::<&Value>).await,
+            SandboxAction::Withdraw { id } => {
+                self.done(Method::DELETE, &["sandbox", "posts", id], None::<&Value>).await
+            }
             SandboxAction::Stand { account, standing } => {
                 let body = json!({ "standing": standing });
                 self.done(Method::PUT, &["sandbox", "accounts", account], Some(&body)).await

@@ -90,7 +90,7 @@ impl Source {
             return Ok(None);
         }
         let most = u32::try_from(PAGE).unwrap_or(u32::MAX);
-        let (events, next) = store.history().happened(name, self.place, synced.version, self.since, most).await?;
+        let (events, next) = store.history().queue_events(name, self.place, synced.version, self.since, most).await?;
         if let Some(next) = next {
             self.place = next;
         } else {
@@ -147,7 +147,7 @@ impl Source {
         let unknown = missing(told);
         if let Some(History { store, syncer }) = self.past.as_ref().filter(|_| !unknown.is_empty()) {
             // Events are shown even when a kind cannot be found.
-            if let Ok(news) = syncer.news(self.queue.name(), &unknown, LOOKED_AT).await {
+            if let Ok(news) = syncer.unsynced(self.queue.name(), &unknown, LOOKED_AT).await {
                 let kinds = news.jobs.iter().filter_map(|(job, news)| Some((*job, news.kind()?.to_owned())));
                 found.extend(kinds);
             }
