@@ -28,7 +28,7 @@ impl Settings {
     /// queue, and cron entries may name no other types.
     ///
     /// Later ones win: `base.toml`; `bots/<name>.toml` of each section of `schema`; `staging.toml` or `production.toml`, chosen
-    /// by `APP_ENV`, and `bots/<name>.staging.toml` or `bots/<name>.production.toml`, where there is one; variables such as
+    /// by `APP_ENV`, and `bots/<name>.staging.toml` or `bots/<name>.production.toml`, if they exist; variables such as
     /// `PERCH__HTTP__MAX_BATCH` (a double underscore between the parts, the value as TOML or as plain text); and `LIVE_POSTS`,
     /// `PORT`, `RUST_LOG` and `X_<ACCOUNT>_USERNAME`, of which an empty one counts as not set.
     pub fn load(dir: &Path, schema: impl Into<ConfigSchema>) -> Result<Self, ConfigError> {

@@ -15,7 +15,7 @@ pub enum ScheduleError {
     /// Too many or too few fields.
     #[error("{expression:?} has {fields} fields; a schedule has five, or six with seconds first")]
     Fields {
-        /// What was given.
+        /// The given expression.
         expression: String,
         /// How many fields it has.
         fields: usize,
@@ -23,7 +23,7 @@ pub enum ScheduleError {
     /// A field that cannot be read.
     #[error("{expression:?} is not a cron expression: {reason}")]
     Field {
-        /// What was given.
+        /// The given expression.
         expression: String,
         /// What is wrong with it.
         reason: String,
@@ -31,7 +31,7 @@ pub enum ScheduleError {
     /// A schedule without any tick, such as 30 February.
     #[error("{expression:?} names a date that never comes")]
     Never {
-        /// What was given.
+        /// The given expression.
         expression: String,
     },
 }
@@ -76,7 +76,7 @@ impl CronSchedule {
         }
     }
 
-    /// The first tick after `time`; none if there is none in the range of chrono.
+    /// The first tick after `time`; none beyond the range of chrono.
     pub fn next_after(&self, time: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let next = self.cron.find_next_occurrence(&self.local(time), false).ok()?;
         Some(next.with_timezone(&Utc))

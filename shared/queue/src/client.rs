@@ -42,7 +42,7 @@ impl Client {
         self.enqueue_with(job, EnqueueOptions::default()).await
     }
 
-    /// Enqueues a job with options of its own.
+    /// Enqueues a job with options.
     ///
     /// # Errors
     ///

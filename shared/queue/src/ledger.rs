@@ -184,7 +184,7 @@ async fn settled(
         let settled = ledger.settle(&there, &refused).await;
         settled
             .inspect_err(|error| {
-                tracing::warn!(%error, queue = %queue.name(), "the ledger does not know yet what Redis has; the relay will say so");
+                tracing::warn!(%error, queue = %queue.name(), "the ledger could not be updated; the relay will repeat this");
             })
             .ok()
     };

@@ -184,7 +184,7 @@ impl Queue {
         let set_aside: Result<Vec<RawText>, _> = self
             .0
             .redis
-            .call("set odd keys aside", |mut conn: Connection| async move { call.invoke(&mut conn).await })
+            .call("set keys aside", |mut conn: Connection| async move { call.invoke(&mut conn).await })
             .await;
         match set_aside {
             Ok(keys) if !keys.is_empty() => {
@@ -213,7 +213,7 @@ impl Queue {
             pipe.cmd("TYPE").arg(key).cmd("TYPE").arg(set_aside_name(key));
         }
         let found: Vec<String> =
-            self.0.redis.call("look for odd keys", |mut conn| async move { pipe.query_async(&mut conn).await }).await?;
+            self.0.redis.call("check key types", |mut conn| async move { pipe.query_async(&mut conn).await }).await?;
         let odd = |((key, wanted), found): (&(String, &'static str), &[String])| {
             let [here, aside] = found else { return Vec::new() };
             let mut odd = Vec::new();

@@ -112,7 +112,7 @@ impl Redis {
         matches!(self.0.pool, Pool::Cluster { .. })
     }
 
-    /// An unshared connection for blocking reads: it waits for answers as long as they take.
+    /// An unshared connection for blocking reads, which waits for replies without a timeout.
     pub(crate) async fn dedicated(&self) -> Result<Connection, QueueError> {
         let doing = "connect";
         let opened = async {

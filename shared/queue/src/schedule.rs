@@ -205,7 +205,7 @@ impl CronEntry {
         let mut due: Vec<DateTime<Utc>> = loop {
             match self.missed(self.now()).await {
                 Ok(missed) => break missed,
-                Err(error) => tracing::warn!(entry = self.name, %error, "missed ticks are not known yet"),
+                Err(error) => tracing::warn!(entry = self.name, %error, "missed ticks could not be read"),
             }
             if stopped_within(&stop, RETRY).await {
                 return;

@@ -1,8 +1,8 @@
 //! The connection that the short commands of a process share, behind a circuit breaker.
 //!
-//! While Redis answers, all callers get a clone of one connection. When a call fails because Redis is away, the connection is
-//! dropped and the breaker opens. Then there is one attempt to connect at a time, and callers wait for it only briefly. An attempt
-//! that succeeds closes the breaker.
+//! While Redis answers, all callers get a clone of one connection. When a call fails because Redis is unavailable, the connection
+//! is dropped and the breaker opens. Then there is one attempt to connect at a time, and callers wait for it only briefly. An
+//! attempt that succeeds closes the breaker.
 
 use std::{
     fmt,

@@ -26,7 +26,7 @@ impl Subscription {
     ///
     /// # Errors
     ///
-    /// Redis is away, or its answer cannot be read; the next call continues where this one began.
+    /// Redis is unavailable, or its reply cannot be read; the next call continues where this one began.
     ///
     /// # Cancel safety
     ///

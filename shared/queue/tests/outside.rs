@@ -1,4 +1,4 @@
-//! A crate of somebody else's, which depends on the engine by its path and on nothing else of this repository.
+//! A foreign crate, which depends on the engine by path and on nothing else of this repository.
 
 use std::{fs, path::Path, process::Command};
 
@@ -53,7 +53,7 @@ async fn a_crate_outside_of_the_workspace_runs_a_job_with_three_dependencies() {
     fs::create_dir(folder.path().join("src")).expect("it is one's own");
     write("Cargo.toml", &MANIFEST.replace("QUEUE", &queue.to_string_lossy().replace('\\', "/")));
     write("src/main.rs", PROGRAM);
-    // The versions that the workspace has: nothing is looked up.
+    // The versions of the workspace, so that nothing is resolved anew.
     fs::copy(queue.join("../../Cargo.lock"), folder.path().join("Cargo.lock")).expect("the lock file");
     let tests = std::env::current_exe().expect("the path of this test");
     let target = tests.ancestors().nth(3).expect("target").join("outside");

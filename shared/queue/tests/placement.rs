@@ -16,7 +16,7 @@ use perch_testkit::{OwnRedis, TestRedis, free_port, redis_settings};
 use secrecy::SecretString;
 use support::{Chore, OnlyOne, World, engine, eventually, queue_settings};
 
-/// Uses everything that the engine can do, through `world`.
+/// Uses all operations of the engine, through `world`.
 async fn exercise(world: &World) {
     let working = world.work(
         Handlers::new()

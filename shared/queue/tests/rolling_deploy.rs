@@ -1,4 +1,4 @@
-//! What a rolling deploy does to jobs that the workers of one release know and those of another do not.
+//! Jobs in a rolling deploy, of kinds that only the workers of one release know.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! Numbers that must not matter: many due at once, many in the intake, an idle worker.
+//! Large numbers that must do no harm: many jobs due at once, many tasks in the intake; and the cost of an idle worker.
 
 mod support;
 
@@ -124,7 +124,7 @@ async fn a_task_that_was_taken_over_before_a_crash_is_not_taken_over_again() {
     let count = Arc::new(AtomicU64::new(0));
     let working = world.work(counting(&count));
     world.drained().await;
-    // As a crash between the enqueue and the removal would have left it.
+    // As left by a crash between the enqueue and the removal.
     for key in ["scheduled", "data"] {
         copy(&format!("kept-{key}"), key).exec_async(&mut raw).await.expect("COPY");
     }
@@ -183,7 +183,7 @@ async fn a_redis_at_its_memory_limit_can_still_be_drained() {
     working.stop().await;
 }
 
-/// Two processes, of which one teaches Redis the script while the other, too, has calls under way.
+/// Two processes, of which one loads the script into Redis while the other has calls under way too.
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_of_one_call_wait_in_their_order_though_redis_learns_the_script_meanwhile() {
     let server = OwnRedis::start().await;
@@ -265,7 +265,7 @@ async fn an_idle_worker_sends_less_than_one_command_a_second() {
     let now = || async { commands(&mut TestRedis::at(&server.url()).raw().await).await };
     let looks = |sent: &HashMap<String, u64>| sent.get("blpop").copied().unwrap_or(0);
     let ran = looks(&now().await);
-    // The first look may have begun before the job was acknowledged.
+    // The first fetch may have begun before the job was acknowledged.
     eventually("it is idle", || async { looks(&now().await) > ran + 1 }).await;
     let before = now().await;
     eventually("it has looked three times", || async { looks(&now().await) >= looks(&before) + 3 }).await;
@@ -273,7 +273,7 @@ async fn an_idle_worker_sends_less_than_one_command_a_second() {
     let by_name = ["blpop", "evalsha", "ping", "unwatch", "eval", "script|load"]
         .map(|name| (name, after.get(name).unwrap_or(&0) - before.get(name).unwrap_or(&0)));
     let sent: u64 = by_name.iter().map(|(_, sent)| sent).sum();
-    // One blocking read and one fetch for each look: at the default of 30 s, 0.07 commands a second and queue.
+    // Each wake-up is one blocking read and one fetch: at the default of 30 s, 0.07 commands a second and queue.
     let looked = looks(&after) - looks(&before);
     assert!(sent <= 2 * looked + 1, "{sent} commands in {looked} looks: {by_name:?}");
     working.stop().await;

@@ -1,4 +1,4 @@
-//! What an idle worker leaves with Redis: a blocking read, and the fetch that is to follow it.
+//! The pending commands of an idle worker: a blocking read, and the fetch that follows it.
 
 mod support;
 
@@ -29,7 +29,7 @@ async fn take_token(world: &World) {
     redis::cmd("DEL").arg(world.queue.keys().wake()).exec_async(&mut conn).await.expect("DEL");
 }
 
-/// A world on a server of its own, where idle workers can be counted.
+/// A world on its own server, where idle workers can be counted.
 async fn apart(concurrency: usize) -> (OwnRedis, World) {
     apart_with(concurrency, &engine()).await
 }
@@ -130,7 +130,7 @@ async fn what_the_quick_fetch_cannot_take_it_leaves_to_the_one_after_it() {
     }
 }
 
-/// The number that `INFO` of this section tells under this name.
+/// The number of this name in this section of `INFO`.
 async fn told(world: &World, section: &str, name: &str) -> u32 {
     let mut conn = world.redis.raw().await;
     let info: String = redis::cmd("INFO").arg(section).query_async(&mut conn).await.expect("INFO");
@@ -166,7 +166,7 @@ async fn a_job_with_a_priority_wakes_all_idle_workers_once_and_then_one() {
         until_idle(&world, WORKERS).await;
         before = scripts().await;
         world.client.enqueue_with(&Chore::number(n), high.clone()).await.expect("accepted");
-        // Asked for without a script, which would count.
+        // Read without a script, which would be counted.
         eventually("it is done", || async {
             let mut get = redis::cmd("HGET");
             get.arg("stg:{chores}:state").arg("succeeded");
@@ -176,7 +176,7 @@ async fn a_job_with_a_priority_wakes_all_idle_workers_once_and_then_one() {
         .await;
         until_idle(&world, WORKERS).await;
     }
-    // The enqueue, the fetch, the acknowledgement, and two of a worker that looks after the lease.
+    // The enqueue, the fetch, the acknowledgement, and two of a worker that watches the lease.
     let ran = scripts().await - before;
     assert!(ran <= 5, "{ran} scripts ran");
     for worker in working {
@@ -241,7 +241,7 @@ async fn a_worker_that_stops_in_the_moment_a_job_comes_runs_it_or_gives_it_back(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_stops_gives_a_job_back_that_came_in_that_moment_while_others_still_run() {
-    // Nothing here is found by the end of a lease or of the grace.
+    // Leases and grace are too long to matter here.
     let (lease, grace) = (Duration::from_secs(60), Duration::from_secs(60));
     let engine = EngineSettings { lease, shutdown_grace: grace, ..engine() };
     let (_server, world) = apart_with(4, &engine).await;
@@ -327,7 +327,7 @@ async fn a_job_that_comes_to_a_full_worker_is_run_by_another_at_once() {
     };
     let first = world.work(handlers());
     until_idle(&world, 1).await;
-    // It comes by its time, not with a token, so that the read of the worker goes on while its only place is taken.
+    // The job becomes due without a token, so the read of the worker stays pending while its only slot is taken.
     let soon =
         EnqueueOptions { run_at: Some(world.queue.now() + Duration::from_millis(300)), ..EnqueueOptions::default() };
     world.client.enqueue_with(&Chore::number(1), soon).await.expect("accepted");

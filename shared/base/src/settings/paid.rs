@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum XPlan {
-    /// Pay per use and every other self-service plan: only posts that mention or quote the account may be answered.
+    /// Pay per use and every other self-service plan: only posts that name or quote the account may be answered.
     #[default]
     SelfServe,
     /// An enterprise contract: any post may be answered.
@@ -19,7 +19,7 @@ pub enum XPlan {
 pub struct XPrices {
     /// Reading a post.
     pub post_read: f64,
-    /// Reading a post that is the account's own or mentions it.
+    /// Reading a post that is the account's own or names it.
     pub own_read: f64,
     /// Reading a user.
     pub user_read: f64,

@@ -41,6 +41,6 @@ fn keep_bounded(handle: PrometheusHandle) {
         }
     });
     if let Err(error) = spawned {
-        tracing::warn!(%error, "metrics grow in memory until they are asked for: their upkeep could not start");
+        tracing::warn!(%error, "the upkeep of metrics could not start: samples collect in memory until the metrics are read");
     }
 }

@@ -47,7 +47,7 @@ fn settings() -> TelemetrySettings {
     }
 }
 
-/// Runs `work` under a subscriber of its own and answers what it logged.
+/// Runs `work` under its own subscriber and returns what it logged.
 fn logged(settings: &TelemetrySettings, work: impl FnOnce()) -> String {
     let lines = Lines::default();
     let (subscriber, guard) =
@@ -177,7 +177,7 @@ fn text_that_goes_to_no_terminal_has_no_colour() {
     assert!(line.contains("plain") && !line.contains('\u{1b}'), "{line:?}");
 }
 
-/// Where traces are exported, to a collector that is away, and where they are not.
+/// With an export of traces to an unreachable collector, and without an export.
 fn exported_or_not(settings: &TelemetrySettings, work: impl Fn()) {
     for otlp_endpoint in ["", "http://127.0.0.1:9"] {
         logged(&TelemetrySettings { otlp_endpoint: otlp_endpoint.into(), ..settings.clone() }, &work);

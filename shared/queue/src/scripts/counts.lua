@@ -1,6 +1,6 @@
 -- Counts what the queue holds.
 --
--- Result: ready of high, normal and low priority, delayed, of these overdue (nobody has fetched since they became due), leased,
+-- Result: ready of high, normal and low priority, delayed, of these overdue (no fetch has run since they became due), leased,
 --   dead, workers seen within a minute, entries of the stream of events, cancelled ids that are still in a list, unfinished
 --   and dead jobs, jobs that wait for a worker that knows their kind. A worker seen more than a minute in the future was
 --   last seen by another clock and is not counted.

@@ -36,7 +36,8 @@ end
 
 -- Bounds the bytes of the stream as well, which Redis cannot do by itself. `bytes` were added, and `entry` is the last entry.
 -- STATE counts the bytes, and EVENT_MARKS gets the last entry whenever ARGV[4] more bytes were added. When it has more than 64,
--- the oldest are removed, and the stream is trimmed up to the last of those. A value of the wrong type was written by hand; the count restarts.
+-- the oldest are removed, and the stream is trimmed up to the last of those. A value of the wrong type was written by hand; the
+-- count restarts.
 local function bound_events(bytes, entry)
   local mark = tonumber(ARGV[4])
   local total = redis.pcall('HINCRBY', STATE, 'events_bytes', bytes)

@@ -1,4 +1,4 @@
--- Renews the leases of a worker, reaps lost leases of others, and answers which of its jobs must stop.
+-- Renews the leases of a worker, reaps expired leases of others, and returns which of its jobs must stop.
 --
 -- Own ARGV: 6 lease ms, 7 holder, 8 most leases reaped, then lease members.
 -- Result: { leases it no longer holds }, { lease, reason, … of jobs that shall be cancelled }

@@ -178,7 +178,7 @@ impl Fetcher {
             self.reclaim().await
         };
         if let Err(error) = given_up.await {
-            tracing::debug!(queue = %self.queue.name(), %error, "jobs of the last read stay leased until their leases end");
+            tracing::debug!(queue = %self.queue.name(), %error, "jobs of the last read keep their leases until these end");
         }
     }
 
@@ -311,7 +311,7 @@ impl Fetcher {
     }
 
     fn away(&self, error: &QueueError) {
-        tracing::warn!(queue = %self.queue.name(), %error, "Redis is away; the worker keeps trying");
+        tracing::warn!(queue = %self.queue.name(), %error, "Redis is unavailable; the worker keeps trying");
     }
 }
 

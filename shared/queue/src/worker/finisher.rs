@@ -51,7 +51,7 @@ fn report_lost(queue: &Queue, batch: &[Ack], held: &[bool]) {
             job = %finish.lease.id(),
             queue = %queue.name(),
             attempt = finish.lease.attempt(),
-            "the lease was gone when the attempt ended; another attempt decides"
+            "the lease was gone when the attempt ended; its result is ignored"
         );
     }
 }

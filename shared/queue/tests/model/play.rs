@@ -101,7 +101,8 @@ impl Play {
         invariants::no_two_leases_are_the_same(&engine, &mut self.given)
     }
 
-    /// Otherwise idle workers would sleep beside it. What a rate let wait is begun by workers who were told when.
+    /// Otherwise idle workers would not notice the job. A job that waits for a rate is started by workers that were told when to
+    /// fetch.
     fn work_that_may_start_leaves_a_token(&self, token: bool) -> Checked {
         let limits = self.rules.limits;
         let rated = limits.rate.is_some() || limits.group_rate.is_some();
@@ -233,7 +234,7 @@ impl Play {
         }
     }
 
-    /// It takes a second. Workers then fetch at once, whatever they waited for; what they hold, they believe to hold still.
+    /// It takes a second. Workers then fetch at once, whatever they waited for, and still believe that they hold their leases.
     async fn come_back(&mut self) {
         let nothing = (Copy::default(), self.model.lost());
         let (copy, model) = self.copy.as_ref().unwrap_or(&nothing);
@@ -284,7 +285,7 @@ impl Play {
         (self.engine.replay(read, edit, delay).await, self.model.replay(letter, edit, delay))
     }
 
-    /// Whatever happened: workers finish all that is there, and an operator empties the dead letters.
+    /// In all cases workers finish the remaining jobs, and an operator empties the dead letters.
     async fn come_to_rest(&mut self) -> Checked {
         let told = |error| format!("while it comes to rest: {error}");
         let resumed = self.step(&Op::Resume).await;

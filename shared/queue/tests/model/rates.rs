@@ -1,4 +1,4 @@
-//! Rates in the model: limiters, and what a rate promises whatever keeps it.
+//! Rates in the model: limiters, and the guarantee of a rate independent of its implementation.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ pub const QUEUE: Limiter = "";
 /// Limiters by the generic cell rate algorithm. Times are in milliseconds, and fractions of them count.
 #[derive(Debug, Default, Clone)]
 pub struct Rates {
-    /// When the next start of each is due, were all evenly spread.
+    /// The theoretical arrival time of the next start of each.
     pub arrivals: BTreeMap<Limiter, f64>,
 }
 
@@ -33,14 +33,14 @@ fn step(rate: Rate) -> f64 {
     rate.per.as_secs_f64() * 1_000.0 / f64::from(rate.count)
 }
 
-/// What was kept of limiters and still matters, in milliseconds: sums of fractions differ in their last digits.
+/// The stored limiters that still matter, rounded to milliseconds, because sums of fractions differ in their last digits.
 pub fn ahead<'a>(of: impl IntoIterator<Item = (&'a str, f64)>, now: i64) -> BTreeMap<String, i64> {
     let ahead = of.into_iter().filter(|(_, at)| at.round() > exact(now));
     ahead.map(|(limiter, at)| (limiter.to_owned(), whole(at.round()))).collect()
 }
 
 impl Rates {
-    /// One that is further ahead than all its starts at once put it is of a rate that held before, and counts for nothing.
+    /// A limiter further ahead than its whole burst is of an earlier rate and is ignored.
     fn arrival(&self, limiter: Limiter, rate: Rate, now: i64) -> f64 {
         let most = exact(now) + f64::from(rate.count) * step(rate) + 1.0;
         self.arrivals.get(limiter).copied().filter(|at| (exact(now)..=most).contains(at)).unwrap_or(exact(now))
@@ -49,7 +49,7 @@ impl Rates {
     /// When a job may start, if not now.
     pub fn wait(&self, limiter: Limiter, rate: Rate, now: i64) -> Option<i64> {
         let free = self.arrival(limiter, rate, now) - f64::from(rate.count - 1) * step(rate);
-        // The hundredth part of a millisecond is lost in numbers so large.
+        // Numbers this large are only exact to 0.01 ms.
         (free - 0.01 > exact(now)).then(|| whole((free - 0.01).ceil()))
     }
 
@@ -68,7 +68,7 @@ impl Starts {
         self.0.entry(limiter).or_default().push(now);
     }
 
-    /// In no span of time more starts than the burst and those that the span earns.
+    /// No time span has more starts than the burst plus those that the rate allows in the span.
     pub fn keep_to(&self, limiter: Limiter, rate: Option<Rate>) -> Checked {
         let (Some(rate), Some(starts)) = (rate, self.0.get(limiter)) else { return Ok(()) };
         let last = starts.last().copied().unwrap_or_default();

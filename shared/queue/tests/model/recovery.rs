@@ -1,4 +1,4 @@
-//! The loss of Redis, its return with an older copy, and what puts the queue right again.
+//! The loss of Redis, its return with an older copy, and the recovery of the queue.
 
 use chrono::TimeDelta;
 use perch_job::JobId;
@@ -12,7 +12,7 @@ use crate::{
     state::Answer,
 };
 
-/// Everything that Redis held at one moment: of each key its name, what it held, and how long it has to live.
+/// A copy of Redis at one moment: the name, the value and the TTL of each key.
 #[derive(Debug, Default)]
 pub struct Copy(Vec<(String, Vec<u8>, i64)>);
 
@@ -45,7 +45,7 @@ impl Engine {
         self.pipe::<Vec<Value>>(pipe).await;
     }
 
-    /// As Postgres has them: it keeps no checksum, and writes a space after a colon.
+    /// Restores jobs as Postgres has them: without a checksum, and with a space after each colon.
     pub async fn restore(&self, lost: &[(JobId, Lost)]) -> Answer {
         let restore = |(id, lost): &(JobId, Lost)| LostJob {
             id: *id,
@@ -73,14 +73,14 @@ fn as_in_postgres(envelope: &str) -> String {
 }
 
 impl Model {
-    /// The same, with nothing in it but what is kept outside Redis.
+    /// The same model, with only the data that is kept outside Redis.
     pub fn lost(&self) -> Self {
         let mut lost = Self::new(self.now, self.rules);
         lost.known.clone_from(&self.known);
         lost
     }
 
-    /// Time and limits are those of now.
+    /// The time and the limits stay the current ones.
     pub fn come_back(&mut self, copy: &Self) {
         let known = std::mem::take(&mut self.known);
         *self = Self { now: self.now, rules: self.rules, known, ..copy.clone() };
@@ -125,7 +125,7 @@ impl Model {
         true
     }
 
-    /// Takes jobs away, wherever they are, without a word.
+    /// Removes jobs from wherever they are, without events.
     pub fn drop_ended(&mut self, ids: &[JobId]) -> Answer {
         let mut dropped = 0;
         for id in ids.iter().copied() {

@@ -1,4 +1,4 @@
-//! What can be compared: the answer of an operation, and all that a queue keeps.
+//! What is compared: the results of operations, and all data of a queue.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use perch_queue::{Acceptance, Cancellation, ReplayOutcome};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// There was nothing to do it to.
+    /// There was no target for the operation.
     None,
     Enqueued {
         id: JobId,
@@ -17,11 +17,11 @@ pub enum Answer {
     Conflict {
         holder: JobId,
     },
-    /// The queue has as many jobs as it may.
+    /// The queue is full.
     Full,
-    /// The engine's answer breaks a promise.
+    /// The result of the engine breaks a guarantee.
     Broken(String),
-    /// Leases in their order, and milliseconds until the next look.
+    /// The leases in order, and the milliseconds until the next fetch.
     Fetched {
         leases: Vec<String>,
         paused: bool,
@@ -68,7 +68,7 @@ impl Lists {
     }
 }
 
-/// Everything a queue keeps but its lists, its events and who works on it. Times are in milliseconds.
+/// All data of a queue except its lists, events and workers. Times are in milliseconds.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct State {
     pub jobs: BTreeMap<JobId, Stored>,
@@ -87,9 +87,9 @@ pub struct State {
     pub running: BTreeMap<String, usize>,
     /// Since when no worker knew the kind of a job.
     pub unknown_since: BTreeMap<JobId, i64>,
-    /// In microseconds, as far as they are yet to come.
+    /// In microseconds, only those in the future.
     pub arrivals: BTreeMap<String, i64>,
-    /// Accepted ids that are not to be accepted again.
+    /// Accepted ids that must not be accepted again.
     pub remembered: BTreeSet<JobId>,
     pub paused: bool,
     pub succeeded: u64,

@@ -1,4 +1,4 @@
-//! A world of one's own for each test: a Redis database, a few queues, job types whose handlers the test controls.
+//! A separate world for each test: a Redis database, a few queues, and job types whose handlers the test controls.
 #![allow(dead_code, reason = "no test file uses all of it")]
 
 use std::{
@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 pub const QUEUE: &str = "chores";
 
-/// A job that does what the test's handler says.
+/// A job whose handler is given by the test.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Chore {
@@ -61,7 +61,7 @@ impl Job for Chore {
     }
 }
 
-/// A job of which one at a time may be unfinished.
+/// A job of which at most one may be unfinished.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct OnlyOne {
     pub key: String,
@@ -143,7 +143,7 @@ impl World {
         Self { redis, door, client: Client::new(queues.clone()), queues, queue }
     }
 
-    /// Starts a worker process's worth of workers inside this one.
+    /// Starts the workers of one worker process inside this process.
     pub fn work(&self, handlers: Handlers) -> Working {
         self.work_with(handlers, Deps::new())
     }
@@ -237,7 +237,7 @@ impl<T: Clone> Seen<T> {
     }
 }
 
-/// A ledger that always works and says the same of every job. What one keeps is for the tests of the store.
+/// A ledger that always succeeds and gives every job the same state. The tests of the store cover what a ledger keeps.
 #[derive(Debug)]
 pub struct SilentLedger(pub LedgerState);
 
