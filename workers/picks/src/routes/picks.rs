@@ -11,18 +11,15 @@ use perch_odds::{
     record::{GroupBy, Record},
     settle::Grade,
 };
-use perch_store::ActionRecord;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     PicksSettings,
     extraction::{self, ConfirmError, ConfirmedPick},
-    store::{
-        BetFilter, BetRow, PickFilter, PickLookup, PicksStore as _, SettleSource, SettledBy, SettlementRow, TrackedPick,
-    },
-    tracking::{self, EnteredOutcome, Entry, Import, Imported, ResultEntry, SettledPick, TrackError},
+    store::{BetFilter, PickFilter, PickLookup, PicksStore as _, SettleSource, SettledBy, TrackedPick},
+    tracking::{self, EnteredOutcome, Entry, Import, Imported, PickDetails, ResultEntry, SettledPick, TrackError},
 };
 
 fn own(app: &BotState) -> Answer<Arc<PicksSettings>> {
@@ -51,100 +48,6 @@ pub(super) struct ListParams {
     /// Only picks first seen since then.
     #[serde(default, deserialize_with = "time")]
     since: Option<DateTime<Utc>>,
-}
-
-/// A pick and its state.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = TrackedPick)]
-pub struct PickAnswer {
-    /// Its number.
-    pub number: u64,
-    /// Its key.
-    pub key: String,
-    /// `open`, `won`, `lost`, `push`, `void`, `half_won` or `half_lost`.
-    pub state: String,
-    /// How the legs of a parlay ended; null for an open leg.
-    pub legs: Vec<Option<String>>,
-    /// The pick, in the form of a model's answer.
-    #[schema(value_type = Object)]
-    pub pick: Value,
-    /// The post that had it first.
-    pub source_post: String,
-    /// The handle of its author.
-    pub author: String,
-    /// When that post was written.
-    pub posted_at: DateTime<Utc>,
-    /// Accounts that named it.
-    pub accounts: u64,
-    /// The units won by the account that named it first, or lost when negative.
-    pub units: Option<f64>,
-    /// The odds when its game began.
-    pub closing_odds: Option<String>,
-    /// When it was settled.
-    pub settled_at: Option<DateTime<Utc>>,
-    /// By whom.
-    pub settled_by: Option<String>,
-    /// The source of the settlement: `stated`, `score`, `import`, `results`.
-    pub source: Option<String>,
-    /// Whether it was reopened by hand. Results do not settle it then, until somebody settles it by hand.
-    pub held: bool,
-    /// A note about it.
-    pub note: Option<String>,
-    /// Who read it in its post: a provider, or `rules`.
-    pub read_by: Option<String>,
-    /// Whether it waits for confirmation before it is acted on, because only the rules have read it.
-    pub unconfirmed: bool,
-    /// Who confirmed it, if only the rules had read it.
-    pub confirmed_by: Option<String>,
-    /// When.
-    pub confirmed_at: Option<DateTime<Utc>>,
-}
-
-impl From<TrackedPick> for PickAnswer {
-    fn from(pick: TrackedPick) -> Self {
-        Self {
-            number: pick.number,
-            key: pick.key,
-            state: crate::store::state_word(pick.grade).to_owned(),
-            legs: pick.legs.iter().map(|leg| leg.map(|grade| grade.as_str().to_owned())).collect(),
-            pick: json!(pick.pick),
-            source_post: pick.source_post.to_string(),
-            author: pick.author,
-            posted_at: pick.posted_at,
-            accounts: pick.accounts,
-            units: pick.units,
-            closing_odds: pick.closing_odds,
-            settled_at: pick.settled_at,
-            settled_by: pick.settled_by,
-            source: pick.source,
-            held: pick.held,
-            note: pick.note,
-            read_by: pick.read_by,
-            unconfirmed: pick.unconfirmed,
-            confirmed_by: pick.confirmed_by,
-            confirmed_at: pick.confirmed_at,
-        }
-    }
-}
-
-/// A pick with its bets, settlements and actions.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct PickDetails {
-    /// The pick.
-    #[serde(flatten)]
-    pub pick: PickAnswer,
-    /// The bets of the accounts that named it, with their own or assumed `odds` and `stake`.
-    #[schema(value_type = Vec<Object>)]
-    pub bets: Vec<BetRow>,
-    /// Every settlement, oldest first.
-    #[schema(value_type = Vec<Object>)]
-    pub settlements: Vec<SettlementRow>,
-    /// The actions of the bots on it: kind, state, text, and why each was chosen or failed.
-    #[schema(value_type = Vec<Object>)]
-    pub actions: Vec<ActionRecord>,
-    /// Its odds (American, decimal, implied), stake, league and start as numbers, from the first post.
-    #[schema(value_type = Object)]
-    pub terms: Value,
 }
 
 /// How a pick ended: `outcome`, or `score` or `counted`, from which the outcome is computed.
@@ -250,11 +153,11 @@ async fn find(app: &BotState, key: &str) -> Answer<TrackedPick> {
 
 /// List picks
 #[utoipa::path(get, path = "/picks", tag = "picks", operation_id = "picks", params(ListParams, Paging),
-    responses((status = 200, description = "The picks.", body = Page<PickAnswer>)))]
+    responses((status = 200, description = "The picks.", body = Page<TrackedPick>)))]
 pub(super) async fn list(
     State(app): State<BotState>,
     Paged(params, paging): Paged<ListParams>,
-) -> Answer<Json<Page<PickAnswer>>> {
+) -> Answer<Json<Page<TrackedPick>>> {
     let filter = PickFilter {
         open: params.open,
         account: params.account,
@@ -264,7 +167,7 @@ pub(super) async fn list(
         since: params.since,
         until: None,
     };
-    Ok(Json(app.store.tracking().list(&filter, &paging).await?.map(PickAnswer::from)))
+    Ok(Json(app.store.tracking().list(&filter, &paging).await?))
 }
 
 /// Look at a pick
@@ -279,11 +182,7 @@ pub(super) async fn list(
     ))]
 pub(super) async fn one(State(app): State<BotState>, Path(key): Path<String>) -> Answer<Json<PickDetails>> {
     let pick = find(&app, &key).await?;
-    let tracking = app.store.tracking();
-    let (bets, settlements) = (tracking.bets_of(&pick.key).await?, tracking.history(&pick.key).await?);
-    let actions = app.store.picks().actions_of(&pick.key).await?;
-    let terms = json!(pick.terms);
-    Ok(Json(PickDetails { pick: pick.into(), bets, settlements, actions, terms }))
+    Ok(Json(PickDetails::of(&app.store, pick).await?))
 }
 
 fn not_confirmed(error: ConfirmError) -> Problem {

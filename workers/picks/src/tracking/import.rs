@@ -91,14 +91,14 @@ pub async fn import(
             (plan.corrected.contains(&pick.key), SettledPick::of(pick, settlement, before))
         });
         let (corrected, settled): (Vec<_>, Vec<_>) = all.partition(|(is_corrected, _)| *is_corrected);
-        let plain = |all: Vec<(bool, SettledPick)>| all.into_iter().map(|(_, settled)| settled).collect::<Vec<_>>();
+        let picks_of = |all: Vec<(bool, SettledPick)>| all.into_iter().map(|(_, settled)| settled).collect::<Vec<_>>();
         let change =
             |pick: &TrackedPick, one: &PickSettlement| i64::from(one.grade.is_none()) - i64::from(pick.grade.is_none());
         let more_open: i64 = picks.iter().zip(&settlements).map(|(pick, one)| change(pick, one)).sum();
         let imported = Imported {
             games: import.games.len(),
-            settled: plain(settled),
-            corrected: plain(corrected),
+            settled: picks_of(settled),
+            corrected: picks_of(corrected),
             contradicted: plan.contradicted,
             left_open: plan.left_open,
             unmatched: plan.unmatched,

@@ -106,7 +106,7 @@ impl Games {
         self.given.difference(used).map(|at| &self.rows[*at]).collect()
     }
 
-    /// What the results decide about a pick. GradedBet legs keep their grade, unless the pick is judged `anew`: then results override the
+    /// What the results decide about a pick. Graded legs keep their grade, unless the pick is judged `anew`: then results override the
     /// known grades.
     pub fn decide(&self, tracked: &TrackedPick, anew: bool, assumed: &AssumedTerms) -> PickDecision {
         let mut decision = PickDecision::default();

@@ -1,6 +1,7 @@
 //! Settles picks by hand and by results of games, and computes the records.
 
 mod by_score;
+mod details;
 mod entry;
 mod games;
 mod import;
@@ -11,6 +12,7 @@ mod review;
 mod stakes;
 mod table;
 
+pub use details::PickDetails;
 pub use entry::{EnteredOutcome, Entry, SettledPick, TrackError, settle};
 pub use games::{InvalidResult, ResultEntry};
 pub use import::{Import, Imported, NamedGames, add_late_bets, import};

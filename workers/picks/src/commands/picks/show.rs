@@ -12,7 +12,10 @@ use perch_store::ActionRecord;
 use serde::Serialize;
 
 use super::{find, odds, of_single, percent, tone, units, words};
-use crate::store::{BetRow, PickBody, PickSighting, PicksStore as _, SettlementRow, TrackedPick, state_word};
+use crate::{
+    store::{BetRow, PickBody, PickSighting, state_word},
+    tracking::PickDetails,
+};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -20,37 +23,15 @@ pub struct Args {
     pub key: String,
 }
 
-/// A pick with its bets, settlements and actions.
-#[derive(Debug, Serialize)]
-struct PickReport {
-    #[serde(flatten)]
-    pick: TrackedPick,
-    /// The first post of each account that named it.
-    named: Vec<PickSighting>,
-    /// The bets of these accounts, once it is settled.
-    bets: Vec<BetRow>,
-    /// Every settlement, oldest first.
-    settlements: Vec<SettlementRow>,
-    /// The actions of the bots on it, oldest first.
-    actions: Vec<ActionRecord>,
-}
-
 pub async fn run(at: &Invocation<'_>, args: &Args) -> Result<(), CommandError> {
     let (_, store) = &at.store()?;
     let pick = find(store, &args.key).await?;
-    let tracking = store.tracking();
-    let report = PickReport {
-        named: tracking.named_by(std::slice::from_ref(&pick.key)).await?,
-        bets: tracking.bets_of(&pick.key).await?,
-        settlements: tracking.history(&pick.key).await?,
-        actions: store.picks().actions_of(&pick.key).await?,
-        pick,
-    };
-    if at.out.is_json() { at.out.json(&report) } else { text(&at.out, &report, Utc::now()) }
+    let details = PickDetails::of(store, pick).await?;
+    if at.out.is_json() { at.out.json(&details) } else { text(&at.out, &details, Utc::now()) }
 }
 
-fn text(out: &Output, report: &PickReport, now: DateTime<Utc>) -> Result<(), CommandError> {
-    let PickReport { pick, named, bets, settlements, actions } = report;
+fn text(out: &Output, details: &PickDetails, now: DateTime<Utc>) -> Result<(), CommandError> {
+    let PickDetails { pick, named, bets, settlements, actions } = details;
     out.line(format_args!("{}  {}", pick.number, words(pick)))?;
     out.fact("key", pick.key.as_str())?;
     let held = if pick.held { "  held: results leave it alone until it is settled by hand" } else { "" };

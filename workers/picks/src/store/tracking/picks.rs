@@ -9,12 +9,13 @@ use perch_store::{
 use perch_store::{query, query_as};
 use serde::{Serialize, Serializer};
 use sqlx::{FromRow, Row as _, postgres::PgRow};
+use utoipa::ToSchema;
 
 use super::{super::PickBody, Tracking};
 use crate::normal::BetTerms;
 
 /// A pick and its state.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct TrackedPick {
     /// Its number, for people to type.
     pub number: u64,
@@ -22,13 +23,16 @@ pub struct TrackedPick {
     pub key: String,
     /// How it ended; `None` while it is open.
     #[serde(rename = "state", serialize_with = "state")]
+    #[schema(value_type = String)]
     pub grade: Option<Grade>,
     /// How the legs of a parlay ended, as far as known; empty if nothing is known.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<Option<String>>)]
     pub legs: Vec<Option<Grade>>,
     /// The pick.
+    #[schema(value_type = Object)]
     pub pick: PickBody,
     /// The post that had it first.
+    #[schema(value_type = String)]
     pub source_post: PostId,
     /// The handle of that post's author.
     pub author: String,
@@ -55,6 +59,7 @@ pub struct TrackedPick {
     /// When its game was over; later posts have no bet on it. `None` if only the time of the settlement is known.
     pub over_at: Option<DateTime<Utc>>,
     /// Its odds, stake and time as numbers, from the first post.
+    #[schema(value_type = Option<Object>)]
     pub terms: Option<BetTerms>,
     /// The part of the game that it is about, such as a half or a set; `None` for the whole game.
     #[serde(skip)]
