@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use perch_bot::http::{Answer, Document};
 use perch_core::{
     dead_causes::{Causes, DeadStats},
-    dead_list::{DeadPages, DeadSummary, Died, dead_letters},
+    dead_list::{DeadPages, DeadSummary, DiedWithin, dead_letters},
 };
 use perch_queue::DeadLetter;
 use serde::{Deserialize, Serialize};
@@ -60,8 +60,8 @@ impl DeadFilter {
     }
 
     /// When they died.
-    pub(super) fn died(&self) -> Died {
-        Died { since: self.since, until: self.until }
+    pub(super) fn died(&self) -> DiedWithin {
+        DiedWithin { since: self.since, until: self.until }
     }
 }
 

@@ -5,7 +5,7 @@ use futures::future::{BoxFuture, FutureExt as _, ready};
 use perch_base::{ConfigError, ConfigSchema, Settings};
 use perch_core::{Clients, ClientsError, scheduler, sync_hot_state};
 use perch_jobs::{AccountId, CollectMetrics, JobTypes, PublishPost, RetweetPost, SyncHotState, platform_types};
-use perch_publishing::{Metrics, Origin, Publisher, amends, collect_metrics, publish_post, retweet_post};
+use perch_publishing::{Metrics, Origin, Publisher, collect_metrics, publish_post, reconciler, retweet_post};
 use perch_queue::{
     Client,
     worker::{Deps, Handlers, Runtime, RuntimeError},
@@ -285,7 +285,7 @@ impl Bots {
     /// Runs every duty of a scheduler until `stop`: those of the platform, and the pruning of the tables of the bots.
     pub async fn schedule(&self, platform: &Platform, stop: CancellationToken) {
         let Platform { settings, client, store, .. } = platform;
-        let duties = scheduler::run(settings, client, store, amends(), stop.clone());
+        let duties = scheduler::run(settings, client, store, reconciler(), stop.clone());
         tokio::join!(duties, self.prune(platform, stop));
     }
 

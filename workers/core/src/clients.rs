@@ -10,7 +10,7 @@ use perch_store::{Budgets, HotStore, RateWindows, Store};
 
 use crate::{
     limits::SharedLimits,
-    models::{Answered, Models, Tried, Unanswered},
+    models::{AskError, ModelReply, Models, ProviderTrial},
     own_ids::OwnIds,
     spending::Spending,
 };
@@ -71,7 +71,7 @@ impl Clients {
         providers: &[String],
         request: &ChatRequest,
         except: &[String],
-    ) -> Result<Answered, Unanswered> {
+    ) -> Result<ModelReply, AskError> {
         self.models.ask(providers, &self.spender, request, except, self.until).await
     }
 
@@ -96,7 +96,7 @@ impl Clients {
     }
 
     /// Asks each of these providers of models that has a key once, and tells how that went. The calls are charged to `doctor`.
-    pub async fn try_models(&self, providers: &BTreeSet<String>) -> Vec<Tried> {
+    pub async fn try_models(&self, providers: &BTreeSet<String>) -> Vec<ProviderTrial> {
         let spender = Spender { bot: "doctor", account: None, job: None };
         self.models.try_each(providers, &spender).await
     }

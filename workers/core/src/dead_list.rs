@@ -83,14 +83,14 @@ fn on_one_line(json: Box<RawValue>) -> Option<Box<RawValue>> {
 
 /// When letters died that are looked at.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Died {
+pub struct DiedWithin {
     /// Then or later.
     pub since: Option<DateTime<Utc>>,
     /// Before then.
     pub until: Option<DateTime<Utc>>,
 }
 
-impl Died {
+impl DiedWithin {
     /// Whether a letter died in that time.
     pub fn fits(&self, letter: &DeadLetter) -> bool {
         self.since.is_none_or(|since| letter.died_at >= since) && self.until.is_none_or(|until| letter.died_at < until)
@@ -110,11 +110,11 @@ impl Died {
 /// Redis is away, or the cursor is of another list.
 pub async fn dead_letters(
     queues: &[Queue],
-    died: Died,
+    died: DiedWithin,
     fits: impl Fn(&DeadLetter) -> bool,
     paging: &Paging,
 ) -> Result<Page<DeadSummary>, ListError> {
-    let mut walk = Walk::new(queues, died, paging.place(LIST)?);
+    let mut walk = MergedPages::new(queues, died, paging.place(LIST)?);
     let (mut items, mut bytes) = (Vec::new(), 0);
     while let Some((queue, letter)) = walk.next().await? {
         if died.fits(&letter) && fits(&letter) {
@@ -129,14 +129,14 @@ pub async fn dead_letters(
 }
 
 /// The dead letters of several queues, the latest first.
-struct Walk<'a> {
+struct MergedPages<'a> {
     queues: Vec<DeadPages<'a>>,
     last: Option<DeadCursor>,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> MergedPages<'a> {
     /// Those after a place.
-    fn new(queues: &'a [Queue], died: Died, after: Option<DeadCursor>) -> Self {
+    fn new(queues: &'a [Queue], died: DiedWithin, after: Option<DeadCursor>) -> Self {
         let queues = queues.iter().map(|queue| DeadPages::of(queue, died, after.clone())).collect();
         Self { queues, last: after }
     }
@@ -165,7 +165,7 @@ impl<'a> Walk<'a> {
 #[derive(Debug)]
 pub struct DeadPages<'a> {
     queue: &'a Queue,
-    died: Died,
+    died: DiedWithin,
     after: Option<DeadCursor>,
     at_once: usize,
     seen: usize,
@@ -176,7 +176,7 @@ pub struct DeadPages<'a> {
 
 impl<'a> DeadPages<'a> {
     /// Those after a place that may have died in that time.
-    pub fn of(queue: &'a Queue, died: Died, after: Option<DeadCursor>) -> Self {
+    pub fn of(queue: &'a Queue, died: DiedWithin, after: Option<DeadCursor>) -> Self {
         let after = after.into_iter().chain(died.until.map(DeadCursor::before)).max();
         Self { queue, died, after, at_once: AT_ONCE, seen: 0, over: false, waiting: VecDeque::new() }
     }

@@ -157,9 +157,9 @@ pub async fn finished(
 
 /// Where a page of unfinished jobs ends: in that state and queue, behind that place, or before its first job.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Place(JobState, QueueName, Option<JobPlace>);
+struct ListPosition(JobState, QueueName, Option<JobPlace>);
 
-impl Place {
+impl ListPosition {
     /// The state and queue, as they follow one another.
     fn section(&self) -> (JobState, &QueueName) {
         (self.0, &self.1)
@@ -174,26 +174,26 @@ impl Place {
 ///
 /// Redis is away, or the cursor is of another list.
 pub async fn unfinished(queues: &[Queue], filter: &JobFilter, paging: &Paging) -> Result<Page<JobSummary>, ListError> {
-    let from: Option<Place> = paging.place(LIST)?;
+    let from: Option<ListPosition> = paging.place(LIST)?;
     let states = filter.state.map_or(JobState::LIVE.to_vec(), |state| vec![state]);
-    if from.as_ref().is_some_and(|Place(state, ..)| !states.contains(state)) {
+    if from.as_ref().is_some_and(|ListPosition(state, ..)| !states.contains(state)) {
         return Err(BadCursor.into());
     }
     let Some(now) = queues.first().map(Queue::now) else { return Ok(Page { items: Vec::new(), next: None }) };
     let sections = sections(queues, &states, from.as_ref());
-    let mut found = Found { paging, rows: Vec::new(), seen: HashSet::new(), looked: 0 };
+    let mut builder = PageBuilder { paging, rows: Vec::new(), seen: HashSet::new(), looked: 0 };
     for (state, queue) in sections {
         let is_first = from.as_ref().is_some_and(|from| from.section() == (state, queue.name()));
-        let start = from.as_ref().filter(|_| is_first).and_then(|Place(.., place)| place.clone());
-        if let Some(end) = found.section(&queue, state, filter, start, now).await? {
-            return Ok(found.page(Some(end)));
+        let start = from.as_ref().filter(|_| is_first).and_then(|ListPosition(.., place)| place.clone());
+        if let Some(end) = builder.section(&queue, state, filter, start, now).await? {
+            return Ok(builder.page(Some(end)));
         }
     }
-    Ok(found.page(None))
+    Ok(builder.page(None))
 }
 
 /// The states and queues in the order in which they are listed, from a place on.
-fn sections(queues: &[Queue], states: &[JobState], from: Option<&Place>) -> Vec<(JobState, Queue)> {
+fn sections(queues: &[Queue], states: &[JobState], from: Option<&ListPosition>) -> Vec<(JobState, Queue)> {
     let mut by_name = queues.to_vec();
     by_name.sort_by(|a, b| a.name().cmp(b.name()));
     by_name.dedup_by(|a, b| a.name() == b.name());
@@ -202,15 +202,15 @@ fn sections(queues: &[Queue], states: &[JobState], from: Option<&Place>) -> Vec<
 }
 
 /// What was found so far.
-struct Found<'a> {
+struct PageBuilder<'a> {
     paging: &'a Paging,
-    rows: Vec<(Place, JobSummary)>,
+    rows: Vec<(ListPosition, JobSummary)>,
     /// One that has moved on meanwhile would come again.
     seen: HashSet<JobId>,
     looked: usize,
 }
 
-impl Found<'_> {
+impl PageBuilder<'_> {
     /// Adds the jobs of a queue in a state. Answers where to go on, once there are enough or enough was looked through.
     async fn section(
         &mut self,
@@ -219,8 +219,8 @@ impl Found<'_> {
         filter: &JobFilter,
         mut after: Option<JobPlace>,
         now: DateTime<Utc>,
-    ) -> Result<Option<Place>, QueueError> {
-        let place = |after| Place(state, queue.name().clone(), after);
+    ) -> Result<Option<ListPosition>, QueueError> {
+        let place = |after| ListPosition(state, queue.name().clone(), after);
         loop {
             // One beyond the page tells whether there is a next one.
             if self.rows.len() > self.paging.limit() || self.looked >= LOOKED_THROUGH {
@@ -241,7 +241,7 @@ impl Found<'_> {
     }
 
     /// The page, which ends at its last row when there are more, and else where it was looked to.
-    fn page(mut self, end: Option<Place>) -> Page<JobSummary> {
+    fn page(mut self, end: Option<ListPosition>) -> Page<JobSummary> {
         let limit = self.paging.limit();
         let is_more = self.rows.len() > limit;
         self.rows.truncate(limit);

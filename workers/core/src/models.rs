@@ -15,11 +15,11 @@ use perch_clients::{
 use perch_queue::Fail;
 use serde_json::json;
 
-use crate::spending::{Aside, Held, Spending, Used};
+use crate::spending::{CallCost, CostReservation, HeldCall, Spending};
 
 /// An answer, and who gave it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answered {
+pub struct ModelReply {
     /// The provider.
     pub provider: String,
     /// What it said.
@@ -28,7 +28,7 @@ pub struct Answered {
 
 /// How one call of a provider went.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tried {
+pub struct ProviderTrial {
     /// The provider.
     pub provider: String,
     /// The model that was asked.
@@ -41,7 +41,7 @@ pub struct Tried {
 
 /// Why nobody answered.
 #[derive(Debug)]
-pub enum Unanswered {
+pub enum AskError {
     /// Nobody can be asked until then: every provider has used up its rate or its budget, or this process is short of what
     /// a call takes.
     Held(Duration, String),
@@ -50,18 +50,18 @@ pub enum Unanswered {
     /// A provider has answered, and will not say anything else.
     Declined(Box<ModelError>),
     /// There is no provider but those that were not to be asked.
-    NobodyElse,
+    NoOtherProvider,
 }
 
-impl From<Unanswered> for Fail {
-    fn from(unanswered: Unanswered) -> Self {
+impl From<AskError> for Fail {
+    fn from(unanswered: AskError) -> Self {
         match unanswered {
-            Unanswered::Held(after, why) | Unanswered::Down(why, Disposition::Wait(after)) => Self::Snooze(after, why),
-            Unanswered::Down(why, Disposition::RetryAfter(after)) => Self::RetryAfter(after, why),
-            Unanswered::Down(why, Disposition::Retry) => Self::Retry(why),
-            Unanswered::Down(why, Disposition::Never) => Self::Dead(why),
-            Unanswered::Declined(error) => Self::Dead(error.to_string()),
-            Unanswered::NobodyElse => Self::Dead("no other provider of models is configured".to_owned()),
+            AskError::Held(after, why) | AskError::Down(why, Disposition::Wait(after)) => Self::Snooze(after, why),
+            AskError::Down(why, Disposition::RetryAfter(after)) => Self::RetryAfter(after, why),
+            AskError::Down(why, Disposition::Retry) => Self::Retry(why),
+            AskError::Down(why, Disposition::Never) => Self::Dead(why),
+            AskError::Declined(error) => Self::Dead(error.to_string()),
+            AskError::NoOtherProvider => Self::Dead("no other provider of models is configured".to_owned()),
         }
     }
 }
@@ -146,13 +146,13 @@ impl Models {
         request: &ChatRequest,
         except: &[String],
         until: Option<Instant>,
-    ) -> Result<Answered, Unanswered> {
+    ) -> Result<ModelReply, AskError> {
         let until = until.unwrap_or_else(|| Instant::now() + UNBOUND);
-        let mut round = Round::default();
+        let mut round = FailedCalls::default();
         let mut turn = self.turn(providers);
         turn.retain(|name| !except.contains(name));
         if turn.is_empty() && !except.is_empty() {
-            return Err(Unanswered::NobodyElse);
+            return Err(AskError::NoOtherProvider);
         }
         for (at, name) in turn.iter().copied().enumerate() {
             let Some(provider) = self.0.providers.get(name) else { continue };
@@ -164,16 +164,16 @@ impl Models {
             match self.ask_one(name, provider, spender, request, time).await {
                 Ok(completion) => {
                     self.wake(name);
-                    return Ok(Answered { provider: name.clone(), completion });
+                    return Ok(ModelReply { provider: name.clone(), completion });
                 }
-                Err(Failed::Held(held)) => round.held(name, &held),
-                Err(Failed::Error(error)) => {
+                Err(CallError::Held(held)) => round.held(name, &held),
+                Err(CallError::Error(error)) => {
                     if declined(&error) {
-                        return Err(Unanswered::Declined(error));
+                        return Err(AskError::Declined(error));
                     }
                     // No provider is to blame for it, and none can be reached.
                     if let Disposition::Wait(after) = error.for_job() {
-                        return Err(Unanswered::Held(after, error.to_string()));
+                        return Err(AskError::Held(after, error.to_string()));
                     }
                     told(name, &error);
                     self.lay_to_rest(name, &error);
@@ -185,7 +185,7 @@ impl Models {
     }
 
     /// Asks each of these that has a key once, with every parameter that the bots send, and tells how that went.
-    pub(crate) async fn try_each(&self, names: &BTreeSet<String>, spender: &Spender) -> Vec<Tried> {
+    pub(crate) async fn try_each(&self, names: &BTreeSet<String>, spender: &Spender) -> Vec<ProviderTrial> {
         let providers = names.intersection(&self.0.with_key).filter_map(|name| self.0.providers.get_key_value(name));
         let request = ChatRequest {
             messages: vec![Message::user("Answer with {\"reply\": \"ok\"}.")],
@@ -199,15 +199,15 @@ impl Models {
             async move {
                 let outcome = match self.ask_one(name, provider, spender, request, TRIAL).await {
                     Ok(_) => Ok(()),
-                    Err(Failed::Held(Held { what, after })) => {
+                    Err(CallError::Held(HeldCall { what, after })) => {
                         Err(format!("{what}; it is asked again in {}", humantime::format_duration(after)))
                     }
                     // It has answered, if at length.
-                    Err(Failed::Error(error)) if matches!(*error, ModelError::Truncated { .. }) => Ok(()),
-                    Err(Failed::Error(error)) => Err(error.to_string()),
+                    Err(CallError::Error(error)) if matches!(*error, ModelError::Truncated { .. }) => Ok(()),
+                    Err(CallError::Error(error)) => Err(error.to_string()),
                 };
                 let settings = provider.client.settings_learned();
-                Tried { provider: name.clone(), model: provider.client.model().to_owned(), outcome, settings }
+                ProviderTrial { provider: name.clone(), model: provider.client.model().to_owned(), outcome, settings }
             }
         });
         join_all(tries).await
@@ -220,27 +220,27 @@ impl Models {
         spender: &Spender,
         request: &ChatRequest,
         time: Duration,
-    ) -> Result<Completion, Failed> {
+    ) -> Result<Completion, CallError> {
         let asked = request.about_tokens();
         let most = provider.price.micros(asked, u64::from(request.max_tokens.unwrap_or(1_000)));
         let used = |model: &str, usage: Usage| {
             let micros = provider.price.micros(usage.prompt_tokens, usage.completion_tokens);
-            Used { model: model.to_owned(), usage, micros }
+            CallCost { model: model.to_owned(), usage, micros }
         };
         // Of an answer that is lost no more is known than what was asked.
         let lost = used(provider.client.model(), Usage { prompt_tokens: asked, completion_tokens: 0 });
-        let aside = Aside::set(&self.0.spending, name, most, spender, lost).await.map_err(Failed::Held)?;
+        let aside = CostReservation::set(&self.0.spending, name, most, spender, lost).await.map_err(CallError::Held)?;
         let answer = provider.client.complete_within(time, request).await;
         let came_to = match &answer {
             Ok(Completion { model, usage, .. }) => Some(used(model, *usage)),
             Err(error) if error.is_lost() => aside.lost(),
             Err(error) => error.usage().map(|usage| used(provider.client.model(), usage)),
         };
-        if let Some(Used { usage, .. }) = &came_to {
+        if let Some(CallCost { usage, .. }) = &came_to {
             count(name, *usage);
         }
         aside.settle(came_to).await;
-        answer.map_err(|error| Failed::Error(Box::new(error)))
+        answer.map_err(|error| CallError::Error(Box::new(error)))
     }
 
     /// Those of these providers that can be asked; all of them where none has a key, so that the error names what is missing.
@@ -285,14 +285,14 @@ fn told(name: &str, error: &ModelError) {
     metrics::counter!("perch_model_failovers_total", "provider" => provider, "why" => why).increment(1);
 }
 
-enum Failed {
-    Held(Held),
+enum CallError {
+    Held(HeldCall),
     Error(Box<ModelError>),
 }
 
 /// What the providers said that gave no answer.
 #[derive(Debug, Default)]
-struct Round {
+struct FailedCalls {
     said: Vec<String>,
     /// The shortest wait of those that only have to wait.
     wait: Option<Duration>,
@@ -300,8 +300,8 @@ struct Round {
     down: Option<Disposition>,
 }
 
-impl Round {
-    fn held(&mut self, name: &str, held: &Held) {
+impl FailedCalls {
+    fn held(&mut self, name: &str, held: &HeldCall) {
         self.said.push(format!("{name}: {}", held.what));
         self.waits(held.after);
     }
@@ -328,13 +328,13 @@ impl Round {
         self.wait = Some(self.wait.map_or(after, |wait| wait.min(after)));
     }
 
-    fn ended(self) -> Unanswered {
+    fn ended(self) -> AskError {
         let why = self.said.join("; ");
         match (self.wait, self.down) {
             // Where one only has to wait, the job waits: the others may be back by then too.
-            (Some(after), None | Some(Disposition::Never)) => Unanswered::Held(after, why),
-            (_, Some(disposition)) => Unanswered::Down(why, disposition),
-            (None, None) => Unanswered::Down("no provider is configured".into(), Disposition::Never),
+            (Some(after), None | Some(Disposition::Never)) => AskError::Held(after, why),
+            (_, Some(disposition)) => AskError::Down(why, disposition),
+            (None, None) => AskError::Down("no provider is configured".into(), Disposition::Never),
         }
     }
 }
@@ -375,14 +375,14 @@ mod tests {
     }
 
     fn ended(errors: &[ModelError], held: Option<u64>) -> Fail {
-        let mut round = Round::default();
+        let mut round = FailedCalls::default();
         for error in errors {
             round.failed(error);
         }
         if let Some(seconds) = held {
             round.held(
                 "together",
-                &Held { what: "the daily budget of 5.00 USD is used up".into(), after: Duration::from_secs(seconds) },
+                &HeldCall { what: "the daily budget of 5.00 USD is used up".into(), after: Duration::from_secs(seconds) },
             );
         }
         round.ended().into()

@@ -1,7 +1,7 @@
 //! Rebuilding queues from what Postgres knows of them: all of it for `perch recover`, and by itself, for the ledger queues,
 //! whenever Redis was started again.
 
-mod doubts;
+mod loss_check;
 mod watch;
 
 use std::{
@@ -17,12 +17,12 @@ use perch_queue::{Queue, QueueError, Queues, Restore};
 use perch_store::{HotStore, Store, StoreError, Syncer, UnfinishedJobs};
 use serde::Serialize;
 
-pub use doubts::{Doubts, Found};
-pub use watch::{Look, Watch};
+pub use loss_check::{LossCheck, LossReport};
+pub use watch::{Watch, WatchOutcome};
 
 /// What was made good after a server lost something.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct MadeGood {
+pub struct Reconciled {
     /// Effects that are on record as published and that the ledger had lost.
     pub effects: u64,
     /// Records of acts that the ledger holds as confirmed.
@@ -30,10 +30,10 @@ pub struct MadeGood {
 }
 
 /// Knows what the effect ledger and the records of acts say of each other.
-pub trait Amends: Send + Sync + 'static {
+pub trait Reconciler: Send + Sync + 'static {
     /// Makes good what either lacks of the other, of the last day. It may be done again, and beside workers: what is right stays
     /// as it is.
-    fn make_good<'a>(&'a self, store: &'a Store, hot: &'a HotStore) -> BoxFuture<'a, Result<MadeGood, StoreError>>;
+    fn reconcile<'a>(&'a self, store: &'a Store, hot: &'a HotStore) -> BoxFuture<'a, Result<Reconciled, StoreError>>;
 }
 
 /// How long one recovery holds off the others.
@@ -81,7 +81,7 @@ pub struct Recovery {
     store: Store,
     syncer: Syncer,
     hot: HotStore,
-    amends: Arc<dyn Amends>,
+    reconciler: Arc<dyn Reconciler>,
     retention: Duration,
     dry_run: bool,
     in_doubt: bool,
@@ -90,7 +90,7 @@ pub struct Recovery {
 
 impl Recovery {
     /// A recovery of `queues`.
-    pub fn new(queues: Vec<Queue>, all: &Queues, store: &Store, settings: &Settings, amends: Arc<dyn Amends>) -> Self {
+    pub fn new(queues: Vec<Queue>, all: &Queues, store: &Store, settings: &Settings, reconciler: Arc<dyn Reconciler>) -> Self {
         let env = settings.env;
         let syncer = Syncer::new(all.redis().clone(), store.clone(), env, &all.names(), settings.sync.batch);
         let retention = queues.iter().map(|queue| queue.settings().dead_retention).max().unwrap_or_default();
@@ -100,7 +100,7 @@ impl Recovery {
             store: store.clone(),
             syncer,
             hot,
-            amends,
+            reconciler,
             retention,
             dry_run: false,
             in_doubt: false,
@@ -124,14 +124,14 @@ impl Recovery {
     /// the jobs looked at. It goes by the Postgres that was looked at and by no other. Answers what was done, by queue.
     pub async fn whole(
         mut self,
-        looked: &Found,
+        looked: &LossReport,
         seen: impl Fn(u64) + Send + Sync,
     ) -> Result<BTreeMap<QueueName, Recovered>, RecoveryError> {
         let _alone = self.store.recovery().alone(ALONE).await?;
         // Looked at before the sync: a job that is there now and has ended after it was not left there by a worker.
         let present = self.present(&seen).await?;
         self.sync().await?;
-        self.make_good().await?;
+        self.reconcile().await?;
         self.remove_ended(present).await?;
         let all = self.queues.iter().map(|queue| queue.name().clone()).collect();
         self.restore_lost((all, Vec::new()), looked, &seen).await?;
@@ -140,10 +140,10 @@ impl Recovery {
 
     /// Puts back what Redis has lost of what Postgres was told of first: all of the ledger queues, and of the others what was enqueued
     /// in SQL. It goes by the Postgres that was looked at and by no other.
-    pub async fn lost(mut self, looked: &Found) -> Result<BTreeMap<QueueName, Recovered>, RecoveryError> {
+    pub async fn lost(mut self, looked: &LossReport) -> Result<BTreeMap<QueueName, Recovered>, RecoveryError> {
         let _alone = self.store.recovery().alone(ALONE).await?;
         self.sync().await?;
-        self.make_good().await?;
+        self.reconcile().await?;
         let (ledger, others): (Vec<Queue>, Vec<Queue>) =
             self.queues.iter().cloned().partition(|queue| queue.settings().ledger);
         let names = |queues: Vec<Queue>| queues.iter().map(|queue| queue.name().clone()).collect();
@@ -152,9 +152,9 @@ impl Recovery {
     }
 
     /// Makes good what the effect ledger and the records of acts lack of each other.
-    async fn make_good(&self) -> Result<(), StoreError> {
+    async fn reconcile(&self) -> Result<(), StoreError> {
         if !self.dry_run {
-            self.amends.make_good(&self.store, &self.hot).await?;
+            self.reconciler.reconcile(&self.store, &self.hot).await?;
         }
         Ok(())
     }
@@ -203,7 +203,7 @@ impl Recovery {
     }
 
     /// Fails when Postgres is not the one that was looked at any more.
-    async fn is_still(&self, looked: &Found) -> Result<(), RecoveryError> {
+    async fn is_still(&self, looked: &LossReport) -> Result<(), RecoveryError> {
         match (&looked.identity, self.store.recovery().identity().await?) {
             (Some(was), Some(is)) if *was != is => Err(RecoveryError::TakenOver { was: was.clone(), is }),
             _ => Ok(()),
@@ -214,7 +214,7 @@ impl Recovery {
     async fn restore_lost(
         &mut self,
         (queues, others): (Vec<QueueName>, Vec<QueueName>),
-        looked: &Found,
+        looked: &LossReport,
         seen: &(impl Fn(u64) + Send),
     ) -> Result<(), RecoveryError> {
         let mut after = None;

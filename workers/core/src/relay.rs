@@ -108,12 +108,12 @@ pub async fn relay_some(store: &Store, client: &Client) -> Result<Relayed, Store
     for (name, jobs) in &by_queue {
         let Some(queue) = client.queues().get(name) else { continue };
         for (job, answer) in jobs.iter().zip(client.hand_over(queue, jobs).await) {
-            match verdict(answer) {
-                Verdict::There => there.push(job),
-                Verdict::Never(reason) => never.push((job.id, reason)),
-                Verdict::Soon => soon.push(job.id),
-                Verdict::Full => full += 1,
-                Verdict::Later(error) => tracing::warn!(job = %job.id, %error, "the outbox keeps a job"),
+            match hand_over_of(answer) {
+                HandOver::Accepted => there.push(job),
+                HandOver::Rejected(reason) => never.push((job.id, reason)),
+                HandOver::RedisAway => soon.push(job.id),
+                HandOver::QueueFull => full += 1,
+                HandOver::Failed(error) => tracing::warn!(job = %job.id, %error, "the outbox keeps a job"),
             }
         }
     }
@@ -175,25 +175,25 @@ fn from_outside(client: &Client, job: &NewJob) -> Result<(), EnqueueError> {
     }
 }
 
-enum Verdict {
-    There,
-    Never(String),
-    /// Redis is away.
-    Soon,
-    /// The queue takes no more jobs at present.
-    Full,
-    Later(EnqueueError),
+enum HandOver {
+    Accepted,
+    /// The job is not enqueued, for this reason; the row ends here.
+    Rejected(String),
+    RedisAway,
+    /// The queue has reached `max_depth`.
+    QueueFull,
+    Failed(EnqueueError),
 }
 
-fn verdict(answer: Result<Enqueued, EnqueueError>) -> Verdict {
+fn hand_over_of(answer: Result<Enqueued, EnqueueError>) -> HandOver {
     match answer {
         Ok(Enqueued { acceptance: Acceptance::Kept, id, .. }) => {
-            Verdict::Never(format!("job {id} held the unique key and was kept"))
+            HandOver::Rejected(format!("job {id} held the unique key and was kept"))
         }
-        Ok(_) => Verdict::There,
-        Err(error @ EnqueueError::Conflict { .. }) => Verdict::Never(error.to_string()),
-        Err(EnqueueError::Queue(error)) if error.is_unavailable() => Verdict::Soon,
-        Err(EnqueueError::Full { .. }) => Verdict::Full,
-        Err(error) => Verdict::Later(error),
+        Ok(_) => HandOver::Accepted,
+        Err(error @ EnqueueError::Conflict { .. }) => HandOver::Rejected(error.to_string()),
+        Err(EnqueueError::Queue(error)) if error.is_unavailable() => HandOver::RedisAway,
+        Err(EnqueueError::Full { .. }) => HandOver::QueueFull,
+        Err(error) => HandOver::Failed(error),
     }
 }

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    recovery::{self, Amends},
+    recovery::{self, Reconciler},
     relay,
 };
 
@@ -30,7 +30,7 @@ pub async fn run(
     settings: &Settings,
     client: &Client,
     store: &Store,
-    amends: Arc<dyn Amends>,
+    reconciler: Arc<dyn Reconciler>,
     stop: CancellationToken,
 ) {
     let mut duties = JoinSet::new();
@@ -55,7 +55,7 @@ pub async fn run(
     let watched = (settings.clone(), client.queues().clone(), store.clone());
     duties.spawn(kept_up("recovery".into(), stop.clone(), move |stop| {
         let (settings, queues, store) = &watched;
-        recovery::Watch::new(settings, queues, store, amends.clone()).run(stop)
+        recovery::Watch::new(settings, queues, store, reconciler.clone()).run(stop)
     }));
     let queues: Vec<Queue> = client.queues().iter().cloned().collect();
     let pruned = queues.clone();

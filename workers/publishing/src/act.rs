@@ -6,7 +6,7 @@ use perch_jobs::{AccountId, JobId, PostId};
 use perch_store::{ActionKind, PlaceKind, PublishedPost};
 use serde_json::Value;
 
-use super::permit::Permitted;
+use super::permit::LeasedPermit;
 use crate::Publisher;
 
 /// Something that is done on X once: all in which one kind of it differs from another.
@@ -29,7 +29,7 @@ pub(super) trait Act: Sync {
     }
 
     /// Does it.
-    fn call(&self, publisher: &Publisher, permit: Permitted) -> impl Future<Output = Result<Answer, XError>> + Send;
+    fn call(&self, publisher: &Publisher, permit: LeasedPermit) -> impl Future<Output = Result<ActResponse, XError>> + Send;
 
     /// Looks whether the user `user_id`, who is the account that acts, has done it since then.
     fn look(
@@ -40,14 +40,14 @@ pub(super) trait Act: Sync {
     ) -> impl Future<Output = Result<Search, XError>> + Send;
 
     /// What the record of the action says of it.
-    fn told(&self) -> Told<'_>;
+    fn details(&self) -> ActDetails<'_>;
 
     /// The post of one's own that it makes, whose metrics are read from then on; none for what makes no post.
     fn post(&self, id: &PostId, at: DateTime<Utc>, job: JobId) -> Option<PublishedPost>;
 }
 
 /// What X answered when it was done.
-pub(super) struct Answer {
+pub(super) struct ActResponse {
     /// The id that X gave it.
     pub id: Option<String>,
     /// What is stored of the answer.
@@ -55,7 +55,7 @@ pub(super) struct Answer {
 }
 
 /// What the record of an action says.
-pub(super) struct Told<'a> {
+pub(super) struct ActDetails<'a> {
     pub kind: ActionKind,
     pub text: &'a str,
     pub subject: Option<&'a str>,

@@ -5,7 +5,7 @@ use super::decide::Sending;
 use crate::Publisher;
 
 /// One attempt at one act.
-pub(super) struct Once<'a, A> {
+pub(super) struct ActAttempt<'a, A> {
     pub(super) act: &'a A,
     pub(super) cx: &'a JobContext,
     pub(super) publisher: &'a Publisher,

@@ -64,14 +64,14 @@ pub(super) fn resolution(was_live: bool, state: EffectState) -> Resolution {
 
 /// How long nobody can have been at an effect any more, and how long that has to be before "not shown" means "not done".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Waited {
+pub(super) struct SettleTime {
     /// Time since the last word of the attempt that had the permit.
     pub quiet: Duration,
     /// Time after that word by which X shows what was done.
     pub needed: Duration,
 }
 
-impl Waited {
+impl SettleTime {
     /// An attempt that says it does not know has ended its call. One that says nothing begins its call within
     /// [`ACT_WITHIN`] of its permit or never, and ends it within `x.timeout`. X takes `x.settle` from then.
     pub(super) fn of(state: EffectState, quiet: Duration, x: &XSettings) -> Self {
@@ -101,7 +101,7 @@ pub(super) enum Finding {
     CannotTell,
 }
 
-pub(super) fn finding(search: &Search, waited: &Waited) -> Finding {
+pub(super) fn finding(search: &Search, waited: &SettleTime) -> Finding {
     if let Some(id) = &search.found {
         return Finding::Happened(id.clone());
     }
@@ -113,7 +113,7 @@ pub(super) fn finding(search: &Search, waited: &Waited) -> Finding {
 
 /// What an error of the call says about what it was to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Aftermath {
+pub(super) enum ErrorMeaning {
     /// It was certainly not made.
     NotMade,
     /// It may have been made.
@@ -124,12 +124,12 @@ pub(super) enum Aftermath {
     Done,
 }
 
-pub(super) fn aftermath(error: &XError) -> Aftermath {
+pub(super) fn error_meaning(error: &XError) -> ErrorMeaning {
     match (error, error.write_outcome()) {
-        (XError::DuplicateContent { .. }, _) => Aftermath::Exists,
-        (XError::AlreadyReposted { .. }, _) => Aftermath::Done,
-        (_, WriteOutcome::NotDone) => Aftermath::NotMade,
-        (_, WriteOutcome::Unknown) => Aftermath::Unknown,
+        (XError::DuplicateContent { .. }, _) => ErrorMeaning::Exists,
+        (XError::AlreadyReposted { .. }, _) => ErrorMeaning::Done,
+        (_, WriteOutcome::NotDone) => ErrorMeaning::NotMade,
+        (_, WriteOutcome::Unknown) => ErrorMeaning::Unknown,
     }
 }
 
@@ -193,14 +193,14 @@ mod tests {
     fn an_error_is_read_for_what_it_says_about_the_post() {
         let call = || "POST /2/tweets as main".to_owned();
         let server = |status| XError::Server { call: call(), status, retry_after: None };
-        assert_eq!(aftermath(&server(503)), Aftermath::NotMade);
-        assert_eq!(aftermath(&server(500)), Aftermath::Unknown);
-        assert_eq!(aftermath(&XError::Timeout { call: call(), sent: true }), Aftermath::Unknown);
+        assert_eq!(error_meaning(&server(503)), ErrorMeaning::NotMade);
+        assert_eq!(error_meaning(&server(500)), ErrorMeaning::Unknown);
+        assert_eq!(error_meaning(&XError::Timeout { call: call(), sent: true }), ErrorMeaning::Unknown);
         let duplicate = XError::DuplicateContent { call: call(), problem: Box::default() };
-        assert_eq!(aftermath(&duplicate), Aftermath::Exists);
+        assert_eq!(error_meaning(&duplicate), ErrorMeaning::Exists);
         let already = XError::AlreadyReposted { call: call(), problem: Box::default() };
-        assert_eq!(aftermath(&already), Aftermath::Done);
-        assert_eq!(aftermath(&XError::PermitLost { call: call() }), Aftermath::NotMade);
+        assert_eq!(error_meaning(&already), ErrorMeaning::Done);
+        assert_eq!(error_meaning(&XError::PermitLost { call: call() }), ErrorMeaning::NotMade);
     }
 
     #[test]
@@ -214,7 +214,7 @@ mod tests {
             XError::Problem { call: call(), status: 403, problem: problem("You are not permitted to do this") },
         ];
         for (refusal, says) in refusals.into_iter().zip(["may be answered", "not permitted to do this"]) {
-            assert_eq!(aftermath(&refusal), Aftermath::NotMade);
+            assert_eq!(error_meaning(&refusal), ErrorMeaning::NotMade);
             let Fail::Dead(why) = x_failed(refusal) else { panic!("it is tried again") };
             assert!(why.contains(says), "{why}");
         }
@@ -241,7 +241,7 @@ mod tests {
     fn what_x_does_not_show_is_not_done_only_after_the_longest_call_and_the_delay_of_reading() {
         let seconds = Duration::from_secs;
         let (missing, x) = (search(None, true), x_settings());
-        let after = |state, quiet| finding(&missing, &Waited::of(state, seconds(quiet), &x));
+        let after = |state, quiet| finding(&missing, &SettleTime::of(state, seconds(quiet), &x));
         assert_eq!(after(EffectState::Unknown, 5), Finding::TooEarly(seconds(2)));
         assert_eq!(after(EffectState::Unknown, 7), Finding::NotDone);
         assert_eq!(after(EffectState::Intended, 7), Finding::TooEarly(seconds(15)));
@@ -251,8 +251,8 @@ mod tests {
     #[test]
     fn what_x_shows_has_happened_however_early_and_a_search_cut_short_decides_nothing() {
         let x = x_settings();
-        let early = Waited::of(EffectState::Intended, Duration::ZERO, &x);
-        let late = Waited::of(EffectState::Unknown, Duration::from_secs(60), &x);
+        let early = SettleTime::of(EffectState::Intended, Duration::ZERO, &x);
+        let late = SettleTime::of(EffectState::Unknown, Duration::from_secs(60), &x);
         assert!(matches!(finding(&search(Some("1849"), true), &early), Finding::Happened(_)));
         assert_eq!(finding(&search(None, false), &late), Finding::CannotTell);
     }

@@ -9,13 +9,13 @@ use crate::Publisher;
 
 /// Why a text does not go out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stopped {
+pub struct GuardObjection {
     /// It may not, whoever says so; otherwise a person may let it pass.
     is_refused: bool,
     reasons: Vec<Reason>,
 }
 
-impl Stopped {
+impl GuardObjection {
     /// What is against the text.
     pub fn reasons(&self) -> String {
         self.reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
@@ -35,13 +35,13 @@ impl Stopped {
 }
 
 /// What the guard stops of a text.
-pub fn stopped(guard: &Guard, mode: GuardMode, text: &str) -> Option<Stopped> {
+pub fn stopped(guard: &Guard, mode: GuardMode, text: &str) -> Option<GuardObjection> {
     if mode == GuardMode::Off {
         return None;
     }
     match guard.post(text) {
-        Verdict::Refuse(reasons) => Some(Stopped { is_refused: true, reasons }),
-        Verdict::Review(reasons) if mode == GuardMode::All => Some(Stopped { is_refused: false, reasons }),
+        Verdict::Refuse(reasons) => Some(GuardObjection { is_refused: true, reasons }),
+        Verdict::Review(reasons) if mode == GuardMode::All => Some(GuardObjection { is_refused: false, reasons }),
         Verdict::Pass | Verdict::Review(_) => None,
     }
 }

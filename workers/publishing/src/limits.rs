@@ -9,7 +9,7 @@ use perch_store::{Places, RateWindows, StoreError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::gate::hours::{Day, day, has_caps, is_quiet, open_from};
+use crate::gate::hours::{PostingDay, day, has_caps, is_quiet, open_from};
 
 /// The limits at one moment.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -185,7 +185,7 @@ async fn posting(settings: &Settings, places: &Places, account: &AccountId) -> R
 /// When a post may begin, of an account that published so much today.
 fn next_allowed(
     posting: &PostingSettings,
-    today: &Day,
+    today: &PostingDay,
     used: u64,
     last: Option<DateTime<Utc>>,
     now: DateTime<Utc>,

@@ -15,16 +15,16 @@ use perch_store::{
 use serde_json::json;
 
 use super::{
-    act::{Act, Answer},
-    attempt::Once,
-    decide::{Aftermath, Finding, Resolution, Sending, Waited, aftermath, finding, resolution},
-    gate::{Entry, Gate, Held, Pass, Wanted},
-    permit::Permitted,
+    act::{Act, ActResponse},
+    attempt::ActAttempt,
+    decide::{ErrorMeaning, Finding, Resolution, Sending, SettleTime, error_meaning, finding, resolution},
+    gate::{Deferral, Gate, GateDecision, GatePass, GateRequest},
+    permit::LeasedPermit,
     record::{Published, record, record_refusal},
 };
 
 /// Why an attempt ends before the effect is settled as done.
-enum Stop {
+enum ActError {
     /// X refused it for good.
     Refused(String),
     /// Its key belongs to another.
@@ -33,13 +33,13 @@ enum Stop {
     Failed(Fail),
 }
 
-impl From<StoreError> for Stop {
+impl From<StoreError> for ActError {
     fn from(error: StoreError) -> Self {
         Self::Failed(error.into())
     }
 }
 
-impl Stop {
+impl ActError {
     /// What an error of X that changed nothing comes to.
     fn of(error: XError) -> Self {
         match x_failed(error) {
@@ -52,7 +52,7 @@ impl Stop {
         Self::Failed(Fail::Retry(why.into()))
     }
 
-    fn held(held: Held) -> Self {
+    fn held(held: Deferral) -> Self {
         Self::Failed(held.into())
     }
 
@@ -71,7 +71,7 @@ impl Stop {
     }
 }
 
-impl<A: Act> Once<'_, A> {
+impl<A: Act> ActAttempt<'_, A> {
     /// Does it, unless it is done, and records it.
     pub(super) async fn carry_out(&self) -> HandlerResult<Published> {
         match self.done().await {
@@ -81,12 +81,12 @@ impl<A: Act> Once<'_, A> {
                 crash_point!("publish.recorded");
                 Ok(published)
             }
-            Err(Stop::Refused(why)) => {
+            Err(ActError::Refused(why)) => {
                 record_refusal(self, &why).await?;
                 Err(Fail::Dead(why))
             }
-            Err(Stop::Foreign(why)) => Err(Fail::Dead(why)),
-            Err(Stop::Failed(fail)) => {
+            Err(ActError::Foreign(why)) => Err(Fail::Dead(why)),
+            Err(ActError::Failed(fail)) => {
                 if let Some(why) = self.gives_up(&fail) {
                     record_refusal(self, why).await?;
                 }
@@ -105,7 +105,7 @@ impl<A: Act> Once<'_, A> {
     }
 
     /// The effect once it is confirmed.
-    async fn done(&self) -> Result<StoredEffect, Stop> {
+    async fn done(&self) -> Result<StoredEffect, ActError> {
         // What may have happened is looked for whatever the gate says, and what has happened is only recorded.
         let known = self.ledger().get(&self.key).await?;
         let settled_at = known.as_ref().and_then(|effect| effect.settled_at);
@@ -117,7 +117,7 @@ impl<A: Act> Once<'_, A> {
             }
             _ => {
                 if let Some(why) = &self.objection {
-                    return Err(Stop::Refused(why.clone()));
+                    return Err(ActError::Refused(why.clone()));
                 }
                 Some(self.admitted_and_prepared().await?)
             }
@@ -135,12 +135,12 @@ impl<A: Act> Once<'_, A> {
             Claim::Unresolved { effect, takeover } => self.resolve(&effect, takeover).await,
             Claim::Busy { effect, retry_after } => {
                 let why = format!("job {} is at the same {}", effect.job_id, self.act.kind());
-                Err(Stop::Failed(Fail::Snooze(retry_after, why)))
+                Err(ActError::Failed(Fail::Snooze(retry_after, why)))
             }
             Claim::Superseded { effect } => {
-                Err(Stop::retry(format!("attempt {} of this job has taken over; this one stops", effect.attempt)))
+                Err(ActError::retry(format!("attempt {} of this job has taken over; this one stops", effect.attempt)))
             }
-            Claim::DigestMismatch { effect } => Err(Stop::Foreign(format!(
+            Claim::DigestMismatch { effect } => Err(ActError::Foreign(format!(
                 "the effect key {} belongs to another {}, of job {}; enqueue this one with a key of its own",
                 self.key, effect.kind, effect.job_id
             ))),
@@ -160,13 +160,13 @@ impl<A: Act> Once<'_, A> {
     }
 
     /// Notes that nobody knows whether it was done. The next attempt, which comes at once, asks X before it does anything.
-    async fn ask_first(&self, permit: &Permit, pass: Option<Pass>) -> Result<StoredEffect, Stop> {
+    async fn ask_first(&self, permit: &Permit, pass: Option<GatePass>) -> Result<StoredEffect, ActError> {
         let why = "Postgres may have lost that it was done; X is asked first";
         self.ledger().unknown(permit, why).await?;
         if let Some(pass) = pass {
             self.gate().leave(&pass).await;
         }
-        Err(Stop::Failed(Fail::Snooze(Duration::from_millis(1), why.to_owned())))
+        Err(ActError::Failed(Fail::Snooze(Duration::from_millis(1), why.to_owned())))
     }
 
     fn ledger(&self) -> Effects<'_> {
@@ -190,21 +190,21 @@ impl<A: Act> Once<'_, A> {
         &self.publisher.gate
     }
 
-    fn wanted(&self) -> Wanted<'_> {
-        Wanted { account: self.act.account(), kind: self.act.counts_as(), key: &self.key, cx: self.cx }
+    fn wanted(&self) -> GateRequest<'_> {
+        GateRequest { account: self.act.account(), kind: self.act.counts_as(), key: &self.key, cx: self.cx }
     }
 
     /// A pass for what nobody is at. A job that the brake stops waits here for a while.
-    async fn admitted(&self) -> Result<Pass, Stop> {
+    async fn admitted(&self) -> Result<GatePass, ActError> {
         match self.gate().enter(&self.wanted()).await? {
-            Entry::Open(pass) => Ok(pass),
-            Entry::Braked(state) => Err(Stop::held(self.gate().wait_for_lift(&state, self.cx).await)),
-            Entry::Held(held) => Err(Stop::held(held)),
+            GateDecision::Open(pass) => Ok(pass),
+            GateDecision::Braked(state) => Err(ActError::held(self.gate().wait_for_lift(&state, self.cx).await)),
+            GateDecision::Deferred(held) => Err(ActError::held(held)),
         }
     }
 
     /// Nothing is asked of X for an act that may not begin: while the brake is on its tokens may be revoked.
-    async fn admitted_and_prepared(&self) -> Result<Pass, Stop> {
+    async fn admitted_and_prepared(&self) -> Result<GatePass, ActError> {
         let pass = self.admitted().await?;
         let asked = Instant::now();
         if let Err(stop) = self.prepare().await {
@@ -224,26 +224,26 @@ impl<A: Act> Once<'_, A> {
         }
     }
 
-    async fn prepare(&self) -> Result<(), Stop> {
+    async fn prepare(&self) -> Result<(), ActError> {
         match self.sending {
-            Sending::Real => self.act.prepare(self.publisher).await.map_err(Stop::of),
+            Sending::Real => self.act.prepare(self.publisher).await.map_err(ActError::of),
             Sending::Simulated => Ok(()),
         }
     }
 
     /// A pass that holds right before the call: the one from before the claim, or a new one.
-    async fn open(&self, pass: Option<Pass>) -> Result<Pass, Stop> {
+    async fn open(&self, pass: Option<GatePass>) -> Result<GatePass, ActError> {
         let pass = match pass {
             Some(pass) => pass,
             None => match self.gate().enter(&self.wanted()).await? {
-                Entry::Open(pass) => pass,
-                Entry::Braked(state) => return Err(Stop::held(Held::braked(&state))),
-                Entry::Held(held) => return Err(Stop::held(held)),
+                GateDecision::Open(pass) => pass,
+                GateDecision::Braked(state) => return Err(ActError::held(Deferral::braked(&state))),
+                GateDecision::Deferred(held) => return Err(ActError::held(held)),
             },
         };
         let stopped = match self.gate().begin(&pass).await {
             Ok(None) => return Ok(pass),
-            Ok(Some(held)) => Stop::held(held),
+            Ok(Some(held)) => ActError::held(held),
             Err(error) => error.into(),
         };
         self.gate().leave(&pass).await;
@@ -251,7 +251,7 @@ impl<A: Act> Once<'_, A> {
     }
 
     /// Calls X with a permit of the ledger, and settles it.
-    async fn act(&self, permit: Permit, pass: Option<Pass>) -> Result<StoredEffect, Stop> {
+    async fn act(&self, permit: Permit, pass: Option<GatePass>) -> Result<StoredEffect, ActError> {
         let pass = match self.open(pass).await {
             Ok(pass) => pass,
             Err(stop) => {
@@ -267,38 +267,38 @@ impl<A: Act> Once<'_, A> {
         settled
     }
 
-    async fn call(&self, permit: &Permit, pass: &Pass) -> Result<Answer, XError> {
+    async fn call(&self, permit: &Permit, pass: &GatePass) -> Result<ActResponse, XError> {
         if self.sending == Sending::Simulated {
-            let text = self.act.told().text;
+            let text = self.act.details().text;
             tracing::info!(account = %self.act.account(), kind = self.act.kind(), text, "simulated; live_posts is off");
-            return Ok(Answer { id: None, response: json!({ "simulated": true }) });
+            return Ok(ActResponse { id: None, response: json!({ "simulated": true }) });
         }
         crash_point!("publish.before_call");
         let answer = tokio::select! {
-            answer = self.act.call(self.publisher, Permitted::new(permit, self.cx, pass)) => answer,
+            answer = self.act.call(self.publisher, LeasedPermit::new(permit, self.cx, pass)) => answer,
             never = self.gate().watch(pass) => match never {},
         };
         crash_point!("publish.after_call");
         answer
     }
 
-    async fn confirm(&self, permit: &Permit, Answer { id, response }: Answer) -> Result<StoredEffect, Stop> {
+    async fn confirm(&self, permit: &Permit, ActResponse { id, response }: ActResponse) -> Result<StoredEffect, ActError> {
         Ok(self.ledger().confirm(permit, id.as_deref(), &response).await?)
     }
 
-    async fn settle_failure(&self, mut permit: Permit, pass: &Pass, error: XError) -> Result<StoredEffect, Stop> {
-        match aftermath(&error) {
-            Aftermath::NotMade => {
+    async fn settle_failure(&self, mut permit: Permit, pass: &GatePass, error: XError) -> Result<StoredEffect, ActError> {
+        match error_meaning(&error) {
+            ErrorMeaning::NotMade => {
                 self.ledger().fail(&permit, &error.to_string()).await?;
                 self.gate().leave(pass).await;
-                Err(pass.withdrawn(&error).map_or_else(|| Stop::of(error), Stop::held))
+                Err(pass.withdrawn(&error).map_or_else(|| ActError::of(error), ActError::held))
             }
-            Aftermath::Unknown => self.unknown(&permit, &error).await,
-            Aftermath::Done => {
+            ErrorMeaning::Unknown => self.unknown(&permit, &error).await,
+            ErrorMeaning::Done => {
                 permit.learnt(Evidence::Refused { said: error.to_string() });
-                self.confirm(&permit, Answer { id: None, response: json!({ "already": true }) }).await
+                self.confirm(&permit, ActResponse { id: None, response: json!({ "already": true }) }).await
             }
-            Aftermath::Exists => {
+            ErrorMeaning::Exists => {
                 permit.learnt(Evidence::Refused { said: error.to_string() });
                 self.look_for_duplicate(permit, pass, error).await
             }
@@ -306,14 +306,14 @@ impl<A: Act> Once<'_, A> {
     }
 
     /// The next attempt asks X before it does anything, so this one may always be followed by another.
-    async fn unknown(&self, permit: &Permit, error: &XError) -> Result<StoredEffect, Stop> {
+    async fn unknown(&self, permit: &Permit, error: &XError) -> Result<StoredEffect, ActError> {
         let why = error.to_string();
         self.ledger().unknown(permit, &why).await?;
-        Err(Stop::retry(why))
+        Err(ActError::retry(why))
     }
 
     /// X refused it as a duplicate: what is there already may be an earlier attempt's.
-    async fn look_for_duplicate(&self, mut permit: Permit, pass: &Pass, error: XError) -> Result<StoredEffect, Stop> {
+    async fn look_for_duplicate(&self, mut permit: Permit, pass: &GatePass, error: XError) -> Result<StoredEffect, ActError> {
         let claimed = self.ledger().get(&self.key).await?;
         let since = claimed.map_or_else(clock::now, |effect| effect.created_at);
         let search = match self.look(since).await {
@@ -321,16 +321,16 @@ impl<A: Act> Once<'_, A> {
             Err(looking) => {
                 self.ledger().unknown(&permit, &error.to_string()).await?;
                 return Err(match x_failed(looking) {
-                    Fail::Dead(why) => Stop::retry(why),
-                    fail => Stop::Failed(fail),
+                    Fail::Dead(why) => ActError::retry(why),
+                    fail => ActError::Failed(fail),
                 });
             }
         };
-        permit.learnt(evidence(&search, &Waited::none(&self.publisher.settings.x)));
+        permit.learnt(evidence(&search, &SettleTime::none(&self.publisher.settings.x)));
         match search.found {
             Some(id) => {
                 let response = json!({ "id": id, "found": true });
-                self.confirm(&permit, Answer { id: Some(id.to_string()), response }).await
+                self.confirm(&permit, ActResponse { id: Some(id.to_string()), response }).await
             }
             // X knows of it before it shows it.
             None if permit.fence() > 1 => self.unknown(&permit, &error).await,
@@ -340,13 +340,13 @@ impl<A: Act> Once<'_, A> {
                     format!("{error}; no such {kind} of this job is there, so the text is another post's: change it");
                 self.ledger().fail(&permit, &why).await?;
                 self.gate().leave(pass).await;
-                Err(Stop::Refused(why))
+                Err(ActError::Refused(why))
             }
         }
     }
 
     /// Settles an effect that an earlier attempt left open, by what X says, and acts if it did not happen.
-    async fn resolve(&self, effect: &StoredEffect, takeover: Takeover) -> Result<StoredEffect, Stop> {
+    async fn resolve(&self, effect: &StoredEffect, takeover: Takeover) -> Result<StoredEffect, ActError> {
         if resolution(effect.live, effect.state) == Resolution::NotDone {
             let because = "that attempt was to send nothing: live_posts was off".to_owned();
             let permit = self.ledger().resolve_not_done(takeover, &Evidence::NotAsked { because }).await?;
@@ -357,7 +357,7 @@ impl<A: Act> Once<'_, A> {
             Some(_) => (takeover.earliest(), EffectState::Intended),
             None => (effect.intended_at, effect.state),
         };
-        let waited = Waited::of(state, takeover.quiet(), &self.publisher.settings.x);
+        let waited = SettleTime::of(state, takeover.quiet(), &self.publisher.settings.x);
         let search = self.look(since).await.map_err(|error| self.not_asked(error))?;
         let evidence = evidence(&search, &waited);
         match finding(&search, &waited) {
@@ -374,11 +374,11 @@ impl<A: Act> Once<'_, A> {
                 self.ledger().resolve_later(takeover, &evidence).await?;
                 let kind = self.act.kind();
                 let why = format!("an earlier attempt may have made the {kind}, and X may not show it yet");
-                Err(Stop::Failed(Fail::Snooze(wait, why)))
+                Err(ActError::Failed(Fail::Snooze(wait, why)))
             }
             Finding::CannotTell => {
                 self.ledger().resolve_later(takeover, &evidence).await?;
-                Err(Stop::Failed(Fail::Dead(format!(
+                Err(ActError::Failed(Fail::Dead(format!(
                     "an earlier attempt may have made the {}, and X shows too few posts to tell; look there, settle it \
                      with `perch effects resolve {}`, then replay",
                     self.act.kind(),
@@ -389,9 +389,9 @@ impl<A: Act> Once<'_, A> {
     }
 
     /// X does not say whether an earlier attempt has done it. Nothing is recorded of that, and the next attempt asks again.
-    fn not_asked(&self, error: XError) -> Stop {
+    fn not_asked(&self, error: XError) -> ActError {
         let (kind, key) = (self.act.kind(), &self.key);
-        Stop::Failed(match x_failed(error) {
+        ActError::Failed(match x_failed(error) {
             Fail::Dead(why) => Fail::Dead(format!(
                 "an earlier attempt may have made the {kind}, and X cannot be asked for it: {why}; mend that and replay, or look \
                  there and settle it with `perch effects resolve {key}`"
@@ -406,7 +406,7 @@ impl<A: Act> Once<'_, A> {
     }
 }
 
-fn evidence(search: &Search, waited: &Waited) -> Evidence {
+fn evidence(search: &Search, waited: &SettleTime) -> Evidence {
     let Search { found, looked_at, since, complete } = search;
     let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     match found {

@@ -9,8 +9,8 @@ use perch_store::{ActionRecord, ActionState, HotRecord, StoredEffect};
 use serde::Serialize;
 
 use super::{
-    act::{Act, Told},
-    attempt::{Once, was_simulated},
+    act::{Act, ActDetails},
+    attempt::{ActAttempt, was_simulated},
     decide::readings,
 };
 
@@ -31,7 +31,7 @@ pub enum Published {
 }
 
 /// Records a confirmed effect by what the ledger says of it, and has the metrics of a post read in time.
-pub(super) async fn record<A: Act>(once: &Once<'_, A>, effect: &StoredEffect) -> Result<Published, Fail> {
+pub(super) async fn record<A: Act>(once: &ActAttempt<'_, A>, effect: &StoredEffect) -> Result<Published, Fail> {
     let at = effect.settled_at.unwrap_or(effect.intended_at);
     if was_simulated(effect) {
         let action = action(once, ActionState::Simulated, at, effect.job_id);
@@ -58,7 +58,7 @@ pub(super) async fn record<A: Act>(once: &Once<'_, A>, effect: &StoredEffect) ->
 }
 
 /// Records that X refused it for good, or that its job is dead.
-pub(super) async fn record_refusal<A: Act>(once: &Once<'_, A>, why: &str) -> Result<(), Fail> {
+pub(super) async fn record_refusal<A: Act>(once: &ActAttempt<'_, A>, why: &str) -> Result<(), Fail> {
     let action = action(once, ActionState::Failed, clock::now(), once.cx.id());
     let action = ActionRecord { error: Some(why.to_owned()), ..action };
     once.publisher.hot.put(&[HotRecord::of(&action)?]).await?;
@@ -66,7 +66,7 @@ pub(super) async fn record_refusal<A: Act>(once: &Once<'_, A>, why: &str) -> Res
     Ok(())
 }
 
-fn count<A: Act>(once: &Once<'_, A>, outcome: &'static str) {
+fn count<A: Act>(once: &ActAttempt<'_, A>, outcome: &'static str) {
     metrics::counter!("perch_publications_total", "kind" => once.act.kind(), "outcome" => outcome).increment(1);
 }
 
@@ -75,7 +75,7 @@ fn post_id(effect: &StoredEffect) -> Result<Option<PostId>, Fail> {
     id.map_err(|error| Fail::Dead(format!("the ledger holds no post of effect {}: {error}", effect.key)))
 }
 
-fn action<A: Act>(once: &Once<'_, A>, state: ActionState, at: DateTime<Utc>, job_id: JobId) -> ActionRecord {
+fn action<A: Act>(once: &ActAttempt<'_, A>, state: ActionState, at: DateTime<Utc>, job_id: JobId) -> ActionRecord {
     action_of(once.act, &once.key, state, at, job_id)
 }
 
@@ -87,7 +87,7 @@ pub(super) fn action_of(
     at: DateTime<Utc>,
     job_id: JobId,
 ) -> ActionRecord {
-    let Told { kind, text, subject, why, source_post } = act.told();
+    let ActDetails { kind, text, subject, why, source_post } = act.details();
     ActionRecord {
         key: key.to_owned(),
         kind,
@@ -105,7 +105,7 @@ pub(super) fn action_of(
 }
 
 /// Schedules the readings of the metrics of a post. Their ids follow from the post, so a second call adds nothing.
-async fn watch<A: Act>(once: &Once<'_, A>, post: &PostId, at: DateTime<Utc>) -> Result<(), EnqueueError> {
+async fn watch<A: Act>(once: &ActAttempt<'_, A>, post: &PostId, at: DateTime<Utc>) -> Result<(), EnqueueError> {
     let (cx, account) = (once.cx, once.act.account());
     let after = &once.publisher.settings.analytics.collect_after;
     let reading = |run_at: DateTime<Utc>| {

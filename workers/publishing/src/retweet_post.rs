@@ -9,10 +9,10 @@ use perch_store::{ActionKind, PlaceKind, PublishedPost};
 use serde_json::json;
 
 use super::{
-    act::{Act, Answer, Told},
-    attempt::Once,
+    act::{Act, ActDetails, ActResponse},
+    attempt::ActAttempt,
     decide::sending,
-    permit::Permitted,
+    permit::LeasedPermit,
     record::Published,
 };
 use crate::Publisher;
@@ -21,7 +21,7 @@ use crate::Publisher;
 pub async fn retweet_post(job: RetweetPost, cx: JobContext, publisher: Data<Publisher>) -> HandlerResult<Published> {
     let publisher = publisher.charged_for(&job.account, job.source.as_ref(), None, &cx);
     let sending = sending(publisher.settings.live_posts, &publisher.settings.x.base_url);
-    Once { act: &job, cx: &cx, publisher: &publisher, key: job.key(), sending, objection: None }.carry_out().await
+    ActAttempt { act: &job, cx: &cx, publisher: &publisher, key: job.key(), sending, objection: None }.carry_out().await
 }
 
 impl Act for RetweetPost {
@@ -46,20 +46,20 @@ impl Act for RetweetPost {
         publisher.clients.own_id(&self.account).await.map(|_| ())
     }
 
-    async fn call(&self, publisher: &Publisher, permit: Permitted) -> Result<Answer, XError> {
+    async fn call(&self, publisher: &Publisher, permit: LeasedPermit) -> Result<ActResponse, XError> {
         let user_id = publisher.clients.own_id(&self.account).await?;
         let Reposted { retweeted, rest_id } =
             publisher.clients.x.retweet(permit, &self.account, &user_id, &self.post_id).await?;
-        Ok(Answer { response: json!({ "retweeted": retweeted, "rest_id": rest_id }), id: rest_id })
+        Ok(ActResponse { response: json!({ "retweeted": retweeted, "rest_id": rest_id }), id: rest_id })
     }
 
     async fn look(&self, publisher: &Publisher, user_id: &str, since: DateTime<Utc>) -> Result<Search, XError> {
         publisher.clients.x.find_recent_repost(&self.account, user_id, &self.post_id, since).await
     }
 
-    fn told(&self) -> Told<'_> {
+    fn details(&self) -> ActDetails<'_> {
         let source = self.source.as_ref();
-        Told {
+        ActDetails {
             kind: ActionKind::Retweet,
             text: "",
             subject: source.map(|source| source.subject.as_str()),

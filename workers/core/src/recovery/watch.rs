@@ -15,7 +15,7 @@ use perch_queue::Queues;
 use perch_store::{HotStore, Store, Syncer};
 use tokio_util::sync::CancellationToken;
 
-use super::{Amends, Doubts, MadeGood, Recovered, Recovery, RecoveryError};
+use super::{LossCheck, Reconciled, Reconciler, Recovered, Recovery, RecoveryError};
 
 /// How often it looks.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -30,8 +30,8 @@ pub struct Watch {
     store: Store,
     syncer: Syncer,
     hot: HotStore,
-    amends: Arc<dyn Amends>,
-    doubts: Doubts,
+    reconciler: Arc<dyn Reconciler>,
+    doubts: LossCheck,
     /// Whether it is noted which Postgres this is.
     noted: AtomicBool,
     /// Whether it is noted that it has lost something.
@@ -40,7 +40,7 @@ pub struct Watch {
 
 /// What a look of a [`Watch`] came to.
 #[derive(Debug)]
-pub enum Look {
+pub enum WatchOutcome {
     /// Redis has not been started again since the last one.
     InStep,
     /// It has been, and what it had lost is back.
@@ -51,12 +51,12 @@ pub enum Look {
 
 impl Watch {
     /// Over these queues.
-    pub fn new(settings: &Settings, queues: &Queues, store: &Store, amends: Arc<dyn Amends>) -> Self {
-        let (doubts, redis) = (Doubts::new(queues, store, settings), queues.redis().clone());
+    pub fn new(settings: &Settings, queues: &Queues, store: &Store, reconciler: Arc<dyn Reconciler>) -> Self {
+        let (doubts, redis) = (LossCheck::new(queues, store, settings), queues.redis().clone());
         Self {
             syncer: Syncer::new(redis.clone(), store.clone(), settings.env, &queues.names(), settings.sync.batch),
             hot: HotStore::new(redis, settings.env),
-            amends,
+            reconciler,
             settings: settings.clone(),
             queues: queues.clone(),
             store: store.clone(),
@@ -83,12 +83,12 @@ impl Watch {
     }
 
     /// What Postgres is told again after it lost it makes its ledger of effects whole.
-    async fn make_good(&self) -> Result<(), RecoveryError> {
+    async fn reconcile(&self) -> Result<(), RecoveryError> {
         if !self.store.recovery().lost_within(TOLD_AGAIN).await? {
             return Ok(());
         }
         self.syncer.run_once().await?;
-        let MadeGood { effects, records } = self.amends.make_good(&self.store, &self.hot).await?;
+        let Reconciled { effects, records } = self.reconciler.reconcile(&self.store, &self.hot).await?;
         if effects + records > 0 {
             tracing::warn!(effects, records, "Postgres had lost what it was told of effects; they are made good");
         }
@@ -96,7 +96,7 @@ impl Watch {
     }
 
     /// Looks once.
-    pub async fn run_once(&self) -> Result<Look, RecoveryError> {
+    pub async fn run_once(&self) -> Result<WatchOutcome, RecoveryError> {
         let mut anew = Vec::new();
         for queue in self.queues.iter() {
             if let Some(run) = queue.new_run().await? {
@@ -109,35 +109,35 @@ impl Watch {
                 self.doubts.note_loss().await?;
                 self.lost.store(true, Ordering::Relaxed);
             }
-            self.make_good().await?;
-            return Ok(Look::Held(looked.doubts));
+            self.reconcile().await?;
+            return Ok(WatchOutcome::Held(looked.doubts));
         }
         self.lost.store(false, Ordering::Relaxed);
-        self.make_good().await?;
+        self.reconcile().await?;
         if anew.is_empty() && self.noted.load(Ordering::Relaxed) {
-            return Ok(Look::InStep);
+            return Ok(WatchOutcome::InStep);
         }
         self.doubts.note(&looked).await?;
         self.noted.store(true, Ordering::Relaxed);
         if anew.is_empty() {
-            return Ok(Look::InStep);
+            return Ok(WatchOutcome::InStep);
         }
         let of = anew.iter().map(|(queue, _)| queue.clone()).collect();
-        let recovery = Recovery::new(of, &self.queues, &self.store, &self.settings, self.amends.clone())
+        let recovery = Recovery::new(of, &self.queues, &self.store, &self.settings, self.reconciler.clone())
             .in_doubt(!looked.can_be_told());
         let done = recovery.lost(&looked).await?;
         for (queue, run) in anew {
             queue.held_against(&run).await?;
         }
-        Ok(Look::PutBack(done))
+        Ok(WatchOutcome::PutBack(done))
     }
 }
 
-fn tell(look: &Look) {
+fn tell(look: &WatchOutcome) {
     let held = metrics::gauge!("perch_recovery_held");
     match look {
-        Look::InStep => held.set(0.0),
-        Look::Held(doubts) => {
+        WatchOutcome::InStep => held.set(0.0),
+        WatchOutcome::Held(doubts) => {
             held.set(1.0);
             let why = doubts.join("; ");
             tracing::error!(
@@ -146,7 +146,7 @@ fn tell(look: &Look) {
                  see `perch doctor`"
             );
         }
-        Look::PutBack(done) => {
+        WatchOutcome::PutBack(done) => {
             held.set(0.0);
             for (queue, Recovered { restored, dead_letters, unreadable, .. }) in done {
                 let counter = metrics::counter!("perch_jobs_restored_total", "queue" => queue.to_string());

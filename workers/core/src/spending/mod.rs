@@ -1,7 +1,7 @@
 //! The books: what calls to paid services cost, and the budgets that hold them back.
 
-mod aside;
 pub mod report;
+mod reservation;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -18,7 +18,7 @@ use perch_store::{
 };
 use tokio::runtime::Handle;
 
-pub(crate) use aside::Aside;
+pub(crate) use reservation::CostReservation;
 
 /// The name of X in the books.
 const X: &str = "x";
@@ -35,7 +35,7 @@ pub(crate) struct Spending {
 
 /// A call that is held back.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Held {
+pub(crate) struct HeldCall {
     /// Why, in words.
     pub what: String,
     /// For how long.
@@ -44,7 +44,7 @@ pub(crate) struct Held {
 
 /// What a call of a model came to.
 #[derive(Debug, Clone)]
-pub(crate) struct Used {
+pub(crate) struct CallCost {
     pub model: String,
     pub usage: Usage,
     /// Millionths of a US dollar.
@@ -62,14 +62,14 @@ impl Spending {
     }
 
     /// Sets money aside for a call. Where the books cannot be reached it is made all the same: the services have caps of their own.
-    pub(crate) async fn reserve(&self, provider: &str, most: i64) -> Result<DateTime<Utc>, Held> {
+    pub(crate) async fn reserve(&self, provider: &str, most: i64) -> Result<DateTime<Utc>, HeldCall> {
         let (now, allowed) = (Utc::now(), self.allowed(provider));
         match self.budgets.reserve(provider, most, allowed, now).await {
             Ok(Reservation::Made { at }) => Ok(at),
             Ok(Reservation::Held { spent, after }) => {
                 metrics::counter!("perch_calls_held_total", "provider" => provider.to_owned(), "by" => word(spent))
                     .increment(1);
-                Err(Held { what: said(spent, allowed, most, now), after: after.min(look_again(rand::random())) })
+                Err(HeldCall { what: said(spent, allowed, most, now), after: after.min(look_again(rand::random())) })
             }
             Err(error) => {
                 tracing::warn!(provider, %error, "the budget is not known; the call is made");
@@ -85,10 +85,10 @@ impl Spending {
         at: DateTime<Utc>,
         most: i64,
         spender: &Spender,
-        used: Option<Used>,
+        used: Option<CallCost>,
     ) {
         self.correct(provider, used.as_ref().map_or(0, |used| used.micros) - most, at).await;
-        let Some(Used { model, usage, micros }) = used else { return };
+        let Some(CallCost { model, usage, micros }) = used else { return };
         let record = SpendRecord {
             model: Some(model),
             prompt_tokens: usage.prompt_tokens,
@@ -153,7 +153,7 @@ impl Meter for Spending {
             let (_, price) = self.price(charge);
             match Self::reserve(self, X, price * i64::from(most)).await {
                 Ok(at) => Ok(Reserved { charge, most, at }),
-                Err(Held { what, after }) => Err(OverBudget { what, after }),
+                Err(HeldCall { what, after }) => Err(OverBudget { what, after }),
             }
         })
     }

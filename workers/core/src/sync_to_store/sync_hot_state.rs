@@ -40,19 +40,19 @@ const PAUSE: Duration = Duration::from_millis(500);
 const MUCH: u64 = 100;
 
 #[derive(Debug, PartialEq, Eq)]
-enum Next {
+enum NextStep {
     Look(Duration),
     HandOver,
     End,
 }
 
-fn next(report: &SyncReport, elapsed: Duration) -> Next {
+fn next(report: &SyncReport, elapsed: Duration) -> NextStep {
     if report.complete && report.events + report.hot < MUCH {
-        Next::End
+        NextStep::End
     } else if elapsed >= TERM {
-        Next::HandOver
+        NextStep::HandOver
     } else {
-        Next::Look(if report.complete { PAUSE } else { Duration::ZERO })
+        NextStep::Look(if report.complete { PAUSE } else { Duration::ZERO })
     }
 }
 
@@ -64,12 +64,12 @@ pub async fn sync_hot_state(_: SyncHotState, cx: JobContext, mover: Data<Syncer>
         let report = mover.run_once().await?;
         synced.add(&report);
         let pause = match next(&report, began.elapsed()) {
-            Next::Look(pause) => pause,
-            Next::HandOver => {
+            NextStep::Look(pause) => pause,
+            NextStep::HandOver => {
                 cx.enqueue(&SyncHotState {}).await?;
                 return Ok(synced);
             }
-            Next::End => return Ok(synced),
+            NextStep::End => return Ok(synced),
         };
         if cx.cancellation().run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
             return Err(Fail::Cancelled("told to stop before the sync had caught up".into()));
@@ -103,11 +103,11 @@ mod tests {
     fn a_sync_goes_on_while_there_is_much_to_move_and_hands_over_in_time() {
         let report = |events, complete| SyncReport { events, complete, ..SyncReport::default() };
         let (early, late) = (Duration::from_secs(1), TERM);
-        assert_eq!(next(&report(MUCH - 1, true), early), Next::End);
-        assert_eq!(next(&report(MUCH - 1, true), late), Next::End);
-        assert_eq!(next(&report(MUCH, true), early), Next::Look(PAUSE));
-        assert_eq!(next(&report(0, false), early), Next::Look(Duration::ZERO));
-        assert_eq!(next(&report(MUCH, true), late), Next::HandOver);
-        assert_eq!(next(&report(0, false), late), Next::HandOver);
+        assert_eq!(next(&report(MUCH - 1, true), early), NextStep::End);
+        assert_eq!(next(&report(MUCH - 1, true), late), NextStep::End);
+        assert_eq!(next(&report(MUCH, true), early), NextStep::Look(PAUSE));
+        assert_eq!(next(&report(0, false), early), NextStep::Look(Duration::ZERO));
+        assert_eq!(next(&report(MUCH, true), late), NextStep::HandOver);
+        assert_eq!(next(&report(0, false), late), NextStep::HandOver);
     }
 }

@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use chrono::{DateTime, Utc};
 use perch_base::{clock, settings::CronSettings};
-use perch_core::{Started, job_id};
+use perch_core::{StartedPolls, job_id};
 use perch_jobs::{AccountId, Job as _, JobId, PollMentions, PostId, ReplyToMention, Unique, UniqueScope};
 use perch_queue::{
     EnqueueError, EnqueueOptions, Fail, NewJob, OnConflict,
@@ -33,7 +33,7 @@ const FLOOR: Duration = Duration::from_secs(1);
 #[serde(untagged)]
 pub enum MentionsPolled {
     /// One poll for each account was started.
-    Started(Started),
+    Started(StartedPolls),
     /// Nothing was read, and why.
     Idle {
         /// `stopped`, or `not_due`.
@@ -141,7 +141,7 @@ async fn start_all(bot: &Mentions, cx: &JobContext, now: bool) -> HandlerResult<
         Ok(NewJob::of(&PollMentions { account: Some(account.clone()), now })?.with(options))
     };
     let polls = bot.settings.accounts.iter().map(poll).collect::<Result<Vec<_>, EnqueueError>>()?;
-    Ok(MentionsPolled::Started(Started::of(cx.client(), polls).await?))
+    Ok(MentionsPolled::Started(StartedPolls::of(cx.client(), polls).await?))
 }
 
 async fn deal_with(

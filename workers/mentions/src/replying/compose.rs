@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use perch_base::clock;
-use perch_core::Answered;
+use perch_core::ModelReply;
 use perch_queue::Fail;
 use perch_safety::{Code, Reason, Verdict};
 use perch_store::StoreError;
@@ -41,7 +41,7 @@ pub(super) async fn compose(bot: &Mentions, record: &MentionRecord, earlier: &[E
     let mut unclear = Vec::new();
     loop {
         let verdict = match ask(bot, &request, &unclear).await? {
-            ModelAnswer::Said(Answered { provider, completion }) => {
+            ModelAnswer::Said(ModelReply { provider, completion }) => {
                 written.model = Some(completion.model);
                 written.prompt_tokens += completion.usage.prompt_tokens;
                 written.completion_tokens += completion.usage.completion_tokens;

@@ -5,7 +5,7 @@ use perch_clients::{
     ModelClient, ModelError,
     models::{ChatRequest, Usage, object_with},
 };
-use perch_core::{Answered, Unanswered, declined};
+use perch_core::{AskError, ModelReply, declined};
 use perch_jobs::{Answer, PickError, Post};
 use perch_queue::Fail;
 
@@ -73,7 +73,7 @@ const RAW_KEPT: usize = 2_000;
 #[derive(Debug)]
 pub(super) enum Unread {
     /// No provider answered.
-    Unanswered(Unanswered),
+    Unanswered(AskError),
     /// No answer can be used.
     Unusable(Fail),
 }
@@ -108,14 +108,14 @@ enum Asker<'a> {
 }
 
 impl Asker<'_> {
-    async fn ask(&self, request: &ChatRequest, except: &[String]) -> Result<Answered, Unanswered> {
+    async fn ask(&self, request: &ChatRequest, except: &[String]) -> Result<ModelReply, AskError> {
         match self {
             Self::Picks(bot) => bot.clients.ask(&bot.settings.providers, request, except).await,
-            Self::Model(_) if !except.is_empty() => Err(Unanswered::NobodyElse),
+            Self::Model(_) if !except.is_empty() => Err(AskError::NoOtherProvider),
             Self::Model(model) => match model.complete(request).await {
-                Ok(completion) => Ok(Answered { provider: model.provider().to_owned(), completion }),
-                Err(error) if declined(&error) => Err(Unanswered::Declined(Box::new(error))),
-                Err(error) => Err(Unanswered::Down(error.to_string(), error.disposition())),
+                Ok(completion) => Ok(ModelReply { provider: model.provider().to_owned(), completion }),
+                Err(error) if declined(&error) => Err(AskError::Declined(Box::new(error))),
+                Err(error) => Err(AskError::Down(error.to_string(), error.disposition())),
             },
         }
     }
@@ -131,7 +131,7 @@ struct Said {
 }
 
 impl Said {
-    fn whole(Answered { provider, completion }: Answered) -> Self {
+    fn whole(ModelReply { provider, completion }: ModelReply) -> Self {
         // What stands around the object that was asked for is no part of the answer.
         let answer = Answer::parse(&completion.text).or_else(|error| {
             let object = object_with(&completion.text, "answer").ok_or(error)?;
@@ -179,17 +179,17 @@ impl Objections {
     }
 
     /// What is said when no provider gave an answer that can be used. The others may be back later, if there are any.
-    fn ended(self, unanswered: Unanswered) -> Unread {
+    fn ended(self, unanswered: AskError) -> Unread {
         let Some((error, text)) = self.last.filter(|_| !self.used_up.is_empty()) else {
             return Unread::Unanswered(unanswered);
         };
         let why = unusable(&error, &self.used_up.join(" and "), &text);
         Unread::Unusable(match unanswered {
-            Unanswered::NobodyElse => Fail::Dead(why),
-            Unanswered::Declined(declined) => Fail::Dead(format!("{declined}; {why}")),
+            AskError::NoOtherProvider => Fail::Dead(why),
+            AskError::Declined(declined) => Fail::Dead(format!("{declined}; {why}")),
             // Each attempt asks those again that cannot be used, so it counts.
-            Unanswered::Held(_, held) => Fail::Retry(format!("{held}; {why}")),
-            Unanswered::Down(down, _) => Fail::Retry(format!("{down}; {why}")),
+            AskError::Held(_, held) => Fail::Retry(format!("{held}; {why}")),
+            AskError::Down(down, _) => Fail::Retry(format!("{down}; {why}")),
         })
     }
 }
@@ -200,9 +200,9 @@ async fn read(asker: &Asker<'_>, post: &Post, pictures: &[String], spent: &mut U
     loop {
         let said = match asker.ask(&request, &objections.used_up).await {
             Ok(answered) => Said::whole(answered),
-            Err(Unanswered::Declined(error)) => match Said::cut_off(*error) {
+            Err(AskError::Declined(error)) => match Said::cut_off(*error) {
                 Ok(said) => said,
-                Err(error) => return Err(objections.ended(Unanswered::Declined(Box::new(error)))),
+                Err(error) => return Err(objections.ended(AskError::Declined(Box::new(error)))),
             },
             Err(unanswered) => return Err(objections.ended(unanswered)),
         };
@@ -291,12 +291,12 @@ mod tests {
             assert_eq!((again, objections.used_up.clone()), (vec![true, true, false], vec!["grok".to_owned()]));
             objections
         };
-        let held = || Unanswered::Held(std::time::Duration::from_secs(60), "openai: slow".into());
+        let held = || AskError::Held(std::time::Duration::from_secs(60), "openai: slow".into());
         assert!(
-            matches!(tried().ended(Unanswered::NobodyElse), Unread::Unusable(Fail::Dead(why)) if why.contains("prose"))
+            matches!(tried().ended(AskError::NoOtherProvider), Unread::Unusable(Fail::Dead(why)) if why.contains("prose"))
         );
         assert!(matches!(tried().ended(held()), Unread::Unusable(Fail::Retry(why)) if why.contains("openai: slow")));
-        assert!(matches!(Objections::default().ended(held()), Unread::Unanswered(Unanswered::Held(..))));
+        assert!(matches!(Objections::default().ended(held()), Unread::Unanswered(AskError::Held(..))));
     }
 
     #[test]

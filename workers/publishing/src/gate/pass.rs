@@ -4,14 +4,14 @@ use perch_clients::XError;
 use perch_jobs::AccountId;
 use perch_store::{BrakeState, Clear, Term};
 
-use super::{Held, SOON};
+use super::{Deferral, SOON};
 
 /// The right to begin one act soon: its place is taken, and the brake was off a moment ago. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) struct Pass(Arc<Inner>);
+pub(crate) struct GatePass(Arc<PassState>);
 
 #[derive(Debug)]
-struct Inner {
+struct PassState {
     account: AccountId,
     key: String,
     holder: String,
@@ -20,9 +20,9 @@ struct Inner {
     braked: Mutex<Option<BrakeState>>,
 }
 
-impl Pass {
+impl GatePass {
     pub(super) fn new(account: AccountId, key: String, holder: String, term: Term, clear: Clear) -> Self {
-        Self(Arc::new(Inner { account, key, holder, term, clear: Mutex::new(clear), braked: Mutex::new(None) }))
+        Self(Arc::new(PassState { account, key, holder, term, clear: Mutex::new(clear), braked: Mutex::new(None) }))
     }
 
     pub(super) fn account(&self) -> &AccountId {
@@ -43,13 +43,13 @@ impl Pass {
     }
 
     /// Why an act that X never heard of did not begin, where this pass is the reason.
-    pub(crate) fn withdrawn(&self, error: &XError) -> Option<Held> {
+    pub(crate) fn withdrawn(&self, error: &XError) -> Option<Deferral> {
         if !matches!(error, XError::PermitLost { .. }) || self.holds() {
             return None;
         }
         Some(self.braked().map_or_else(
-            || Held::new(SOON, "the way to X took too long; what the brake and the limits said has run out".to_owned()),
-            |state| Held::new(SOON, state.told()),
+            || Deferral::new(SOON, "the way to X took too long; what the brake and the limits said has run out".to_owned()),
+            |state| Deferral::new(SOON, state.told()),
         ))
     }
 

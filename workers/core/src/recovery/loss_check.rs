@@ -10,14 +10,14 @@ use super::RecoveryError;
 
 /// Why what Postgres says of jobs and effects may be too old to go by. Jobs that it knows as unfinished may have run, and posts may
 /// have gone out, in the seconds that it lost.
-pub struct Doubts {
+pub struct LossCheck {
     syncer: Syncer,
     store: Store,
     redis: Redis,
     key: String,
 }
 
-impl Doubts {
+impl LossCheck {
     /// Of the deployment with these queues.
     pub fn new(queues: &Queues, store: &Store, settings: &Settings) -> Self {
         let redis = queues.redis().clone();
@@ -26,7 +26,7 @@ impl Doubts {
     }
 
     /// Looks whether Postgres is the one that Redis was synced into last, and has all of it.
-    pub async fn look(&self) -> Result<Found, RecoveryError> {
+    pub async fn look(&self) -> Result<LossReport, RecoveryError> {
         let identity = self.store.recovery().identity().await?;
         let mut found = Vec::new();
         for RolledBack { stream, had, has } in self.syncer.rolled_back().await? {
@@ -42,7 +42,7 @@ impl Doubts {
                 format!("Postgres was promoted, restored or replaced: system and timeline were {known}, and are {is}")
             }));
         }
-        Ok(Found { doubts: found, identity })
+        Ok(LossReport { doubts: found, identity })
     }
 
     /// What Redis says which Postgres was here.
@@ -62,7 +62,7 @@ impl Doubts {
 
     /// Notes which Postgres was looked at, in it and in Redis: each may lose what the other has. One that took over since is
     /// another, and the next look says so.
-    pub(super) async fn note(&self, looked: &Found) -> Result<(), RecoveryError> {
+    pub(super) async fn note(&self, looked: &LossReport) -> Result<(), RecoveryError> {
         let Some(is) = &looked.identity else { return Ok(()) };
         if self.store.recovery().known_identity().await? != Some(is.clone()) {
             self.store.recovery().note_identity(is).await?;
@@ -75,7 +75,7 @@ impl Doubts {
 
     /// Somebody has seen to what the Postgres that was looked at lost: from now on it is taken at its word, save for jobs from before
     /// where it has lost something.
-    pub async fn settle(&self, looked: &Found, in_doubt: bool) -> Result<(), RecoveryError> {
+    pub async fn settle(&self, looked: &LossReport, in_doubt: bool) -> Result<(), RecoveryError> {
         if in_doubt {
             self.note_loss().await?;
         }
@@ -86,14 +86,14 @@ impl Doubts {
 
 /// What a look at Postgres came to.
 #[derive(Debug)]
-pub struct Found {
+pub struct LossReport {
     /// What speaks against it; nothing when it has all that was synced into it.
     pub doubts: Vec<String>,
     /// Which one it was. `None` where a provider keeps that to itself.
     pub identity: Option<String>,
 }
 
-impl Found {
+impl LossReport {
     /// Whether a Postgres that lost something can be told from one that did not.
     pub fn can_be_told(&self) -> bool {
         self.identity.is_some()

@@ -3,7 +3,7 @@ use serde::Serialize;
 
 /// What one round of polling started.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Started {
+pub struct StartedPolls {
     /// Polls that were enqueued.
     pub enqueued: usize,
     /// Accounts whose poll before this one is not finished; it stands for this one.
@@ -18,7 +18,7 @@ fn is_none(n: &usize) -> bool {
     *n == 0
 }
 
-impl Started {
+impl StartedPolls {
     /// Enqueues polls, each of which is the only unfinished one of its account.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
-use perch_core::recovery::{Amends, MadeGood};
+use perch_core::recovery::{Reconciled, Reconciler};
 use perch_jobs::{Job as _, JobId, PostId, PublishPost, RetweetPost};
 use perch_store::{
     ActionKind, ActionRecord, ActionState, HotRecord, HotStore, KnownEffect, PublishedPost, Store, StoreError,
@@ -14,24 +14,24 @@ use perch_store::{
 use super::{act::Act, record::action_of};
 
 /// What makes good what servers lose of acts.
-pub fn amends() -> Arc<dyn Amends> {
-    Arc::new(Acts)
+pub fn reconciler() -> Arc<dyn Reconciler> {
+    Arc::new(PublishedActs)
 }
 
 /// The acts of jobs that publish.
 #[derive(Debug, Clone, Copy)]
-struct Acts;
+struct PublishedActs;
 
-impl Amends for Acts {
-    fn make_good<'a>(&'a self, store: &'a Store, hot: &'a HotStore) -> BoxFuture<'a, Result<MadeGood, StoreError>> {
-        Box::pin(make_good(store, hot))
+impl Reconciler for PublishedActs {
+    fn reconcile<'a>(&'a self, store: &'a Store, hot: &'a HotStore) -> BoxFuture<'a, Result<Reconciled, StoreError>> {
+        Box::pin(reconcile(store, hot))
     }
 }
 
-async fn make_good(store: &Store, hot: &HotStore) -> Result<MadeGood, StoreError> {
+async fn reconcile(store: &Store, hot: &HotStore) -> Result<Reconciled, StoreError> {
     let effects = store.effects();
     let happened: Vec<KnownEffect> = effects.lost().await?.into_iter().filter_map(happened).collect();
-    let mut good = MadeGood { effects: effects.rebuild(&happened).await?, records: 0 };
+    let mut reconciled = Reconciled { effects: effects.rebuild(&happened).await?, records: 0 };
     for unrecorded in effects.unrecorded().await? {
         let Some((action, post)) = record_of(&unrecorded) else { continue };
         let mut records = vec![HotRecord::of(&action)?];
@@ -39,9 +39,9 @@ async fn make_good(store: &Store, hot: &HotStore) -> Result<MadeGood, StoreError
             records.push(HotRecord::of(post)?);
         }
         hot.put(&records).await?;
-        good.records += 1;
+        reconciled.records += 1;
     }
-    Ok(good)
+    Ok(reconciled)
 }
 
 /// The effect that an act on record was; `None` where it does not say which job had it.
