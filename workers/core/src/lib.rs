@@ -1,4 +1,4 @@
-//! What every bot stands on: the scheduler, the relay, the recovery, the sync, and X and the language models within their budgets.
+//! What all bots share: the scheduler, the relay, the recovery, the sync, and X and the language models within their budgets.
 
 mod clients;
 pub mod dead_causes;

@@ -1,7 +1,7 @@
-//! What keeps the deployment going besides its pools: cron, the intakes, the relay of the outbox, the recovery of ledger queues,
-//! pruning of dead letters and of the history, the gauges of the queues.
+//! The scheduler runs the background duties of a deployment: cron, the intakes, the relay of the outbox, the recovery of ledger queues,
+//! pruning of dead letters and of the history, and the gauges of the queues.
 //!
-//! Any number of schedulers may run; each tick fires once, each task is taken over once.
+//! Any number of schedulers may run: each tick of cron fires once, and each task of an intake is taken over once.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -22,10 +22,10 @@ const PRUNE_HISTORY_EVERY: Duration = Duration::from_secs(600);
 /// Jobs removed from the history in one transaction.
 const PRUNED_AT_ONCE: u32 = 1_000;
 const MEASURE_EVERY: Duration = Duration::from_secs(15);
-/// The pause before a duty that ended by itself is started again.
+/// The pause before a duty that panicked is started again.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Runs every duty of a scheduler until `stop`. No failure of one ends it or the others.
+/// Runs every duty until `stop`. The failure of one ends neither it nor the others.
 pub async fn run(
     settings: &Settings,
     client: &Client,
@@ -91,7 +91,7 @@ where
     }
 }
 
-/// Does something with each queue at once and then in every period.
+/// Runs `work` for each queue, now and then once in each period.
 async fn every<Fut>(period: Duration, stop: CancellationToken, queues: Vec<Queue>, work: fn(Queue) -> Fut)
 where
     Fut: Future<Output = Result<(), QueueError>> + Send,

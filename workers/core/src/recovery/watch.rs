@@ -1,4 +1,4 @@
-//! A scheduler's watch over what servers lose.
+//! The scheduler's watch for data that Redis or Postgres has lost.
 
 use std::{
     collections::BTreeMap,
@@ -19,11 +19,11 @@ use super::{LossCheck, Reconciled, Reconciler, Recovered, Recovery, RecoveryErro
 
 /// How often it looks.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// For so long after Postgres has lost something, what it is told again is made good.
-const TOLD_AGAIN: Duration = Duration::from_secs(120);
+/// For how long after a loss of Postgres the events that it is sent again are reconciled with the effect ledger.
+const RECONCILED_FOR: Duration = Duration::from_secs(120);
 
-/// Puts back what the ledger queues have lost, and what was enqueued in SQL into others, whenever Redis was started again: an
-/// append-only file that is written once a second lacks the last of it. Any number of processes may watch.
+/// Puts back the lost jobs of ledger queues, and those enqueued in SQL into other queues, whenever Redis was restarted: an append-only
+/// file that is synced once a second lacks the last of it. Any number of processes may watch.
 pub struct Watch {
     settings: Settings,
     queues: Queues,
@@ -32,25 +32,25 @@ pub struct Watch {
     hot: HotStore,
     reconciler: Arc<dyn Reconciler>,
     doubts: LossCheck,
-    /// Whether it is noted which Postgres this is.
+    /// Whether the identity of Postgres is noted.
     noted: AtomicBool,
-    /// Whether it is noted that it has lost something.
+    /// Whether a loss of Postgres is noted.
     lost: AtomicBool,
 }
 
-/// What a look of a [`Watch`] came to.
+/// The result of one check of a [`Watch`].
 #[derive(Debug)]
 pub enum WatchOutcome {
-    /// Redis has not been started again since the last one.
+    /// Redis was not restarted since the last check.
     InStep,
-    /// It has been, and what it had lost is back.
+    /// Redis was restarted, and the jobs that it had lost are back.
     PutBack(BTreeMap<QueueName, Recovered>),
-    /// What Postgres says cannot be gone by, for these reasons. Nothing was put back.
+    /// Postgres may have lost data, for these reasons. Nothing was put back.
     Held(Vec<String>),
 }
 
 impl Watch {
-    /// Over these queues.
+    /// A watch over these queues.
     pub fn new(settings: &Settings, queues: &Queues, store: &Store, reconciler: Arc<dyn Reconciler>) -> Self {
         let (doubts, redis) = (LossCheck::new(queues, store, settings), queues.redis().clone());
         Self {
@@ -66,7 +66,7 @@ impl Watch {
         }
     }
 
-    /// Looks every few seconds until `stop`.
+    /// Checks every few seconds until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         let mut ticks = tokio::time::interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -82,9 +82,9 @@ impl Watch {
         }
     }
 
-    /// What Postgres is told again after it lost it makes its ledger of effects whole.
+    /// Repairs the effect ledger from events that Redis sends to Postgres again after a loss.
     async fn reconcile(&self) -> Result<(), RecoveryError> {
-        if !self.store.recovery().lost_within(TOLD_AGAIN).await? {
+        if !self.store.recovery().lost_within(RECONCILED_FOR).await? {
             return Ok(());
         }
         self.syncer.run_once().await?;
@@ -95,7 +95,7 @@ impl Watch {
         Ok(())
     }
 
-    /// Looks once.
+    /// Checks once.
     pub async fn run_once(&self) -> Result<WatchOutcome, RecoveryError> {
         let mut anew = Vec::new();
         for queue in self.queues.iter() {

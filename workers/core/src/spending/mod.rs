@@ -1,4 +1,4 @@
-//! The books: what calls to paid services cost, and the budgets that hold them back.
+//! Records the cost of calls to paid services, and holds calls back that would pass a budget.
 
 pub mod report;
 mod reservation;
@@ -20,10 +20,10 @@ use tokio::runtime::Handle;
 
 pub(crate) use reservation::CostReservation;
 
-/// The name of X in the books.
+/// The name of X in records and budgets.
 const X: &str = "x";
 
-/// The books of all paid services. Cheap to clone.
+/// Costs and budgets of all paid services. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Spending {
     budgets: Budgets,
@@ -33,7 +33,7 @@ pub(crate) struct Spending {
     allowances: BTreeMap<String, Allowance>,
 }
 
-/// A call that is held back.
+/// A call that a budget or rate holds back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HeldCall {
     /// Why, in words.
@@ -42,7 +42,7 @@ pub(crate) struct HeldCall {
     pub after: Duration,
 }
 
-/// What a call of a model came to.
+/// The cost of a call of a model.
 #[derive(Debug, Clone)]
 pub(crate) struct CallCost {
     pub model: String,
@@ -61,7 +61,8 @@ impl Spending {
         Self { budgets, hot, store, prices: settings.x.prices, allowances }
     }
 
-    /// Sets money aside for a call. Where the books cannot be reached it is made all the same: the services have caps of their own.
+    /// Reserves `most` millionths of a US dollar for a call. Where the budget cannot be read the call is made all the same, because the
+    /// services have spending limits of their own.
     pub(crate) async fn reserve(&self, provider: &str, most: i64) -> Result<DateTime<Utc>, HeldCall> {
         let (now, allowed) = (Utc::now(), self.allowed(provider));
         match self.budgets.reserve(provider, most, allowed, now).await {
@@ -69,7 +70,7 @@ impl Spending {
             Ok(Reservation::Held { spent, after }) => {
                 metrics::counter!("perch_calls_held_total", "provider" => provider.to_owned(), "by" => word(spent))
                     .increment(1);
-                Err(HeldCall { what: said(spent, allowed, most, now), after: after.min(look_again(rand::random())) })
+                Err(HeldCall { what: reason(spent, allowed, most, now), after: after.min(look_again(rand::random())) })
             }
             Err(error) => {
                 tracing::warn!(provider, %error, "the budget is not known; the call is made");
@@ -78,7 +79,7 @@ impl Spending {
         }
     }
 
-    /// Writes down a call of a model for which `most` was set aside at `at`.
+    /// Records a call of a model for which `most` was reserved at `at`.
     pub(crate) async fn settle(
         &self,
         provider: &str,
@@ -117,13 +118,13 @@ impl Spending {
             Err(error) => Err(error),
         };
         let Err(error) = hot else { return };
-        // The direct way, while Redis is away or full.
+        // Directly to Postgres, while Redis is away or full.
         if let Err(second) = self.store.record(std::slice::from_ref(record)).await {
             tracing::error!(?record, %error, %second, "what was spent is written down nowhere but here");
         }
     }
 
-    /// Writes down a call of X.
+    /// Records a call of X.
     async fn settle_call(&self, reserved: Reserved, spender: &Spender, units: u32) {
         let (kind, price) = self.price(reserved.charge);
         let cost = price * i64::from(units);
@@ -161,7 +162,7 @@ impl Meter for Spending {
     fn settle<'a>(&'a self, reserved: Reserved, spender: &'a Spender, units: u32) -> BoxFuture<'a, ()> {
         let (books, spender) = (self.clone(), spender.clone());
         Box::pin(async move {
-            // In a task of its own: whoever drops the attempt now leaves the books in order.
+            // In a task of its own, so that it is completed even if the attempt is dropped now.
             let settling = tokio::spawn(async move { books.settle_call(reserved, &spender, units).await });
             if let Err(error) = settling.await {
                 tracing::error!(%error, "what a call cost may not be written down");
@@ -206,12 +207,14 @@ const fn word(spent: Spent) -> &'static str {
     }
 }
 
-/// When a call that is held back is tried again: within half an hour, as somebody may have raised the budget, and not all at once.
+/// When a call that is held back is tried again: within half an hour, because somebody may have raised the budget, and at random, so
+/// that calls do not all come back at once.
 fn look_again(draw: f64) -> Duration {
     Duration::from_secs(15 * 60).mul_f64(1.0 + draw.clamp(0.0, 1.0))
 }
 
-fn said(spent: Spent, allowed: Allowance, most: i64, now: DateTime<Utc>) -> String {
+/// Why a call is held back, in words.
+fn reason(spent: Spent, allowed: Allowance, most: i64, now: DateTime<Utc>) -> String {
     let budget = |name: &str, budget: i64, over: DateTime<Utc>| {
         let why = if most > budget {
             format!("is less than the {} that this one call may cost", dollars(most))
@@ -242,23 +245,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_holds_a_call_back_is_said_with_its_amount_and_its_end() {
+    fn the_reason_for_holding_a_call_back_names_the_amount_and_the_end() {
         let allowed = Allowance { day: 5_000_000, month: 100_000_000, rate: Some((60, Duration::from_secs(60))) };
-        let said = |spent, most| said(spent, allowed, most, "2026-11-10T12:00:00Z".parse().expect("a time"));
-        assert_eq!(said(Spent::Day, 500_000), "the daily budget of 5.00 USD is used up until 2026-11-11 00:00 UTC");
+        let reason = |spent, most| reason(spent, allowed, most, "2026-11-10T12:00:00Z".parse().expect("a time"));
+        assert_eq!(reason(Spent::Day, 500_000), "the daily budget of 5.00 USD is used up until 2026-11-11 00:00 UTC");
         assert_eq!(
-            said(Spent::Month, 500_000),
+            reason(Spent::Month, 500_000),
             "the monthly budget of 100.00 USD is used up until 2026-12-01 00:00 UTC"
         );
-        assert_eq!(said(Spent::Rate, 500_000), "the rate of 60 calls in 1m is used up");
+        assert_eq!(reason(Spent::Rate, 500_000), "the rate of 60 calls in 1m is used up");
         assert_eq!(
-            said(Spent::Day, 6_000_000),
+            reason(Spent::Day, 6_000_000),
             "the daily budget of 5.00 USD is less than the 6.00 USD that this one call may cost"
         );
     }
 
     #[test]
-    fn calls_that_are_held_back_look_again_within_half_an_hour_and_not_all_at_once() {
+    fn calls_that_are_held_back_are_tried_again_within_half_an_hour_and_not_all_at_once() {
         let minutes = |draw| look_again(draw).as_secs() / 60;
         assert_eq!((minutes(0.0), minutes(0.5), minutes(1.0)), (15, 22, 30));
     }

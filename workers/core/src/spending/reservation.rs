@@ -1,4 +1,4 @@
-//! Money that is set aside for a call of a model, until it is known what the call came to.
+//! Money that is reserved for a call of a model until its cost is known.
 
 use chrono::{DateTime, Utc};
 use perch_clients::Spender;
@@ -6,8 +6,8 @@ use tokio::runtime::Handle;
 
 use super::{CallCost, HeldCall, Spending};
 
-/// What was set aside for a call that is under way. An attempt that is dropped amid it, at its timeout for example, leaves it to
-/// be settled as a call whose answer was lost.
+/// The money reserved for a call that is under way. When the attempt is dropped during the call, at its timeout for example, it is
+/// settled as a call whose answer was lost.
 #[derive(Debug)]
 pub(crate) struct CostReservation(Option<OpenReservation>);
 
@@ -18,7 +18,7 @@ struct OpenReservation {
     at: DateTime<Utc>,
     most: i64,
     spender: Spender,
-    /// What the call is taken to have come to when nobody says.
+    /// The assumed cost of the call where its answer is lost.
     lost: CallCost,
 }
 
@@ -30,7 +30,7 @@ impl OpenReservation {
 }
 
 impl CostReservation {
-    /// Sets aside what a call costs at most.
+    /// Reserves the most that a call may cost, in millionths of a US dollar.
     pub(crate) async fn set(
         spending: &Spending,
         provider: &str,
@@ -43,15 +43,15 @@ impl CostReservation {
         Ok(Self(Some(OpenReservation { spending, provider, at, most, spender, lost })))
     }
 
-    /// What the call is taken to have come to when its answer was lost.
+    /// The assumed cost of the call where its answer is lost.
     pub(crate) fn lost(&self) -> Option<CallCost> {
         self.0.as_ref().map(|open| open.lost.clone())
     }
 
-    /// Writes down what it came to; nothing for a call that the provider turned away.
+    /// Records the cost of the call; `None` for a call that the provider refused.
     pub(crate) async fn settle(mut self, used: Option<CallCost>) {
         let Some(open) = self.0.take() else { return };
-        // In a task of its own: whoever drops the attempt now leaves the books in order.
+        // In a task of its own, so that it is completed even if the attempt is dropped now.
         if let Err(error) = tokio::spawn(open.settle(used)).await {
             tracing::error!(%error, "what a call cost may not be written down");
         }
