@@ -13,7 +13,7 @@ use perch_jobs::PostId;
 use perch_store::{ACT_WITHIN, EffectState};
 use url::{Host, Url};
 
-/// Whether posts leave this process.
+/// Whether acts are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sending {
     /// They are sent to X, or to the sandbox.
@@ -22,8 +22,7 @@ pub(super) enum Sending {
     Simulated,
 }
 
-/// Posts are sent when `live_posts` says so, and to a server on this machine in any case: that is the sandbox, whose
-/// posts nobody sees.
+/// Posts are sent when `live_posts` is on, and always to a server on this machine: that is the sandbox, whose posts nobody sees.
 pub(super) fn sending(live_posts: bool, x_base_url: &Url) -> Sending {
     let on_this_machine = match x_base_url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
@@ -34,7 +33,7 @@ pub(super) fn sending(live_posts: bool, x_base_url: &Url) -> Sending {
     if live_posts || on_this_machine { Sending::Real } else { Sending::Simulated }
 }
 
-/// What keeps a text from being a post, if anything.
+/// Why a text cannot be a post, if it cannot.
 pub(super) fn unfit(text: &str) -> Option<String> {
     if text.trim().is_empty() {
         return Some("the text is empty; a post needs one".to_owned());
@@ -47,14 +46,13 @@ pub(super) fn unfit(text: &str) -> Option<String> {
 /// How to go on with an effect that an earlier attempt left open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Resolution {
-    /// X knows whether it happened.
+    /// Search X for it.
     Ask,
     /// It cannot have happened.
     NotDone,
 }
 
-/// What an attempt left open was sent or not as that attempt was to send it, whatever this one is to do: sending may have been
-/// turned off since.
+/// Decides by whether the earlier attempt was live, not by the present setting, which may have changed since.
 pub(super) fn resolution(was_live: bool, state: EffectState) -> Resolution {
     match (was_live, state) {
         (false, EffectState::Intended) => Resolution::NotDone,
@@ -62,18 +60,18 @@ pub(super) fn resolution(was_live: bool, state: EffectState) -> Resolution {
     }
 }
 
-/// How long nobody can have been at an effect any more, and how long that has to be before "not shown" means "not done".
+/// How long an effect has been quiet, and how long it has to be before "not shown by X" means "not done".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SettleTime {
-    /// Time since the last word of the attempt that had the permit.
+    /// The time since the attempt that had the permit last wrote to the ledger.
     pub quiet: Duration,
-    /// Time after that word by which X shows what was done.
+    /// The time after that by which X shows the effect, if it was done.
     pub needed: Duration,
 }
 
 impl SettleTime {
-    /// An attempt that says it does not know has ended its call. One that says nothing begins its call within
-    /// [`ACT_WITHIN`] of its permit or never, and ends it within `x.timeout`. X takes `x.settle` from then.
+    /// An attempt that noted an unknown outcome has ended its call. One that noted nothing begins its call within [`ACT_WITHIN`] of
+    /// its permit or never, and ends it within `x.timeout`. X shows what was done at most `x.settle` after the call.
     pub(super) fn of(state: EffectState, quiet: Duration, x: &XSettings) -> Self {
         let needed = match state {
             EffectState::Unknown => x.settle,
@@ -82,22 +80,22 @@ impl SettleTime {
         Self { quiet, needed }
     }
 
-    /// The call has ended at this moment.
+    /// For a call that has ended just now.
     pub(super) fn none(x: &XSettings) -> Self {
         Self { quiet: Duration::ZERO, needed: x.settle }
     }
 }
 
-/// What the answer of X to the question for an effect comes to.
+/// What a search for an effect on X shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Finding {
-    /// It is there.
+    /// It was done, as this post.
     Happened(PostId),
-    /// It did not happen.
+    /// It was not done.
     NotDone,
-    /// It may be there and not be shown yet. Ask again after this time.
+    /// X may not show it yet. Search again after this time.
     TooEarly(Duration),
-    /// X does not show enough to tell.
+    /// X shows too few posts to tell.
     CannotTell,
 }
 
@@ -111,16 +109,16 @@ pub(super) fn finding(search: &Search, waited: &SettleTime) -> Finding {
     if search.complete { Finding::NotDone } else { Finding::CannotTell }
 }
 
-/// What an error of the call says about what it was to do.
+/// What an error of the call says about whether the act was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ErrorMeaning {
-    /// It was certainly not made.
+    /// It was certainly not done.
     NotMade,
-    /// It may have been made.
+    /// It may have been done.
     Unknown,
-    /// X has such a post already, and it may be this one.
+    /// X has the same post already, which may be that of an earlier attempt.
     Exists,
-    /// It is so already; doing it again would change nothing.
+    /// It was done already, and doing it again would change nothing.
     Done,
 }
 
@@ -133,7 +131,7 @@ pub(super) fn error_meaning(error: &XError) -> ErrorMeaning {
     }
 }
 
-/// When the metrics of a post are to be read. Of the times that have passed only the last one is made up for.
+/// When the metrics of a post are to be read. Of the times that have passed already, only the last one is kept.
 pub(super) fn readings(published_at: DateTime<Utc>, after: &[Duration], now: DateTime<Utc>) -> Vec<DateTime<Utc>> {
     let mut times: Vec<DateTime<Utc>> = after.iter().map(|after| published_at + *after).collect();
     times.sort_unstable();
@@ -181,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_have_been_sent_is_asked_for_and_what_was_only_simulated_is_not() {
+    fn x_is_searched_for_what_may_have_been_sent_and_not_for_what_was_simulated() {
         for state in [EffectState::Intended, EffectState::Unknown] {
             assert_eq!(resolution(true, state), Resolution::Ask);
         }
@@ -190,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_read_for_what_it_says_about_the_post() {
+    fn an_error_says_whether_the_post_may_have_been_made() {
         let call = || "POST /2/tweets as main".to_owned();
         let server = |status| XError::Server { call: call(), status, retry_after: None };
         assert_eq!(error_meaning(&server(503)), ErrorMeaning::NotMade);
@@ -258,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn readings_that_were_missed_are_made_up_for_once() {
+    fn of_the_readings_that_were_missed_only_the_last_is_kept() {
         let published = DateTime::from_timestamp(1_790_000_000, 0).expect("a valid time");
         let after = [1, 6, 24].map(|hours| Duration::from_secs(hours * 3_600));
         let at = |hours: u64| published + Duration::from_secs(hours * 3_600);

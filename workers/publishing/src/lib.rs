@@ -1,5 +1,5 @@
-//! The one way out: everything that a bot publishes goes through the guard, the gate and the effect ledger. And what was published
-//! is looked at again: its metrics are read from here.
+//! Publishing: everything that a bot publishes goes through the guard, the gate and the effect ledger. The metrics of published posts
+//! are collected here too.
 
 mod act;
 mod attempt;

@@ -1,5 +1,5 @@
-//! Doing a thing on X once, however often the job runs: claim, call, settle, record. Whatever an earlier attempt left
-//! open is settled by what X says before anything is called again. The gate is asked before the claim and before the call.
+//! Does an act on X once, however often the job runs: claim, call, settle, record. An effect that an earlier attempt left open is
+//! settled by searching X before the call is made again. The gate is passed before the claim and checked again before the call.
 
 use std::time::{Duration, Instant};
 
@@ -23,13 +23,13 @@ use super::{
     record::{Published, record, record_refusal},
 };
 
-/// Why an attempt ends before the effect is settled as done.
+/// Why an attempt ends without a confirmed effect.
 enum ActError {
     /// X refused it for good.
     Refused(String),
-    /// Its key belongs to another.
+    /// Its effect key belongs to another act.
     Foreign(String),
-    /// Anything else.
+    /// Any other failure.
     Failed(Fail),
 }
 
@@ -40,7 +40,7 @@ impl From<StoreError> for ActError {
 }
 
 impl ActError {
-    /// What an error of X that changed nothing comes to.
+    /// For an error of X after which the act is certainly not done.
     fn of(error: XError) -> Self {
         match x_failed(error) {
             Fail::Dead(why) => Self::Refused(why),
@@ -72,7 +72,7 @@ impl ActError {
 }
 
 impl<A: Act> ActAttempt<'_, A> {
-    /// Does it, unless it is done, and records it.
+    /// Does the act, unless it is done already, and records it.
     pub(super) async fn carry_out(&self) -> HandlerResult<Published> {
         match self.done().await {
             Ok(effect) => {
@@ -95,7 +95,7 @@ impl<A: Act> ActAttempt<'_, A> {
         }
     }
 
-    /// Why the job will be dead after this attempt.
+    /// The error where this failure makes the job a dead letter.
     fn gives_up<'f>(&self, fail: &'f Fail) -> Option<&'f str> {
         match fail {
             Fail::Dead(why) => Some(why),
@@ -104,9 +104,9 @@ impl<A: Act> ActAttempt<'_, A> {
         }
     }
 
-    /// The effect once it is confirmed.
+    /// The confirmed effect: an earlier one, or that of a call made now.
     async fn done(&self) -> Result<StoredEffect, ActError> {
-        // What may have happened is looked for whatever the gate says, and what has happened is only recorded.
+        // An effect that may have been done is searched for without passing the gate, and a confirmed one is only recorded.
         let known = self.ledger().get(&self.key).await?;
         let settled_at = known.as_ref().and_then(|effect| effect.settled_at);
         let pass = match known {
@@ -125,7 +125,7 @@ impl<A: Act> ActAttempt<'_, A> {
         crash_point!("publish.admitted");
         let claim = self.ledger().claim(&self.intent()).await?;
         crash_point!("publish.claimed");
-        // Without a permit the place stays: it is that of the effect, and whoever has the permit may be acting in it.
+        // Without a permit the place is kept: it belongs to the effect, and the attempt with the permit may be using it.
         match claim {
             Claim::Granted(permit) if self.may_be_forgotten(settled_at, permit.lost_at()) => {
                 self.ask_first(&permit, pass).await
@@ -147,19 +147,19 @@ impl<A: Act> ActAttempt<'_, A> {
         }
     }
 
-    /// Since when the ledger may lack what this job did before: it was put back from a Postgres that may have lost something, or
-    /// another Postgres took over while it waited.
+    /// Until when the ledger may lack what this job did: the job was put back from a Postgres that may have lost data, or Postgres lost
+    /// data while the job waited.
     fn in_doubt_since(&self, lost_at: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
         self.cx.recovered_at().max(lost_at)
     }
 
-    /// Whether it may have been done though the ledger knows nothing of it.
+    /// Whether the act may have been done although the ledger has nothing of it.
     fn may_be_forgotten(&self, settled_at: Option<DateTime<Utc>>, lost_at: Option<DateTime<Utc>>) -> bool {
         let is_unsettled = |since| settled_at.is_none_or(|at| at < since);
         self.sending == Sending::Real && self.in_doubt_since(lost_at).is_some_and(is_unsettled)
     }
 
-    /// Notes that nobody knows whether it was done. The next attempt, which comes at once, asks X before it does anything.
+    /// Settles the effect as unknown. The next attempt, which comes at once, searches X before it does anything.
     async fn ask_first(&self, permit: &Permit, pass: Option<GatePass>) -> Result<StoredEffect, ActError> {
         let why = "Postgres may have lost that it was done; X is asked first";
         self.ledger().unknown(permit, why).await?;
@@ -194,7 +194,7 @@ impl<A: Act> ActAttempt<'_, A> {
         GateRequest { account: self.act.account(), kind: self.act.counts_as(), key: &self.key, cx: self.cx }
     }
 
-    /// A pass for what nobody is at. A job that the brake stops waits here for a while.
+    /// Passes the gate. A job that the brake stops waits here for a while.
     async fn admitted(&self) -> Result<GatePass, ActError> {
         match self.gate().enter(&self.wanted()).await? {
             GateDecision::Open(pass) => Ok(pass),
@@ -203,7 +203,7 @@ impl<A: Act> ActAttempt<'_, A> {
         }
     }
 
-    /// Nothing is asked of X for an act that may not begin: while the brake is on its tokens may be revoked.
+    /// Passes the gate before any call to X, even a read: while the brake is on, the tokens may be revoked.
     async fn admitted_and_prepared(&self) -> Result<GatePass, ActError> {
         let pass = self.admitted().await?;
         let asked = Instant::now();
@@ -211,7 +211,7 @@ impl<A: Act> ActAttempt<'_, A> {
             self.gate().leave(&pass).await;
             return Err(stop);
         }
-        // What took a while asks anew, in the place that it has.
+        // After a slow preparation the gate is passed again, with the same place.
         if asked.elapsed() < CLEAR_FOR {
             return Ok(pass);
         }
@@ -231,7 +231,7 @@ impl<A: Act> ActAttempt<'_, A> {
         }
     }
 
-    /// A pass that holds right before the call: the one from before the claim, or a new one.
+    /// A pass that is valid right before the call: the one from before the claim, or a new one.
     async fn open(&self, pass: Option<GatePass>) -> Result<GatePass, ActError> {
         let pass = match pass {
             Some(pass) => pass,
@@ -250,7 +250,7 @@ impl<A: Act> ActAttempt<'_, A> {
         Err(stopped)
     }
 
-    /// Calls X with a permit of the ledger, and settles it.
+    /// Calls X with a permit of the ledger, and settles the effect.
     async fn act(&self, permit: Permit, pass: Option<GatePass>) -> Result<StoredEffect, ActError> {
         let pass = match self.open(pass).await {
             Ok(pass) => pass,
@@ -305,14 +305,14 @@ impl<A: Act> ActAttempt<'_, A> {
         }
     }
 
-    /// The next attempt asks X before it does anything, so this one may always be followed by another.
+    /// Settles the effect as unknown. A retry is always safe, because the next attempt searches X before it does anything.
     async fn unknown(&self, permit: &Permit, error: &XError) -> Result<StoredEffect, ActError> {
         let why = error.to_string();
         self.ledger().unknown(permit, &why).await?;
         Err(ActError::retry(why))
     }
 
-    /// X refused it as a duplicate: what is there already may be an earlier attempt's.
+    /// X refused the call as a duplicate: the post that is there already may be that of an earlier attempt.
     async fn look_for_duplicate(&self, mut permit: Permit, pass: &GatePass, error: XError) -> Result<StoredEffect, ActError> {
         let claimed = self.ledger().get(&self.key).await?;
         let since = claimed.map_or_else(clock::now, |effect| effect.created_at);
@@ -332,7 +332,7 @@ impl<A: Act> ActAttempt<'_, A> {
                 let response = json!({ "id": id, "found": true });
                 self.confirm(&permit, ActResponse { id: Some(id.to_string()), response }).await
             }
-            // X knows of it before it shows it.
+            // X detects duplicates before it shows the post, and an earlier attempt had a permit.
             None if permit.fence() > 1 => self.unknown(&permit, &error).await,
             None => {
                 let kind = self.act.kind();
@@ -345,14 +345,14 @@ impl<A: Act> ActAttempt<'_, A> {
         }
     }
 
-    /// Settles an effect that an earlier attempt left open, by what X says, and acts if it did not happen.
+    /// Settles an effect that an earlier attempt left open by searching X, and makes the call if it was not done.
     async fn resolve(&self, effect: &StoredEffect, takeover: Takeover) -> Result<StoredEffect, ActError> {
         if resolution(effect.live, effect.state) == Resolution::NotDone {
             let because = "that attempt was to send nothing: live_posts was off".to_owned();
             let permit = self.ledger().resolve_not_done(takeover, &Evidence::NotAsked { because }).await?;
             return self.act(permit, None).await;
         }
-        // What the ledger lacks may have begun at any time since the job was enqueued, and may have been under way to the last.
+        // A call that the ledger lacks may have begun at any time since the job was enqueued, and ended only just now.
         let (since, state) = match self.in_doubt_since(takeover.lost_at()) {
             Some(_) => (takeover.earliest(), EffectState::Intended),
             None => (effect.intended_at, effect.state),
@@ -388,7 +388,7 @@ impl<A: Act> ActAttempt<'_, A> {
         }
     }
 
-    /// X does not say whether an earlier attempt has done it. Nothing is recorded of that, and the next attempt asks again.
+    /// The search on X failed. Nothing is noted in the ledger, and the next attempt searches again.
     fn not_asked(&self, error: XError) -> ActError {
         let (kind, key) = (self.act.kind(), &self.key);
         ActError::Failed(match x_failed(error) {

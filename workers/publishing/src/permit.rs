@@ -4,8 +4,8 @@ use perch_store::{Permit, PermitTerm};
 
 use super::gate::GatePass;
 
-/// The ledger's permit, as the clients of outside services ask for it. It holds while the attempt holds its lease, the
-/// permit is fresh and the gate is open: a process that was frozen in between finds them run out when it wakes.
+/// The permit that the client of X requires. It holds while the attempt holds its lease, the ledger's permit is fresh and the gate's
+/// pass holds: in a process that was frozen for longer, they have run out when it resumes.
 pub(super) struct LeasedPermit {
     key: String,
     term: PermitTerm,

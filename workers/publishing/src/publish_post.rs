@@ -21,7 +21,7 @@ use super::{
 };
 use crate::Publisher;
 
-/// Publishes one post or reply, once, however often it runs, unless the guard has something against its text.
+/// Publishes one post or reply once, however often the job runs, unless the guard stops its text.
 pub async fn publish_post(job: PublishPost, cx: JobContext, publisher: Data<Publisher>) -> HandlerResult<Published> {
     if let Some(why) = unfit(&job.text) {
         return Err(Fail::Dead(why));

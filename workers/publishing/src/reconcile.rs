@@ -1,4 +1,4 @@
-//! What the effect ledger and the records of acts say of each other, made good after a server lost some of either.
+//! Reconciles the effect ledger with the records of acts after a server has lost some of either.
 
 use std::sync::Arc;
 
@@ -13,12 +13,12 @@ use perch_store::{
 
 use super::{act::Act, record::action_of};
 
-/// What makes good what servers lose of acts.
+/// The reconciler for acts of jobs that publish.
 pub fn reconciler() -> Arc<dyn Reconciler> {
     Arc::new(PublishedActs)
 }
 
-/// The acts of jobs that publish.
+/// Reconciles the acts of jobs that publish.
 #[derive(Debug, Clone, Copy)]
 struct PublishedActs;
 
@@ -44,7 +44,7 @@ async fn reconcile(store: &Store, hot: &HotStore) -> Result<Reconciled, StoreErr
     Ok(reconciled)
 }
 
-/// The effect that an act on record was; `None` where it does not say which job had it.
+/// The effect of a recorded act; `None` where the record does not name its job.
 fn happened(action: ActionRecord) -> Option<KnownEffect> {
     let target = action.source_post.as_ref().map_or("", PostId::as_str);
     let account = action.account.as_str();
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn an_effect_that_is_made_of_its_record_is_the_one_that_its_job_claims() {
+    fn an_effect_restored_from_its_record_is_the_one_that_its_job_claims() {
         let account = AccountId::from_static("main");
         let other: PostId = "42".parse().expect("an id");
         for reply_to in [None, Some(other.clone())] {

@@ -1,4 +1,4 @@
-//! What is kept of a published post, and what follows from it. Everything here may run again.
+//! Records a published post and enqueues the jobs that follow from it. Everything here is idempotent.
 
 use chrono::{DateTime, Utc};
 use perch_base::clock;
@@ -14,23 +14,23 @@ use super::{
     decide::readings,
 };
 
-/// What became of a post, reply or retweet.
+/// The outcome of a post, reply or retweet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Published {
     /// It is on X.
     Published {
-        /// Its id, or the one that X answered with. A person who settled it may not have known it.
+        /// The id that X gave it. It is missing where a person settled the effect without it.
         #[serde(skip_serializing_if = "Option::is_none")]
         post_id: Option<PostId>,
         /// When it was confirmed.
         at: DateTime<Utc>,
     },
-    /// It was rendered and recorded, and not sent.
+    /// It was rendered and recorded, but not sent.
     Simulated,
 }
 
-/// Records a confirmed effect by what the ledger says of it, and has the metrics of a post read in time.
+/// Records a confirmed effect as the ledger has it, and schedules the readings of a post's metrics.
 pub(super) async fn record<A: Act>(once: &ActAttempt<'_, A>, effect: &StoredEffect) -> Result<Published, Fail> {
     let at = effect.settled_at.unwrap_or(effect.intended_at);
     if was_simulated(effect) {
@@ -57,7 +57,7 @@ pub(super) async fn record<A: Act>(once: &ActAttempt<'_, A>, effect: &StoredEffe
     Ok(Published::Published { post_id, at })
 }
 
-/// Records that X refused it for good, or that its job is dead.
+/// Records that X refused the act for good, or that its job is dead.
 pub(super) async fn record_refusal<A: Act>(once: &ActAttempt<'_, A>, why: &str) -> Result<(), Fail> {
     let action = action(once, ActionState::Failed, clock::now(), once.cx.id());
     let action = ActionRecord { error: Some(why.to_owned()), ..action };

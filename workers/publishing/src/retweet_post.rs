@@ -17,7 +17,7 @@ use super::{
 };
 use crate::Publisher;
 
-/// Retweets one post, once, however often it runs.
+/// Retweets one post once, however often the job runs.
 pub async fn retweet_post(job: RetweetPost, cx: JobContext, publisher: Data<Publisher>) -> HandlerResult<Published> {
     let publisher = publisher.charged_for(&job.account, job.source.as_ref(), None, &cx);
     let sending = sending(publisher.settings.live_posts, &publisher.settings.x.base_url);
@@ -41,7 +41,7 @@ impl Act for RetweetPost {
         vec![self.account.as_str(), self.post_id.as_str()]
     }
 
-    // The address of the call has the user id in it, and the time between the claim and the call is short.
+    // The URL of the call has the user id in it, and the time between the claim and the call is short.
     async fn prepare(&self, publisher: &Publisher) -> Result<(), XError> {
         publisher.clients.own_id(&self.account).await.map(|_| ())
     }
@@ -68,7 +68,7 @@ impl Act for RetweetPost {
         }
     }
 
-    // Its metrics are those of the post that it repeats.
+    // A retweet has no metrics of its own.
     fn post(&self, _: &PostId, _: DateTime<Utc>, _: JobId) -> Option<PublishedPost> {
         None
     }

@@ -1,13 +1,13 @@
-//! The clock on an account's wall: its day, and its quiet hours. Pure functions.
+//! The day and the quiet hours of an account in its time zone. Pure functions.
 //!
-//! They go through the minutes one by one. Zones move their clocks at whole minutes, so this is right where clocks jump,
-//! repeat an hour or leave out a day, and a day is gone through in less than a millisecond.
+//! They go through the minutes one by one. Time zones change their offset at whole minutes, so this is right where clocks skip or
+//! repeat an hour or skip a day. A day takes less than a millisecond.
 
 use chrono::{DateTime, DurationRound as _, NaiveDate, TimeDelta, Utc};
 use perch_base::settings::PostingSettings;
 
 const MINUTE: TimeDelta = TimeDelta::minutes(1);
-/// No day, and no stretch of quiet hours with an open minute a day, is longer.
+/// In minutes: no day, and no period of quiet hours with at least one open minute a day, is longer.
 const REACH: i32 = 3 * 24 * 60;
 
 /// A day of an account.
@@ -17,14 +17,14 @@ pub(crate) struct PostingDay {
     pub ends: DateTime<Utc>,
 }
 
-/// What the clock says to an act.
+/// Whether an act may begin by the quiet hours and the day of its account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PostingWindow {
-    /// It may begin from then until then, as far as the clock goes.
+    /// It may begin between these times.
     Open { from: DateTime<Utc>, until: DateTime<Utc> },
-    /// These are quiet hours until then.
+    /// Quiet hours last until then.
     Quiet { until: DateTime<Utc> },
-    /// The day ends too soon; the next one begins then.
+    /// The day ends too soon; it may begin then, on the next day.
     LastOfDay { until: DateTime<Utc> },
 }
 
@@ -36,7 +36,7 @@ pub(crate) fn day(settings: &PostingSettings, now: DateTime<Utc>) -> PostingDay 
     PostingDay { began, ends: first_after(now, |at| date(at) != today) }
 }
 
-/// Whether these are quiet hours.
+/// Whether `at` is in quiet hours.
 pub(crate) fn is_quiet(settings: &PostingSettings, at: DateTime<Utc>) -> bool {
     let quiet = &settings.quiet;
     let time = at.with_timezone(&quiet.timezone.unwrap_or(settings.timezone)).time();
@@ -48,8 +48,7 @@ pub(crate) fn open_from(settings: &PostingSettings, at: DateTime<Utc>) -> DateTi
     if is_quiet(settings, at) { first_after(at, |at| !is_quiet(settings, at)) } else { at }
 }
 
-/// What the clock says to an act that begins within `within` of `now`. With limits of a day it has to begin on the day that
-/// it counts for.
+/// Whether an act may begin within `within` of `now`. Where the account has daily quotas it has to begin on the day that it counts for.
 pub(super) fn hour(settings: &PostingSettings, day: &PostingDay, now: DateTime<Utc>, within: TimeDelta) -> PostingWindow {
     if is_quiet(settings, now) {
         return PostingWindow::Quiet { until: open_from(settings, now) };
@@ -65,7 +64,7 @@ pub(super) fn hour(settings: &PostingSettings, day: &PostingDay, now: DateTime<U
     if quiet_from <= ends { PostingWindow::Quiet { until: open } } else { PostingWindow::LastOfDay { until: open } }
 }
 
-/// Whether anything is limited by the day.
+/// Whether the account has a daily quota.
 pub(crate) fn has_caps(settings: &PostingSettings) -> bool {
     settings.per_day > 0 || settings.replies_per_day > 0 || settings.retweets_per_day > 0
 }

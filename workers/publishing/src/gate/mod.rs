@@ -1,7 +1,7 @@
-//! The gate before everything that publishes: the emergency brake, and what each account may publish and when.
+//! The gate that every act passes: the emergency brake, and the quotas, interval and quiet hours of the account.
 //!
-//! An act is let in before its effect is claimed, and looks at the brake once more right before its call. What may not go yet
-//! waits, and that costs no attempt. What has happened already never comes here.
+//! An act passes the gate before its effect is claimed, and the brake is read again right before the call. An act that may not begin
+//! yet is snoozed, which consumes no attempt. An effect that is confirmed already does not pass the gate again.
 
 pub(crate) mod hours;
 mod pass;
@@ -20,14 +20,14 @@ use self::hours::PostingWindow;
 
 pub(crate) use self::pass::GatePass;
 
-/// An act that was let in begins within this time, or asks again. A little more than what its permit allows.
+/// An act begins within this time after it passed the gate, or passes it again. A little longer than its permit holds.
 const BEGIN_WITHIN: Duration = Duration::from_secs(6);
-/// How long a job stays with its worker while the brake is on. It holds its place there, so that however many wait, a few are
-/// awake; and it goes on as soon as the brake is lifted.
+/// How long a job keeps running while the brake is on. It keeps its slot in the worker, so that few of the waiting jobs are started; and
+/// it goes on as soon as the brake is lifted.
 const HELD_FOR: Duration = Duration::from_secs(20);
-/// How often such a job looks at the brake.
+/// How often such a job reads the brake.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// When a job comes back that was stopped on the way.
+/// When a job runs again that was stopped after it had passed the gate.
 const SOON: Duration = Duration::from_secs(1);
 
 /// Why an act may not begin now.
@@ -42,7 +42,7 @@ impl Deferral {
         Self { wait, why }
     }
 
-    /// Stopped by the brake on the way.
+    /// Deferred because of the brake.
     pub(crate) fn braked(state: &BrakeState) -> Self {
         Self::new(SOON, state.told())
     }
@@ -60,18 +60,18 @@ impl From<Deferral> for Fail {
     }
 }
 
-/// What the gate found.
+/// The decision of the gate.
 #[derive(Debug)]
 pub(crate) enum GateDecision {
-    /// It may begin.
+    /// The act may begin.
     Open(GatePass),
     /// The brake is on.
     Braked(BrakeState),
-    /// The account may not publish this now.
+    /// A quota, the interval or quiet hours of the account defer it.
     Deferred(Deferral),
 }
 
-/// Who wants to do what.
+/// An act that is to pass the gate.
 #[derive(Clone, Copy)]
 pub(crate) struct GateRequest<'a> {
     pub account: &'a AccountId,
@@ -96,7 +96,7 @@ impl Gate {
         Self { brake: Brake::new(redis, store.clone()), places, store, settings }
     }
 
-    /// Lets an act in, or says what it waits for. Takes its place among those of its account.
+    /// Decides whether an act may begin. If so, it takes a place in the quota of its account.
     pub(crate) async fn enter(&self, wanted: &GateRequest<'_>) -> Result<GateDecision, StoreError> {
         let clear = match self.brake.look().await? {
             Way::Clear(clear) => clear,
@@ -113,7 +113,7 @@ impl Gate {
         Ok(GateDecision::Open(GatePass::new(wanted.account.clone(), wanted.key.to_owned(), holder, term, clear)))
     }
 
-    /// Looks at the brake right before the call.
+    /// Reads the brake right before the call.
     pub(crate) async fn begin(&self, pass: &GatePass) -> Result<Option<Deferral>, StoreError> {
         match self.brake.look_again().await? {
             Some(Way::Clear(clear)) => {
@@ -125,11 +125,11 @@ impl Gate {
         }
     }
 
-    /// Goes on looking at the brake while a call is on its way. Never ends.
+    /// Keeps reading the brake while a call is on its way. Never ends.
     pub(crate) async fn watch(&self, pass: &GatePass) -> Infallible {
         loop {
             tokio::time::sleep(CLEAR_FOR / 4).await;
-            // What cannot be read lets the pass run out.
+            // While the brake cannot be read, the pass is not renewed and runs out.
             match self.brake.look_again().await {
                 Ok(Some(Way::Clear(clear))) => pass.renew(clear),
                 Ok(Some(Way::Braked(state))) => pass.withdraw(state),
@@ -138,7 +138,7 @@ impl Gate {
         }
     }
 
-    /// Waits with a job until the brake is lifted, for a while. Then the job begins anew.
+    /// Waits until the brake is lifted, or for [`HELD_FOR`]. Then the job is snoozed and starts over.
     pub(crate) async fn wait_for_lift(&self, state: &BrakeState, cx: &JobContext) -> Deferral {
         let lifted = async {
             loop {
@@ -156,14 +156,14 @@ impl Gate {
         }
     }
 
-    /// Notes that an act has begun. When Redis cannot be told, its place counts from a little later than it began.
+    /// Notes that an act has begun. Where Redis is away, its place counts from a little later than it began.
     pub(crate) async fn keep(&self, pass: &GatePass) {
         if let Err(error) = self.places.keep(pass.account(), pass.key(), pass.holder()).await {
             tracing::debug!(effect = pass.key(), %error, "the place of an act was not noted as begun");
         }
     }
 
-    /// Gives back the place of an act that did not happen. When Redis cannot be told, the same effect finds it later.
+    /// Gives back the place of an act that did not happen. Where Redis is away, the place stays for the next attempt at the same effect.
     pub(crate) async fn leave(&self, pass: &GatePass) {
         if let Err(error) = self.places.leave(pass.account(), pass.key(), pass.holder()).await {
             tracing::debug!(effect = pass.key(), %error, "the place of an act was not given back");
@@ -177,7 +177,7 @@ impl Gate {
         holder: &str,
     ) -> Result<Option<Deferral>, StoreError> {
         let (mut now, mut counted) = (self.places.clock().now(), false);
-        // Once by the clock of this process, then by that of Redis; a minute may end in between.
+        // First by the clock of this process, then by the clock of Redis; a minute may end in between.
         for _ in 0..4 {
             match self.ask_for_place(wanted, posting, (holder, counted), now).await? {
                 PlaceOutcome::Taken => return Ok(None),
@@ -250,9 +250,9 @@ impl Gate {
 enum PlaceOutcome {
     Taken,
     Deferred(Deferral),
-    /// By the clock of Redis it is another minute, this one.
+    /// The clock of Redis is in another minute; this is its time.
     OtherMinute(DateTime<Utc>),
-    /// The ledger has to be asked what was published since then.
+    /// Redis has lost the count of the day: the acts since then have to be counted from the ledger.
     Uncounted(DateTime<Utc>),
 }
 

@@ -6,7 +6,7 @@ use perch_store::{BrakeState, Clear, Term};
 
 use super::{Deferral, SOON};
 
-/// The right to begin one act soon: its place is taken, and the brake was off a moment ago. Cheap to clone.
+/// The right to begin one act soon: its place in the quota is taken, and the brake was off a moment ago. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct GatePass(Arc<PassState>);
 
@@ -37,12 +37,12 @@ impl GatePass {
         &self.0.holder
     }
 
-    /// Whether the act may begin at this moment.
+    /// Whether the act may begin now.
     pub(crate) fn holds(&self) -> bool {
         self.0.term.is_open() && self.braked().is_none() && self.clear().holds()
     }
 
-    /// Why an act that X never heard of did not begin, where this pass is the reason.
+    /// Why an act was not sent to X, where the reason is that this pass no longer holds.
     pub(crate) fn withdrawn(&self, error: &XError) -> Option<Deferral> {
         if !matches!(error, XError::PermitLost { .. }) || self.holds() {
             return None;
@@ -53,12 +53,12 @@ impl GatePass {
         ))
     }
 
-    /// The brake was off once more.
+    /// Extends the pass after the brake was read as off.
     pub(super) fn renew(&self, clear: Clear) {
         *self.0.clear.lock().unwrap_or_else(PoisonError::into_inner) = clear;
     }
 
-    /// The brake was pulled. Nothing brings the pass back.
+    /// Ends the pass for good, because the brake was pulled.
     pub(super) fn withdraw(&self, state: BrakeState) {
         *self.0.braked.lock().unwrap_or_else(PoisonError::into_inner) = Some(state);
     }
