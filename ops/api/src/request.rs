@@ -1,11 +1,11 @@
 //! A job as a client asks for it: what the API asks besides what every producer is asked.
 
-use perch_bot::http::{Answer, Cause, Problem, internal};
+use perch_bot::http::{ApiResult, Cause, Problem, internal};
 use perch_jobs::{is_own_key, own_key_reason};
 use perch_queue::{BadField, EnqueueError, JobRequest, NewJob, Queues};
 
 /// The job as the engine takes it. `traceparent` is the trace that the request belongs to.
-pub(super) fn into_job(request: JobRequest, queues: &Queues, traceparent: Option<String>) -> Answer<NewJob> {
+pub(super) fn into_job(request: JobRequest, queues: &Queues, traceparent: Option<String>) -> ApiResult<NewJob> {
     let types = queues.types();
     let job_type = types.get(&request.kind).ok_or_else(|| EnqueueError::UnknownKind {
         kind: request.kind.chars().take(80).collect(),

@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
-use perch_bot::http::Answer;
+use perch_bot::http::ApiResult;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -32,6 +32,6 @@ pub struct Time {
 #[utoipa::path(get, path = "/spend", tag = "limits", operation_id = "spend", params(Time, Paging),
     responses(
         (status = 200, description = "What was spent.", body = SpendReport)))]
-pub(super) async fn spend(State(app): State<App>, Paged(time, paging): Paged<Time>) -> Answer<Json<SpendReport>> {
+pub(super) async fn spend(State(app): State<App>, Paged(time, paging): Paged<Time>) -> ApiResult<Json<SpendReport>> {
     Ok(Json(report(&app.settings, &app.store, app.queues.redis(), time.since, time.until, &paging).await?))
 }

@@ -112,8 +112,8 @@ pub trait Bot: Debug + Send + Sync {
     /// # Errors
     ///
     /// The settings are not there.
-    fn played(&self, _: &Settings) -> Result<Played, ConfigError> {
-        Ok(Played::default())
+    fn sandbox_roles(&self, _: &Settings) -> Result<SandboxRoles, ConfigError> {
+        Ok(SandboxRoles::default())
     }
 
     /// Removes what is beyond its retention from its tables; answers how many rows. The scheduler calls it every ten minutes.
@@ -124,7 +124,7 @@ pub trait Bot: Debug + Send + Sync {
 
 /// Whom the sandbox plays for a bot.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Played {
+pub struct SandboxRoles {
     /// Handles of the accounts that write posts for it to read.
     pub authors: Vec<String>,
     /// The account that people write to.
@@ -328,12 +328,12 @@ impl Bots {
     /// # Errors
     ///
     /// The settings of one are not there.
-    pub fn played(&self, settings: &Settings) -> Result<Played, ConfigError> {
-        let mut all = Played::default();
+    pub fn sandbox_roles(&self, settings: &Settings) -> Result<SandboxRoles, ConfigError> {
+        let mut all = SandboxRoles::default();
         for bot in &self.0 {
-            let played = bot.played(settings)?;
-            all.authors.extend(played.authors);
-            all.spoken_to = all.spoken_to.or(played.spoken_to);
+            let roles = bot.sandbox_roles(settings)?;
+            all.authors.extend(roles.authors);
+            all.spoken_to = all.spoken_to.or(roles.spoken_to);
         }
         Ok(all)
     }

@@ -6,6 +6,6 @@ pub mod cli;
 pub mod http;
 mod platform;
 
-pub use bot::{Bot, BotError, Bots, Played, SetUpError};
+pub use bot::{Bot, BotError, Bots, SandboxRoles, SetUpError};
 pub use check::{Check, Level};
 pub use platform::Platform;

@@ -10,7 +10,7 @@ mod place;
 use std::time::Duration;
 
 use axum::http::HeaderMap;
-use perch_bot::http::{Answer, Cause, Problem};
+use perch_bot::http::{ApiResult, Cause, Problem};
 use perch_jobs::JobId;
 use perch_queue::{Enqueued, Queue};
 use perch_store::Store;
@@ -50,7 +50,7 @@ pub(super) enum Seen {
 }
 
 /// The key in the headers.
-pub(super) fn key(headers: &HeaderMap) -> Answer<Option<&str>> {
+pub(super) fn key(headers: &HeaderMap) -> ApiResult<Option<&str>> {
     let Some(value) = headers.get(HEADER) else { return Ok(None) };
     let fits = |key: &&str| (1..=LONGEST).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
     value.to_str().ok().filter(fits).map(Some).ok_or_else(|| {
@@ -69,7 +69,7 @@ impl Once {
     }
 
     /// Claims the key for a job with the id `id`, or tells what became of the request that did so before.
-    pub async fn claim(&self, id: JobId) -> Answer<Seen> {
+    pub async fn claim(&self, id: JobId) -> ApiResult<Seen> {
         let mine = KnownRequest { request: self.digest.clone(), id, answer: None };
         let known = match self.own.claim(&mine).await? {
             Some(stands) => seen(readable(&self.own, stands)?, &self.digest)?,
@@ -133,7 +133,7 @@ impl Once {
 
 /// The request that stands under a key. What cannot be read may have been this very request, so it is not carried out again,
 /// and nothing else is held up by it: it runs out like any other.
-fn readable(place: &KeyPlace, stands: Stands) -> Answer<KnownRequest> {
+fn readable(place: &KeyPlace, stands: Stands) -> ApiResult<KnownRequest> {
     match stands {
         Stands::Request(kept) => Ok(kept),
         Stands::Unreadable => {
@@ -149,7 +149,7 @@ fn readable(place: &KeyPlace, stands: Stands) -> Answer<KnownRequest> {
     }
 }
 
-fn seen(kept: KnownRequest, digest: &str) -> Answer<Seen> {
+fn seen(kept: KnownRequest, digest: &str) -> ApiResult<Seen> {
     if kept.request != digest {
         let reason = "it was used with another body before; a new request needs a new key";
         return Err(Problem::field(Cause::KeyReused, "Idempotency-Key", reason).because_of(kept.id));

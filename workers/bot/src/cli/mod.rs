@@ -12,13 +12,13 @@ use perch_store::Store;
 use serde_json::Value;
 
 pub use error::CommandError;
-pub use output::{Looks, Output, Page, Paging};
+pub use output::{Output, OutputStyle, Page, Paging};
 
 use crate::Platform;
 use error::chain;
 
 /// What a subcommand may ask for. Nothing of it is there before it is asked for, so that a command that needs no server works without.
-pub trait SetUp: Debug + Sync {
+pub trait CommandSetup: Debug + Sync {
     /// The settings of the environment.
     ///
     /// # Errors
@@ -48,13 +48,13 @@ pub struct Invocation<'a> {
     pub out: Output,
     /// Who asks, for the history of jobs and the audit log.
     pub operator: String,
-    set_up: &'a dyn SetUp,
+    set_up: &'a dyn CommandSetup,
     platform: OnceLock<Platform>,
 }
 
 impl<'a> Invocation<'a> {
     /// One by `operator`, whose answer goes to `out`.
-    pub fn new(out: Output, operator: String, set_up: &'a dyn SetUp) -> Self {
+    pub fn new(out: Output, operator: String, set_up: &'a dyn CommandSetup) -> Self {
         Self { out, operator, set_up, platform: OnceLock::new() }
     }
 

@@ -29,7 +29,7 @@ const NAME: usize = 10;
 
 /// How answers look.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Looks {
+pub struct OutputStyle {
     /// As JSON.
     pub json: bool,
     /// With colours or without; what the terminal and `NO_COLOR` say where nothing is said.
@@ -48,7 +48,7 @@ pub struct Output {
 
 impl Output {
     /// An output for the terminal, file or pipe that standard output is.
-    pub fn new(looks: Looks) -> Self {
+    pub fn new(looks: OutputStyle) -> Self {
         let is_terminal = io::stdout().is_terminal();
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let colour = looks.colour.unwrap_or(is_terminal && !no_color);

@@ -15,14 +15,14 @@ use serde::{
 };
 
 use super::{
-    budget::{Budget, Received, Receiving},
-    problem::{Answer, Cause, Problem},
+    budget::{BodyBudget, FullBody, PartialBody},
+    problem::{ApiResult, Cause, Problem},
 };
 
 /// What reads the bodies of requests.
 pub trait ReadsBodies: Sync {
     /// Room for them.
-    fn budget(&self) -> &Budget;
+    fn budget(&self) -> &BodyBudget;
 
     /// Bytes of one, at most (`http.max_body_bytes`).
     fn most_body_bytes(&self) -> usize;
@@ -47,7 +47,7 @@ pub struct JsonBody<T, const MOST: usize = SMALL>(pub T);
 impl<S: ReadsBodies, T: DeserializeOwned, const MOST: usize> FromRequest<S> for JsonBody<T, MOST> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, app: &S) -> Answer<Self> {
+    async fn from_request(request: Request, app: &S) -> ApiResult<Self> {
         if media_type(request.headers()) != Some(MediaType::Json) {
             return Err(wrong_type("application/json"));
         }
@@ -65,7 +65,7 @@ pub struct Path<T>(pub T);
 impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Answer<Self> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> ApiResult<Self> {
         let named = extract::Path::from_request_parts(parts, state).await;
         match named {
             Ok(extract::Path(named)) if !parts.uri.path().contains("%00") => Ok(Self(named)),
@@ -103,7 +103,7 @@ pub fn wrong_type(expected: &str) -> Problem {
 }
 
 /// The whole body, at most `limit` bytes of it.
-pub async fn read_body(app: &impl ReadsBodies, request: Request, limit: usize) -> Answer<Received> {
+pub async fn read_body(app: &impl ReadsBodies, request: Request, limit: usize) -> ApiResult<FullBody> {
     let too_large = || {
         let detail = format!("The body has more than {limit} bytes, the most that is read here. Send it in parts.");
         Problem::new(Cause::TooLarge, detail)
@@ -125,7 +125,7 @@ pub async fn read_body(app: &impl ReadsBodies, request: Request, limit: usize) -
 }
 
 /// False when the body has more than `limit` bytes.
-async fn collect(body: Body, limit: usize, received: &mut Receiving) -> Answer<bool> {
+async fn collect(body: Body, limit: usize, received: &mut PartialBody) -> ApiResult<bool> {
     let mut stream = body.into_data_stream();
     while let Some(part) = stream.next().await {
         let broken = |_| Problem::new(Cause::InvalidRequest, "The body broke off before its end. Send it again.");
@@ -139,7 +139,7 @@ async fn collect(body: Body, limit: usize, received: &mut Receiving) -> Answer<b
 }
 
 /// Refuses JSON of which a text has a NUL character: Postgres holds none.
-fn without_nul(json: &str) -> Answer<()> {
+fn without_nul(json: &str) -> ApiResult<()> {
     // Hardly any body has it, so hardly any is read twice.
     if json.contains("\\u0000")
         && let Ok(value) = serde_json::from_str(json)
@@ -165,7 +165,7 @@ fn nul(value: &serde_json::Value, path: &str) -> Option<String> {
 }
 
 /// A body as text.
-pub fn text(body: &[u8]) -> Answer<&str> {
+pub fn text(body: &[u8]) -> ApiResult<&str> {
     std::str::from_utf8(body).map_err(|error| {
         let detail = format!("The body is not UTF-8 from byte {} on. Send JSON in UTF-8.", error.valid_up_to());
         Problem::new(Cause::NotUtf8, detail)
@@ -173,7 +173,7 @@ pub fn text(body: &[u8]) -> Answer<&str> {
 }
 
 /// Reads `T`; an error names the line and column where the text is no JSON, or the JSON path where it has another form.
-pub fn from_json<'a, T: Deserialize<'a>>(json: &'a str) -> Answer<T> {
+pub fn from_json<'a, T: Deserialize<'a>>(json: &'a str) -> ApiResult<T> {
     if let Some(at) = too_deep(json) {
         let detail = format!("The JSON is nested deeper than {DEEPEST} levels at byte {at}. Flatten it.");
         return Err(Problem::new(Cause::InvalidRequest, detail));

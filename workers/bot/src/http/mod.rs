@@ -13,13 +13,13 @@ use serde_json::json;
 use utoipa::openapi::tag::{Tag, TagBuilder};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
-pub use budget::{Budget, Received, Receiving};
+pub use budget::{BodyBudget, FullBody, PartialBody};
 pub use failure::{internal, postgres_is_away, redis_is_away};
 pub use input::{BULK, JsonBody, MediaType, Path, ReadsBodies, from_json, media_type, read_body, text, wrong_type};
 pub use perch_base::{Page, Paging};
 pub use perch_queue::request::{parsed, time};
-pub use problem::{Answer, Cause, Document, FieldError, Problem};
-pub use query::{All, Paged, Params};
+pub use problem::{ApiResult, Cause, Document, FieldError, Problem};
+pub use query::{NoFilter, Paged, Params};
 
 use crate::Platform;
 
@@ -27,12 +27,12 @@ use crate::Platform;
 #[derive(Debug, Clone)]
 pub struct BotState {
     platform: Arc<Platform>,
-    budget: Budget,
+    budget: BodyBudget,
 }
 
 impl BotState {
     /// For routes that stand on `platform`, with room for bodies that they share with all others.
-    pub fn new(platform: Arc<Platform>, budget: Budget) -> Self {
+    pub fn new(platform: Arc<Platform>, budget: BodyBudget) -> Self {
         Self { platform, budget }
     }
 
@@ -51,7 +51,7 @@ impl Deref for BotState {
 }
 
 impl ReadsBodies for BotState {
-    fn budget(&self) -> &Budget {
+    fn budget(&self) -> &BodyBudget {
         &self.budget
     }
 

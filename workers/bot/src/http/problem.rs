@@ -184,7 +184,7 @@ struct Refusal {
 }
 
 /// What a handler answers.
-pub type Answer<T> = Result<T, Problem>;
+pub type ApiResult<T> = Result<T, Problem>;
 
 impl Problem {
     /// A problem of that type; `detail` says what is wrong in this case, and what to do.

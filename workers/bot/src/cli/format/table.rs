@@ -82,11 +82,11 @@ pub fn compact(n: u64) -> Cell {
 #[derive(Debug, Default)]
 struct Row {
     cells: Vec<Cell>,
-    below: Option<Below>,
+    below: Option<RowNote>,
 }
 
 #[derive(Debug)]
-struct Below {
+struct RowNote {
     text: String,
     /// Most lines of it on a terminal.
     most: usize,
@@ -119,7 +119,7 @@ impl Listing {
     /// Says something under the last row that is too long for a column: on a terminal in at most so many lines.
     pub fn below(&mut self, text: impl Into<String>, most: usize) {
         if let Some(row) = self.rows.last_mut() {
-            row.below = Some(Below { text: text.into(), most });
+            row.below = Some(RowNote { text: text.into(), most });
         }
     }
 
