@@ -1,4 +1,4 @@
-//! What all requests together may hold in memory of their bodies (`http.bytes_under_way`).
+//! Limits the memory for the bodies of all requests together (`http.bytes_under_way`).
 
 use std::{ops::Deref, sync::Arc};
 
@@ -7,10 +7,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::problem::{ApiResult, Cause, Problem};
 
-/// Seconds after which a request that found no room is worth sending again.
+/// Seconds after which a request that was refused for lack of memory may be sent again.
 const SOON: u64 = 1;
 
-/// Room for the bodies of requests.
+/// The memory for request bodies. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct BodyBudget {
     room: Arc<Semaphore>,
@@ -18,18 +18,18 @@ pub struct BodyBudget {
 }
 
 impl BodyBudget {
-    /// Room for so many bytes.
+    /// A budget of this many bytes.
     pub fn new(bytes: usize) -> Self {
         let all = bytes.min(Semaphore::MAX_PERMITS);
         Self { room: Arc::new(Semaphore::new(all)), all }
     }
 
-    /// Bytes that are held now.
+    /// Bytes in use now.
     pub fn held(&self) -> usize {
         self.all - self.room.available_permits()
     }
 
-    /// A body of which nothing has come yet.
+    /// A body of which nothing was received yet.
     pub fn body(&self) -> PartialBody {
         PartialBody { budget: self.clone(), bytes: BytesMut::new(), held: None }
     }
@@ -48,8 +48,8 @@ impl BodyBudget {
     }
 }
 
-/// A body that is being received. It holds room for what has come, not for what was announced: who sends slowly keeps out
-/// nobody.
+/// A body that is being received. It takes memory for the bytes received, not for the announced length, so that slow clients do not
+/// keep others out.
 #[derive(Debug)]
 pub struct PartialBody {
     budget: BodyBudget,
@@ -58,12 +58,12 @@ pub struct PartialBody {
 }
 
 impl PartialBody {
-    /// Bytes that have come.
+    /// Bytes received so far.
     pub fn size(&self) -> usize {
         self.bytes.len()
     }
 
-    /// Adds a part, if there is room for it.
+    /// Adds a part; fails when the budget is used up.
     pub fn add(&mut self, part: &[u8]) -> ApiResult<()> {
         let more = self.budget.take(part.len())?;
         match &mut self.held {
@@ -80,7 +80,7 @@ impl PartialBody {
     }
 }
 
-/// The whole body of a request. The room that it holds is free again when it is dropped.
+/// The whole body of a request. Its bytes return to the budget when it is dropped.
 #[derive(Debug)]
 pub struct FullBody {
     bytes: Bytes,

@@ -1,4 +1,4 @@
-//! Reading query strings: what is wrong with one is said with the name of its parameter.
+//! Reads query strings. An error names the parameter that is wrong.
 
 use std::{borrow::Cow, fmt, str::FromStr};
 
@@ -16,15 +16,15 @@ use url::form_urlencoded;
 
 use super::problem::{ApiResult, Cause, Problem};
 
-/// A query string, read as `T`. No text in it may have a NUL character: Postgres holds none.
+/// A query string, read as `T`. NUL characters are refused, because Postgres cannot store them.
 #[derive(Debug, Clone)]
 pub struct Params<T>(pub T);
 
-/// The query string of a list: which rows, read as `T`, and which page of them.
+/// The query string of a list: its filter, read as `T`, and the page.
 #[derive(Debug, Clone)]
 pub struct Paged<T>(pub T, pub Paging);
 
-/// Which rows of a list that has no filter.
+/// The filter of a list that has none.
 #[derive(Debug, Clone, Copy, Default, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NoFilter {}
@@ -48,7 +48,7 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Paged<T> {
 
 type Param<'a> = (Cow<'a, str>, ParamValues<'a>);
 
-/// The parameters, each with all that was given for it.
+/// The parameters, each with all its values.
 fn pairs(parts: &Parts) -> ApiResult<Vec<Param<'_>>> {
     let mut pairs: Vec<Param<'_>> = Vec::new();
     for (name, value) in form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()) {
@@ -76,7 +76,7 @@ fn wrong(name: &str, reason: &str) -> Problem {
     Problem::field(Cause::InvalidQuery, name.chars().take(80).collect::<String>(), reason)
 }
 
-/// What was given for a parameter: once, unless it is a list.
+/// The values of a parameter. Only a list may have several.
 struct ParamValues<'a>(Vec<Cow<'a, str>>);
 
 impl<'a> ParamValues<'a> {
