@@ -12,8 +12,8 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use self::wire::{ChatQuestion, Ending, Picture, completion};
-use crate::{Endpoint, Question, SandboxState, app::App, picture, state::Inner};
+use self::wire::{ChatQuestion, FinishReason, Picture, completion};
+use crate::{Endpoint, Question, SandboxState, app::App, picture, state::SharedState};
 
 /// The key of a request, unless it is none or `bad`.
 pub(crate) fn key(headers: &HeaderMap) -> Option<&str> {
@@ -54,7 +54,7 @@ fn question(asked: &ChatQuestion, state: &SandboxState) -> Question {
 }
 
 /// What stands on a picture that the sandbox drew, inline or by its address.
-fn on_picture(picture: &Picture, inner: &Inner) -> Option<String> {
+fn on_picture(picture: &Picture, inner: &SharedState) -> Option<String> {
     match picture {
         Picture::Inline(bytes) => picture::read(bytes),
         Picture::At(url) => inner.drawn(url.rsplit_once("/sandbox/media/")?.1),
@@ -68,12 +68,12 @@ pub(crate) fn malformed(state: &SandboxState) -> Response {
         1 => r#"{"type":"spread","sport":"nba","event":null,"selection":"Los Ang"#,
         _ => r#"{"type":"spread","team":"Lakers","line":"minus three and a half"}"#,
     };
-    completion(&ChatQuestion::nothing(), content, Ending::Stop)
+    completion(&ChatQuestion::nothing(), content, FinishReason::Stop)
 }
 
 /// A completion that the provider's own filter has ended.
 pub(crate) fn filtered() -> Response {
-    completion(&ChatQuestion::nothing(), "", Ending::Filtered)
+    completion(&ChatQuestion::nothing(), "", FinishReason::Filtered)
 }
 
 /// What xAI says when the credit of a team is used up: a 429 that no time mends.

@@ -16,7 +16,7 @@ use crate::{
     Fault,
     app::App,
     post::{Reference, StoredPost},
-    state::Inner,
+    state::SharedState,
 };
 
 /// Posts shown on the page.
@@ -91,7 +91,7 @@ async fn state(State(app): State<App>) -> Json<Value> {
     }))
 }
 
-fn shown(post: &StoredPost, inner: &Inner) -> Value {
+fn shown(post: &StoredPost, inner: &SharedState) -> Value {
     let kind = match post.reference {
         Reference::None => None,
         Reference::Reply(_) => Some("reply"),

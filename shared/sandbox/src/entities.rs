@@ -6,7 +6,7 @@ use crate::{draw::Draw, weight::weight, world::World};
 
 /// A text as X writes it.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Written {
+pub(crate) struct RenderedText {
     pub text: String,
     /// Mentions, links and tags; `None` when there are none.
     pub entities: Option<Value>,
@@ -18,7 +18,7 @@ const LONGEST: usize = 280;
 const KEPT: usize = 274;
 
 /// The text, cut when it is long; and then the whole of it beside.
-pub(crate) fn written(text: &str, world: &World) -> (Written, Option<Written>) {
+pub(crate) fn written(text: &str, world: &World) -> (RenderedText, Option<RenderedText>) {
     let whole = write(text, world);
     if weight(text) <= LONGEST {
         return (whole, None);
@@ -28,8 +28,8 @@ pub(crate) fn written(text: &str, world: &World) -> (Written, Option<Written>) {
     (cut, Some(whole))
 }
 
-fn write(text: &str, world: &World) -> Written {
-    let mut out = Out::default();
+fn write(text: &str, world: &World) -> RenderedText {
+    let mut out = TextRenderer::default();
     let mut rest = text;
     let mut in_word = false;
     while let Some(first) = rest.chars().next() {
@@ -85,7 +85,7 @@ fn entity(text: &str) -> Option<(Entity<'_>, usize)> {
 }
 
 #[derive(Default)]
-struct Out {
+struct TextRenderer {
     text: String,
     /// Characters so far, an HTML entity counting as the one it stands for.
     at: usize,
@@ -95,7 +95,7 @@ struct Out {
     cashtags: Vec<Value>,
 }
 
-impl Out {
+impl TextRenderer {
     fn push(&mut self, c: char) {
         match c {
             '&' => self.text.push_str("&amp;"),
@@ -135,7 +135,7 @@ impl Out {
         }
     }
 
-    fn finish(self) -> Written {
+    fn finish(self) -> RenderedText {
         let mut entities = json!({});
         for (name, list) in
             [("urls", self.urls), ("mentions", self.mentions), ("hashtags", self.hashtags), ("cashtags", self.cashtags)]
@@ -145,7 +145,7 @@ impl Out {
             }
         }
         let entities = entities.as_object().is_some_and(|e| !e.is_empty()).then_some(entities);
-        Written { text: self.text, entities }
+        RenderedText { text: self.text, entities }
     }
 }
 

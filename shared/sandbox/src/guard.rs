@@ -19,7 +19,7 @@ use crate::{
     app::App,
     chat,
     limits::Allowance,
-    oauth::{self, Signed},
+    oauth::{self, SignedRequest},
     problem::Problem,
     view,
     wire::Cutter,
@@ -38,18 +38,18 @@ pub(crate) enum Caller {
 const LONGEST_HOLD: Duration = Duration::from_secs(60);
 
 #[derive(Clone)]
-struct Gate {
+struct EndpointGuard {
     app: App,
     endpoint: Endpoint,
 }
 
 /// Puts the guard before the handler of an endpoint.
 pub(crate) fn guarded(app: &App, endpoint: Endpoint, handler: MethodRouter<App>) -> MethodRouter<App> {
-    handler.layer(from_fn_with_state(Gate { app: app.clone(), endpoint }, guard))
+    handler.layer(from_fn_with_state(EndpointGuard { app: app.clone(), endpoint }, guard))
 }
 
 async fn guard(
-    State(gate): State<Gate>,
+    State(gate): State<EndpointGuard>,
     ConnectInfo(cutter): ConnectInfo<Cutter>,
     request: Request,
     next: Next,
@@ -97,7 +97,7 @@ async fn guard(
     response
 }
 
-impl Gate {
+impl EndpointGuard {
     async fn wait(&self, time: Duration) {
         tokio::select! {
             () = tokio::time::sleep(time) => {}
@@ -147,7 +147,7 @@ impl Gate {
         if !header.starts_with("OAuth ") {
             return Err(Problem::unauthorized("The request is not authenticated."));
         }
-        let signed = Signed {
+        let signed = SignedRequest {
             method: request.method().as_str(),
             host: request.headers().get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or_default(),
             path: request.uri().path(),

@@ -27,7 +27,7 @@ pub(crate) fn username(token: &str) -> Option<&str> {
 }
 
 /// A request as it was signed.
-pub(crate) struct Signed<'a> {
+pub(crate) struct SignedRequest<'a> {
     pub method: &'a str,
     /// Host and port as the client wrote them.
     pub host: &'a str,
@@ -38,7 +38,7 @@ pub(crate) struct Signed<'a> {
 }
 
 /// The access token of a well-signed request, or what is wrong with the signature.
-pub(crate) fn verify(request: &Signed<'_>, now: DateTime<Utc>) -> Result<String, &'static str> {
+pub(crate) fn verify(request: &SignedRequest<'_>, now: DateTime<Utc>) -> Result<String, &'static str> {
     let fields = fields(request.header).ok_or("The Authorization header is not OAuth 1.0a.")?;
     let get = |name: &str| fields.get(name).map(String::as_str).filter(|v| !v.is_empty());
     if get("oauth_signature_method") != Some("HMAC-SHA1") {

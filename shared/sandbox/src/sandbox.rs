@@ -19,7 +19,7 @@ use crate::{
     limits::Windows,
     pages::no_foreign_page,
     reads, stage,
-    state::{Inner, is_username},
+    state::{SharedState, is_username},
     wire::{CuttableListener, Cutter},
     world::World,
     writes,
@@ -112,8 +112,8 @@ impl Drop for Sandbox {
 }
 
 /// What a sandbox holds before anything happens in it.
-fn inner(options: &SandboxOptions) -> Result<Inner, SandboxError> {
-    let mut inner = Inner {
+fn inner(options: &SandboxOptions) -> Result<SharedState, SandboxError> {
+    let mut inner = SharedState {
         world: World::new(Utc::now(), options.plan),
         faults: Faults::new(options.seed),
         windows: Windows::new(options.rate_limits),

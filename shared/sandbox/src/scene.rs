@@ -2,18 +2,18 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     post::Reference,
-    state::{Inner, NewPost},
+    state::{NewPost, SharedState},
 };
 
 /// The sandbox as an actor finds it: who is there, what was said last, and where to write.
 #[derive(Debug)]
 pub struct Scene<'a> {
-    inner: &'a mut Inner,
+    inner: &'a mut SharedState,
     now: DateTime<Utc>,
 }
 
 impl<'a> Scene<'a> {
-    pub(crate) fn of(inner: &'a mut Inner) -> Self {
+    pub(crate) fn of(inner: &'a mut SharedState) -> Self {
         Self { inner, now: Utc::now() }
     }
 }

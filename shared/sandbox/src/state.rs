@@ -68,7 +68,7 @@ pub struct MadePost {
 
 /// Everything the endpoints share. The lock is never held across an await.
 #[derive(Debug)]
-pub(crate) struct Inner {
+pub(crate) struct SharedState {
     pub world: World,
     pub faults: Faults,
     pub windows: Windows,
@@ -86,16 +86,16 @@ pub(crate) struct Inner {
 /// A handle on a running sandbox: what was posted, what was called, and faults. Clones share one state.
 #[derive(Debug, Clone)]
 pub struct SandboxState {
-    inner: Arc<Mutex<Inner>>,
+    inner: Arc<Mutex<SharedState>>,
     changes: watch::Sender<u64>,
 }
 
 impl SandboxState {
-    pub(crate) fn new(inner: Inner) -> Self {
+    pub(crate) fn new(inner: SharedState) -> Self {
         Self { inner: Arc::new(Mutex::new(inner)), changes: watch::channel(0).0 }
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, SharedState> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -206,7 +206,7 @@ pub fn is_username(text: &str) -> bool {
     (1..=15).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
-impl Inner {
+impl SharedState {
     pub fn write(&mut self, username: &str, post: NewPost) -> u64 {
         let author = self.world.account(username).id;
         let target = |id: Option<String>| id.and_then(|id| id.parse().ok());

@@ -12,7 +12,7 @@ use crate::{
     post::{Reference, Source, StoredPost},
     problem::Problem,
     query::Query,
-    state::Inner,
+    state::SharedState,
 };
 
 /// Width and height of a picture of somebody else, which nobody measures.
@@ -45,7 +45,7 @@ pub(crate) fn user(account: &Account, query: &Query) -> Value {
 
 /// A post: `id`, `text`, its edit history, and what `tweet.fields` or `post.fields` names. An expansion brings the field
 /// it expands.
-pub(crate) fn post(post: &StoredPost, inner: &Inner, query: &Query) -> Value {
+pub(crate) fn post(post: &StoredPost, inner: &SharedState, query: &Query) -> Value {
     let id = post.id.to_string();
     let mut object = Map::new();
     let mut set = |name: &str, value: Value| object.insert(name.to_owned(), value);
@@ -108,7 +108,7 @@ pub(crate) fn make_odd(answer: &mut Value) {
 }
 
 /// Whom a post answers.
-fn answered(post: &StoredPost, inner: &Inner) -> Option<u64> {
+fn answered(post: &StoredPost, inner: &SharedState) -> Option<u64> {
     match post.reference {
         Reference::Reply(to) => inner.world.post(to).map(|target| target.author),
         _ => None,
@@ -121,7 +121,7 @@ fn media_key(post: &StoredPost) -> String {
 
 /// What an answer carries for these posts: `data`, what the expansions of the request bring along, and an error for each
 /// thing that they could not. Like X, an empty list has no `data` at all.
-pub(crate) fn posts(posts: &[&StoredPost], mut errors: Vec<Value>, inner: &Inner, query: &Query) -> Value {
+pub(crate) fn posts(posts: &[&StoredPost], mut errors: Vec<Value>, inner: &SharedState, query: &Query) -> Value {
     let mut answer = json!({});
     if !posts.is_empty() {
         answer["data"] = posts.iter().map(|p| post(p, inner, query)).collect();
@@ -155,7 +155,7 @@ pub(crate) fn posts(posts: &[&StoredPost], mut errors: Vec<Value>, inner: &Inner
 const REFERENCES: [(&str, &str); 2] = [("referenced_tweets.id", "tweets"), ("referenced_posts", "posts")];
 
 /// The posts that others refer to, each once, with an error for each that is not shown.
-fn targets<'a>(posts: &[&StoredPost], errors: &mut Vec<Value>, inner: &'a Inner, query: &Query) -> Vec<&'a StoredPost> {
+fn targets<'a>(posts: &[&StoredPost], errors: &mut Vec<Value>, inner: &'a SharedState, query: &Query) -> Vec<&'a StoredPost> {
     let Some((expansion, _)) = REFERENCES.into_iter().find(|(expansion, _)| query.expansions.contains(*expansion))
     else {
         return Vec::new();
@@ -180,7 +180,7 @@ pub(crate) fn absent(absence: Absence, parameter: &str, id: &str) -> Value {
 }
 
 /// The accounts that the expansions of a request bring along, each once.
-fn users(posts: &[&StoredPost], targets: &[&StoredPost], inner: &Inner, query: &Query) -> Vec<Value> {
+fn users(posts: &[&StoredPost], targets: &[&StoredPost], inner: &SharedState, query: &Query) -> Vec<Value> {
     let mut ids = BTreeSet::new();
     if query.expansions.contains("author_id") {
         ids.extend(posts.iter().chain(targets).map(|post| post.author));

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-pub(crate) use timeline::{Page, Slice, Turn};
+pub(crate) use timeline::{Page, PagePosition, TimelineQuery};
 
 use crate::{
     account::{Absence, Account, AccountStanding, Plan},

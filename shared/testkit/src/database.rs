@@ -20,11 +20,11 @@ pub struct TestDatabase {
     name: String,
     raw: PgPool,
     roles: Mutex<Vec<String>>,
-    with: With,
+    with: WithTables,
 }
 
 /// Gives a store the tables of bots.
-type With = fn(Store) -> Store;
+type WithTables = fn(Store) -> Store;
 
 /// A role of Postgres of one's own, which may log in and nothing else.
 #[derive(Debug, Clone)]
@@ -64,7 +64,7 @@ impl TestDatabase {
     ///
     /// # Panics
     /// As [`TestDatabase::create`].
-    pub async fn of(with: With) -> Self {
+    pub async fn of(with: WithTables) -> Self {
         let server = server();
         let mut conn = connect(&server).await;
         let template = template(&mut conn, with).await;
@@ -87,7 +87,7 @@ impl TestDatabase {
         database
     }
 
-    fn named(server: PgConnectOptions, with: With) -> Self {
+    fn named(server: PgConnectOptions, with: WithTables) -> Self {
         let name = format!("perch_test_{}", uuid::Uuid::new_v4().simple());
         let url = url_of(&name);
         let raw = PgPoolOptions::new().max_connections(4).connect_lazy_with(server.clone().database(&name));
@@ -215,7 +215,7 @@ async fn run(conn: &mut PgConnection, sql: &str) {
 }
 
 /// The name of the migrated template, which is made if this is the first test on the server.
-async fn template(conn: &mut PgConnection, with: With) -> String {
+async fn template(conn: &mut PgConnection, with: WithTables) -> String {
     const LOCK: i64 = 7_037_042_161_995;
     let nowhere = Store::connect_lazy(&server_url().into(), Environment::Staging, &postgres_settings());
     let fingerprint = with(nowhere.expect("a Postgres URL")).schema_fingerprint();

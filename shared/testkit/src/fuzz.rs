@@ -38,7 +38,7 @@ const MOST: usize = 2_000;
 /// is ended.
 pub fn fuzz(corpus: impl AsRef<Path>, check: impl Fn(&[u8]) -> String) {
     let corpus = corpus.as_ref();
-    let watch = Watch::start();
+    let watch = HangGuard::start();
     let mut examples = examples(corpus);
     assert!(!examples.is_empty(), "there is no example in {}", corpus.display());
     let mut kinds = BTreeSet::new();
@@ -86,7 +86,7 @@ fn examples(corpus: &Path) -> Vec<Vec<u8>> {
 }
 
 /// Says which input broke the check.
-fn broken(corpus: &Path, input: &[u8], seed: Option<u64>, watch: &Watch, check: &impl Fn(&[u8]) -> String) -> ! {
+fn broken(corpus: &Path, input: &[u8], seed: Option<u64>, watch: &HangGuard, check: &impl Fn(&[u8]) -> String) -> ! {
     let small = smaller(input, watch, check);
     if env::var_os("PERCH_FUZZ_SAVE").is_some_and(|value| value == "1") {
         let name =
@@ -98,7 +98,7 @@ fn broken(corpus: &Path, input: &[u8], seed: Option<u64>, watch: &Watch, check: 
 }
 
 /// The smallest part of a broken input that breaks too, as far as it is found in time.
-fn smaller(input: &[u8], watch: &Watch, check: &impl Fn(&[u8]) -> String) -> Vec<u8> {
+fn smaller(input: &[u8], watch: &HangGuard, check: &impl Fn(&[u8]) -> String) -> Vec<u8> {
     let loud = panic::take_hook();
     panic::set_hook(Box::new(|_| ()));
     let began = Instant::now();
@@ -127,14 +127,14 @@ fn smaller(input: &[u8], watch: &Watch, check: &impl Fn(&[u8]) -> String) -> Vec
 }
 
 /// Ends the process when an input hangs: nothing else can end a loop.
-struct Watch(Arc<Current>);
+struct HangGuard(Arc<CurrentInput>);
 
 /// The input that is being checked, and since when.
-type Current = Mutex<Option<(Instant, Vec<u8>)>>;
+type CurrentInput = Mutex<Option<(Instant, Vec<u8>)>>;
 
-impl Watch {
+impl HangGuard {
     fn start() -> Self {
-        let current = Arc::<Current>::default();
+        let current = Arc::<CurrentInput>::default();
         let watched = Arc::downgrade(&current);
         thread::spawn(move || {
             while let Some(current) = watched.upgrade() {
@@ -190,7 +190,7 @@ mod tests {
         let long = format!(r#"{{"name":"{}","nothing":[1,2,3]}}"#, "somebody".repeat(20));
         let nested = format!("{}{{}}{}", "[".repeat(60), "]".repeat(60));
         for (input, most) in [(long, 20), (nested, 2)] {
-            let small = smaller(input.as_bytes(), &Watch::start(), &has_its_number);
+            let small = smaller(input.as_bytes(), &HangGuard::start(), &has_its_number);
             assert!(small.len() <= most, "{}", small.escape_ascii());
         }
     }

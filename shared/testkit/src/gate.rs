@@ -25,12 +25,12 @@ pub struct Gate {
     address: SocketAddr,
     open: watch::Sender<bool>,
     resets: watch::Sender<u64>,
-    way: Arc<Way>,
+    link: Arc<Link>,
 }
 
-/// How the connections lead on.
+/// What the connections of a gate share.
 #[derive(Debug, Default)]
-struct Way {
+struct Link {
     /// How often a client sent something that it waited for an answer to.
     trips: AtomicU64,
     /// How long each of them takes, in microseconds, beyond what the server does.
@@ -58,11 +58,11 @@ impl Gate {
         let address = listener.local_addr().expect("it is bound");
         let (open, is_open) = watch::channel(true);
         let (resets, reset) = watch::channel(0);
-        let way = Arc::<Way>::default();
-        let ahead = way.clone();
+        let link = Arc::<Link>::default();
+        let ahead = link.clone();
         tokio::spawn(async move {
             while let Ok((mut inside, _)) = listener.accept().await {
-                let (mut is_open, mut reset, way) = (is_open.clone(), reset.clone(), ahead.clone());
+                let (mut is_open, mut reset, link) = (is_open.clone(), reset.clone(), ahead.clone());
                 reset.mark_unchanged();
                 tokio::spawn(async move {
                     if !*is_open.borrow() {
@@ -70,7 +70,7 @@ impl Gate {
                     }
                     let Ok(mut outside) = TcpStream::connect(("127.0.0.1", port)).await else { return };
                     tokio::select! {
-                        () = way.pass(&mut inside, &mut outside) => {}
+                        () = link.pass(&mut inside, &mut outside) => {}
                         _ = is_open.wait_for(|open| !open) => {}
                         _ = reset.changed() => {
                             let _ = inside.set_zero_linger();
@@ -79,7 +79,7 @@ impl Gate {
                 });
             }
         });
-        Self { address, open, resets, way }
+        Self { address, open, resets, link }
     }
 
     /// Where it listens.
@@ -89,12 +89,12 @@ impl Gate {
 
     /// How often clients have sent something and waited for the answer since the gate was made.
     pub fn trips(&self) -> u64 {
-        self.way.trips.load(Ordering::Relaxed)
+        self.link.trips.load(Ordering::Relaxed)
     }
 
     /// Lets each such trip take so much longer, as if the server were that far away.
     pub fn set_delay(&self, delay: Duration) {
-        self.way.delay_us.store(u64::try_from(delay.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.link.delay_us.store(u64::try_from(delay.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// Breaks all connections and lets none through.
@@ -113,7 +113,7 @@ impl Gate {
     }
 }
 
-impl Way {
+impl Link {
     /// Passes on what comes from either side until both have ended.
     async fn pass(&self, inside: &mut TcpStream, outside: &mut TcpStream) {
         let answered = AtomicBool::new(true);

@@ -47,7 +47,7 @@ fn reasons(model: &str) -> bool {
 
 impl Completion {
     /// What a model does not take of a request that others take.
-    fn unsupported(&self) -> Result<(), Complaint> {
+    fn unsupported(&self) -> Result<(), RequestError> {
         let with = "with this model";
         match (&self.reasoning_effort, self.temperature) {
             _ if reasons(&self.model) && self.max_tokens.is_some() => unsupported(
@@ -60,7 +60,7 @@ impl Completion {
             (_, Some(temperature)) if reasons(&self.model) && temperature != 1.0 => {
                 let only = "Only the default (1) value is supported.";
                 let message = format!("Unsupported value: 'temperature' does not support {temperature} {with}. {only}");
-                Err(Complaint { param: Some("temperature"), ..Complaint::of("unsupported_value", message) })
+                Err(RequestError { param: Some("temperature"), ..RequestError::of("unsupported_value", message) })
             }
             (Some(effort), _) if !EFFORTS.contains(&effort.as_str()) => {
                 complain("invalid_value", format!("reasoning_effort is one of {}", EFFORTS.join(", ")))
@@ -73,8 +73,8 @@ impl Completion {
     }
 }
 
-fn unsupported<T>(parameter: &'static str, message: String) -> Result<T, Complaint> {
-    Err(Complaint { param: Some(parameter), ..Complaint::of("unsupported_parameter", message) })
+fn unsupported<T>(parameter: &'static str, message: String) -> Result<T, RequestError> {
+    Err(RequestError { param: Some(parameter), ..RequestError::of("unsupported_parameter", message) })
 }
 
 #[derive(Deserialize)]
@@ -126,21 +126,21 @@ pub(super) struct ChatQuestion {
 
 /// What is wrong with a request.
 #[derive(Debug)]
-pub(super) struct Complaint {
+pub(super) struct RequestError {
     pub code: &'static str,
     pub message: String,
     /// The parameter that it is about.
     pub param: Option<&'static str>,
 }
 
-impl Complaint {
+impl RequestError {
     fn of(code: &'static str, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), param: None }
     }
 }
 
-fn complain<T>(code: &'static str, message: impl Into<String>) -> Result<T, Complaint> {
-    Err(Complaint::of(code, message))
+fn complain<T>(code: &'static str, message: impl Into<String>) -> Result<T, RequestError> {
+    Err(RequestError::of(code, message))
 }
 
 impl ChatQuestion {
@@ -151,7 +151,7 @@ impl ChatQuestion {
     }
 
     /// Reads a request as strictly as OpenAI does.
-    pub fn read(bytes: &[u8]) -> Result<Self, Complaint> {
+    pub fn read(bytes: &[u8]) -> Result<Self, RequestError> {
         let request: Completion = match strict::from_slice(bytes) {
             Ok(request) => request,
             Err(wrong) => return complain("invalid_request", wrong.to_string()),
@@ -218,7 +218,7 @@ impl ChatQuestion {
     }
 }
 
-fn check_format(format: Option<&Value>) -> Result<(), Complaint> {
+fn check_format(format: Option<&Value>) -> Result<(), RequestError> {
     let Some(format) = format else { return Ok(()) };
     match format["type"].as_str() {
         Some("text" | "json_object") => Ok(()),
@@ -245,7 +245,7 @@ fn check_format(format: Option<&Value>) -> Result<(), Complaint> {
 }
 
 /// A picture by its address, or in a `data:` URL.
-fn picture(url: &str) -> Result<Picture, Complaint> {
+fn picture(url: &str) -> Result<Picture, RequestError> {
     if let Some(inline) = url.strip_prefix("data:") {
         let (kind, data) = inline.split_once(";base64,").unwrap_or_default();
         if !PICTURE_KINDS.contains(&kind) {
@@ -267,7 +267,7 @@ fn picture(url: &str) -> Result<Picture, Complaint> {
 
 /// Why an answer ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ending {
+pub(super) enum FinishReason {
     /// It is all said.
     Stop,
     /// The provider's filter has stopped it.
@@ -275,7 +275,7 @@ pub(super) enum Ending {
 }
 
 /// The completion in OpenAI's shape. Four characters count as a token; an answer over `max_tokens` is cut.
-pub(super) fn completion(asked: &ChatQuestion, content: &str, ending: Ending) -> Response {
+pub(super) fn completion(asked: &ChatQuestion, content: &str, ending: FinishReason) -> Response {
     let tokens = |text: &str| text.chars().count().div_ceil(4);
     let prompt: String = asked.texts.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>().join("\n");
     let read = tokens(&prompt) + asked.pictures.len() * PICTURE_TOKENS;
@@ -283,9 +283,9 @@ pub(super) fn completion(asked: &ChatQuestion, content: &str, ending: Ending) ->
     let said: String = content.chars().take(room).collect();
     let written = tokens(&said);
     let reason = match ending {
-        Ending::Filtered => "content_filter",
-        Ending::Stop if said.len() < content.len() => "length",
-        Ending::Stop => "stop",
+        FinishReason::Filtered => "content_filter",
+        FinishReason::Stop if said.len() < content.len() => "length",
+        FinishReason::Stop => "stop",
     };
     let id = Draw::of(7, &prompt, written as u64).next();
     Json(json!({

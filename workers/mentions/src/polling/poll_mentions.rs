@@ -12,14 +12,14 @@ use perch_store::StoreError;
 use serde::Serialize;
 
 use super::{
-    read_mentions::{AFTER_ERROR, Batch, ReadTo, not_read, page_refused, read_new},
-    sift_mentions::{Known, Left, Read, left_out},
+    read_mentions::{AFTER_ERROR, MentionBatch, ReadProgress, not_read, page_refused, read_new},
+    sift_mentions::{LeftOutReason, ReadMention, SiftContext, left_out},
 };
-use crate::store::{MentionStore as _, Room, SeenMention};
+use crate::store::{MentionStore as _, ReplyPlace, SeenMention};
 use crate::{
     Mentions,
     blocked::blocked,
-    replying::{hand_over_leftovers, queue_again, settle, take_room},
+    replying::{hand_over_leftovers, queue_again, settle, take_place},
 };
 
 /// The clock that starts a poll and the one that looks whether it is due may differ by so much.
@@ -93,7 +93,7 @@ pub async fn poll_mentions(job: PollMentions, cx: JobContext, bot: Data<Mentions
     let now = cx.now();
     bot.control.polled(&account, batch.mentions.len() as u64, now, now + interval).await?;
     let next = match batch.place {
-        ReadTo::Lost => page_refused(&bot, &account, now, now + interval.max(AFTER_ERROR)).await?,
+        ReadProgress::Lost => page_refused(&bot, &account, now, now + interval.max(AFTER_ERROR)).await?,
         _ => now + interval,
     };
     if !job.now {
@@ -148,34 +148,34 @@ async fn deal_with(
     bot: &Mentions,
     cx: &JobContext,
     account: &AccountId,
-    batch: &Batch,
+    batch: &MentionBatch,
 ) -> Result<MentionsPolled, Fail> {
     let decided = sift(bot, account, batch).await?;
     let known = bot.store.mentions();
     let fresh: Vec<SeenMention> = decided
         .iter()
-        .filter(|(_, left)| *left != Some(Left::Processed))
+        .filter(|(_, left)| *left != Some(LeftOutReason::Processed))
         .map(|(read, left)| SeenMention {
             mention: read.mention.clone(),
             author: read.author.clone(),
-            left_out: left.map(Left::as_str),
+            left_out: left.map(LeftOutReason::as_str),
         })
         .collect();
     known.note(account, &fresh).await?;
-    let taken: Vec<&Read> = decided.iter().filter(|(_, left)| left.is_none()).map(|(read, _)| *read).collect();
+    let taken: Vec<&ReadMention> = decided.iter().filter(|(_, left)| left.is_none()).map(|(read, _)| *read).collect();
     hand_on(cx, bot, account, &taken).await?;
-    let blocked = decided.iter().filter(|(_, left)| *left == Some(Left::Blocked));
+    let blocked = decided.iter().filter(|(_, left)| *left == Some(LeftOutReason::Blocked));
     let handles = blocked.filter_map(|(read, _)| Some((read.author.as_deref()?, read.mention.author_id.as_str())));
     known.learn_blocked(account, &handles.collect::<Vec<_>>()).await?;
     match &batch.place {
-        ReadTo::Amid { newest, page } => bot.control.set_backlog(account, Some((newest, page))).await?,
-        ReadTo::UpTo(Some(newest)) => {
+        ReadProgress::Amid { newest, page } => bot.control.set_backlog(account, Some((newest, page))).await?,
+        ReadProgress::UpTo(Some(newest)) => {
             known.move_cursor(account, newest).await?;
             bot.control.set_since_id(account, newest).await?;
             bot.control.set_backlog(account, None).await?;
         }
-        ReadTo::UpTo(None) => {}
-        ReadTo::Lost => bot.control.set_backlog(account, None).await?,
+        ReadProgress::UpTo(None) => {}
+        ReadProgress::Lost => bot.control.set_backlog(account, None).await?,
     }
     Ok(report(account, batch, &decided))
 }
@@ -183,22 +183,22 @@ async fn deal_with(
 async fn sift<'b>(
     bot: &Mentions,
     account: &AccountId,
-    batch: &'b Batch,
-) -> Result<Vec<(&'b Read, Option<Left>)>, StoreError> {
-    let versions = |read: &'b Read| read.earlier.iter().chain([&read.mention.id]).cloned();
+    batch: &'b MentionBatch,
+) -> Result<Vec<(&'b ReadMention, Option<LeftOutReason>)>, StoreError> {
+    let versions = |read: &'b ReadMention| read.earlier.iter().chain([&read.mention.id]).cloned();
     let ids: Vec<PostId> = batch.mentions.iter().flat_map(versions).collect();
     let states = bot.store.mentions().states(account, &ids).await?;
     let blocked = blocked(bot, account).await?;
     let max_age = bot.settings.max_age;
-    let known = Known { own_id: &batch.own_id, blocked: &blocked, states: &states, max_age, now: clock::now() };
+    let known = SiftContext { own_id: &batch.own_id, blocked: &blocked, states: &states, max_age, now: clock::now() };
     let mut decided = Vec::with_capacity(batch.mentions.len());
     for read in &batch.mentions {
         let left = match left_out(read, &known) {
             Some(left) => Some(left),
-            None => match take_room(bot, account, &read.mention).await? {
-                Room::ConversationFull => Some(Left::ConversationFull),
-                Room::UserFull => Some(Left::UserFull),
-                Room::Taken | Room::Unknown => None,
+            None => match take_place(bot, account, &read.mention).await? {
+                ReplyPlace::ConversationFull => Some(LeftOutReason::ConversationFull),
+                ReplyPlace::UserFull => Some(LeftOutReason::UserFull),
+                ReplyPlace::Taken | ReplyPlace::Unknown => None,
             },
         };
         decided.push((read, left));
@@ -207,8 +207,8 @@ async fn sift<'b>(
 }
 
 /// Enqueues the reply to each mention. A mention whose job was not accepted stays unread.
-async fn hand_on(cx: &JobContext, bot: &Mentions, account: &AccountId, taken: &[&Read]) -> Result<(), Fail> {
-    let reply = |read: &&Read| {
+async fn hand_on(cx: &JobContext, bot: &Mentions, account: &AccountId, taken: &[&ReadMention]) -> Result<(), Fail> {
+    let reply = |read: &&ReadMention| {
         let mention = read.mention.clone();
         let id = reply_job(account, mention.created_at, &mention.id);
         let options = EnqueueOptions { id: Some(id), parent: Some(cx.id()), ..EnqueueOptions::default() };
@@ -231,7 +231,7 @@ fn reply_job(account: &AccountId, created_at: DateTime<Utc>, mention: &PostId) -
     job_id(created_at, &ReplyToMention::effect_key(account, mention))
 }
 
-fn report(account: &AccountId, batch: &Batch, decided: &[(&Read, Option<Left>)]) -> MentionsPolled {
+fn report(account: &AccountId, batch: &MentionBatch, decided: &[(&ReadMention, Option<LeftOutReason>)]) -> MentionsPolled {
     let (mut taken, mut left_out) = (0, BTreeMap::new());
     for (_, left) in decided {
         match left {
@@ -248,5 +248,5 @@ fn report(account: &AccountId, batch: &Batch, decided: &[(&Read, Option<Left>)])
             .increment(n as u64);
     }
     let read = batch.mentions.len() + batch.unreadable;
-    MentionsPolled::Read { read, taken, left_out, more: !matches!(batch.place, ReadTo::UpTo(_)) }
+    MentionsPolled::Read { read, taken, left_out, more: !matches!(batch.place, ReadProgress::UpTo(_)) }
 }

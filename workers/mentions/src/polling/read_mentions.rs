@@ -10,7 +10,7 @@ use perch_jobs::{AccountId, PostId};
 use perch_queue::{Fail, worker::JobContext};
 use perch_store::StoreError;
 
-use super::sift_mentions::{Read, in_order, read};
+use super::sift_mentions::{ReadMention, in_order, read};
 use crate::Mentions;
 use crate::store::MentionStore as _;
 
@@ -18,16 +18,16 @@ use crate::store::MentionStore as _;
 pub(super) const AFTER_ERROR: Duration = Duration::from_secs(900);
 
 /// What was read, and where the next poll goes on.
-pub(super) struct Batch {
-    pub mentions: Vec<Read>,
+pub(super) struct MentionBatch {
+    pub mentions: Vec<ReadMention>,
     /// Posts without an author or a time, and those that cannot be read at all.
     pub unreadable: usize,
     pub own_id: String,
-    pub place: ReadTo,
+    pub place: ReadProgress,
 }
 
 /// How far mentions were read.
-pub(super) enum ReadTo {
+pub(super) enum ReadProgress {
     /// All there are, up to this one.
     UpTo(Option<PostId>),
     /// Down from the newest; those that are older are on this page and after it.
@@ -36,7 +36,7 @@ pub(super) enum ReadTo {
     Lost,
 }
 
-pub(super) async fn read_new(bot: &Mentions, account: &AccountId) -> Result<Batch, NotRead> {
+pub(super) async fn read_new(bot: &Mentions, account: &AccountId) -> Result<MentionBatch, ReadError> {
     let settings = &*bot.settings;
     let own_id = bot.clients.own_id(account).await?;
     let since_id = since(bot, account).await?;
@@ -73,11 +73,11 @@ pub(super) async fn read_new(bot: &Mentions, account: &AccountId) -> Result<Batc
         }
     }
     let place = match (token, newest) {
-        _ if is_lost => ReadTo::Lost,
-        (Some(page), Some(newest)) => ReadTo::Amid { newest, page },
-        (_, newest) => ReadTo::UpTo(newest),
+        _ if is_lost => ReadProgress::Lost,
+        (Some(page), Some(newest)) => ReadProgress::Amid { newest, page },
+        (_, newest) => ReadProgress::UpTo(newest),
     };
-    Ok(Batch { mentions: in_order(mentions), unreadable, own_id, place })
+    Ok(MentionBatch { mentions: in_order(mentions), unreadable, own_id, place })
 }
 
 /// Up to where mentions were read: Redis says so, or Postgres when Redis has lost it.
@@ -89,18 +89,18 @@ async fn since(bot: &Mentions, account: &AccountId) -> Result<Option<PostId>, St
 }
 
 /// Why mentions could not be read.
-pub(super) enum NotRead {
+pub(super) enum ReadError {
     X(XError),
     Store(StoreError),
 }
 
-impl From<XError> for NotRead {
+impl From<XError> for ReadError {
     fn from(error: XError) -> Self {
         Self::X(error)
     }
 }
 
-impl From<StoreError> for NotRead {
+impl From<StoreError> for ReadError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
     }
@@ -111,11 +111,11 @@ pub(super) async fn not_read(
     cx: &JobContext,
     account: &AccountId,
     interval: Duration,
-    error: NotRead,
+    error: ReadError,
 ) -> Result<Fail, StoreError> {
     let error = match error {
-        NotRead::Store(error) => return Ok(error.into()),
-        NotRead::X(error) => error,
+        ReadError::Store(error) => return Ok(error.into()),
+        ReadError::X(error) => error,
     };
     let (cause, words) = (cause(&error), error.to_string());
     metrics::counter!("perch_mention_polls_failed_total", "account" => account.to_string(), "cause" => cause)

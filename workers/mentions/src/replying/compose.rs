@@ -9,12 +9,12 @@ use perch_store::StoreError;
 
 use super::{
     ask::{ModelAnswer, ask},
-    course::{is_repeated, is_worth_another, recites, with},
-    prompt::{self, Earlier, RULES, Voice},
-    reading::{Reply, reply_in},
+    handling::{is_repeated, is_worth_another, recites, with},
+    prompt::{self, EarlierPost, RULES, PromptSettings},
+    reading::{ParsedReply, reply_in},
 };
 use crate::Mentions;
-use crate::store::{Decision, MentionRecord, MentionStore as _, Written};
+use crate::store::{Decision, MentionRecord, MentionStore as _, WrittenReply};
 
 /// Times that the model is asked.
 const TIMES: usize = 2;
@@ -23,19 +23,19 @@ const COMPARED: u32 = 100;
 const COMPARED_DAYS: i64 = 1;
 
 /// A reply, and what the guard says of it.
-pub(super) struct Composed {
-    pub(super) written: Written,
+pub(super) struct ComposedReply {
+    pub(super) written: WrittenReply,
     pub(super) verdict: Verdict,
 }
 
 /// Has the model write a reply; once more, with the reason, when the guard refuses the first.
-pub(super) async fn compose(bot: &Mentions, record: &MentionRecord, earlier: &[Earlier]) -> Result<Composed, Fail> {
+pub(super) async fn compose(bot: &Mentions, record: &MentionRecord, earlier: &[EarlierPost]) -> Result<ComposedReply, Fail> {
     let settings = &*bot.settings;
-    let voice = Voice { persona: &bot.persona, temperature: settings.temperature, max_tokens: settings.max_tokens };
+    let voice = PromptSettings { persona: &bot.persona, temperature: settings.temperature, max_tokens: settings.max_tokens };
     let mut request = prompt::question(&voice, earlier, &record.mention.text);
     let (since, limit) = lately();
     let lately = bot.store.mentions().latest_replies(&record.account, since, limit).await?;
-    let mut written = Written::default();
+    let mut written = WrittenReply::default();
     let mut time = 1;
     // Whoever cannot be told what the reply is, is not asked a second time where somebody else is there.
     let mut unclear = Vec::new();
@@ -60,11 +60,11 @@ pub(super) async fn compose(bot: &Mentions, record: &MentionRecord, earlier: &[E
             }
             ModelAnswer::Declined => {
                 let verdict = Verdict::Review(vec![Reason::whole(Code::Declined)]);
-                return Ok(Composed { written: Written { text: None, ..written }, verdict });
+                return Ok(ComposedReply { written: WrittenReply { text: None, ..written }, verdict });
             }
         };
         if time == TIMES || !is_worth_another(&verdict) {
-            return Ok(Composed { written, verdict });
+            return Ok(ComposedReply { written, verdict });
         }
         metrics::counter!("perch_replies_objected_total", "account" => record.account.to_string()).increment(1);
         let reply = written.text.as_deref().unwrap_or_default();
@@ -77,7 +77,7 @@ pub(super) async fn compose(bot: &Mentions, record: &MentionRecord, earlier: &[E
 fn judged(bot: &Mentions, record: &MentionRecord, answer: &str, lately: &[String]) -> (String, Verdict) {
     let guard = &bot.guard;
     // X names whoever is answered by itself.
-    let Reply { text, is_clear } = reply_in(answer);
+    let ParsedReply { text, is_clear } = reply_in(answer);
     let text = guard.without_ways_out(&text, None);
     let verdict = guard.text(&text, record.author.as_deref());
     let verdict = with(verdict, Code::Unclear, !is_clear);
@@ -87,7 +87,7 @@ fn judged(bot: &Mentions, record: &MentionRecord, answer: &str, lately: &[String
 }
 
 /// Keeps a reply that may go out, unless one that was decided on since it was written says the same.
-pub(super) async fn keep(bot: &Mentions, record: &MentionRecord, written: &Written) -> Result<Decision, StoreError> {
+pub(super) async fn keep(bot: &Mentions, record: &MentionRecord, written: &WrittenReply) -> Result<Decision, StoreError> {
     let text = written.text.as_deref().unwrap_or_default();
     let repeats = |others: &[String]| is_repeated(text, others);
     bot.store.mentions().decide_anew(&record.account, &record.mention.id, written, lately(), repeats).await

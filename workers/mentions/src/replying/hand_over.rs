@@ -24,18 +24,18 @@ pub(super) const TOO_LATE: &str = "it could not be published in time";
 
 /// Why a decided reply was not handed over.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum NotHandedOver {
+pub(super) enum HandOverError {
     #[error(transparent)]
     Enqueue(#[from] EnqueueError),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-impl From<NotHandedOver> for Fail {
-    fn from(error: NotHandedOver) -> Self {
+impl From<HandOverError> for Fail {
+    fn from(error: HandOverError) -> Self {
         match error {
-            NotHandedOver::Enqueue(error) => error.into(),
-            NotHandedOver::Store(error) => error.into(),
+            HandOverError::Enqueue(error) => error.into(),
+            HandOverError::Store(error) => error.into(),
         }
     }
 }
@@ -54,7 +54,7 @@ pub(super) async fn hand_over(
     record: &MentionRecord,
     until: DateTime<Utc>,
     parent: Option<JobId>,
-) -> Result<Option<JobId>, NotHandedOver> {
+) -> Result<Option<JobId>, HandOverError> {
     let (Some(text), Some(decided_at)) = (&record.reply, record.decided_at) else { return Ok(None) };
     if until <= clock::now() {
         store.mentions().expire(&record.account, &record.mention.id, TOO_LATE).await?;

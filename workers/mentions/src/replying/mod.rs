@@ -4,20 +4,20 @@
 mod ask;
 mod compose;
 mod conversation;
-mod course;
 mod hand_over;
+mod handling;
 mod prompt;
 mod reading;
+mod reply_place;
 mod reply_to_mention;
 mod review;
-mod room;
 mod settle;
 mod status;
 
-pub(crate) use course::is_too_old;
 pub(crate) use hand_over::{hand_over_leftovers, queue_again};
-pub use reply_to_mention::{Replied, reply_to_mention};
-pub use review::{Approved, ReviewError, approve, reject};
-pub(crate) use room::take_room;
+pub(crate) use handling::is_too_old;
+pub(crate) use reply_place::take_place;
+pub use reply_to_mention::{ReplyOutcome, reply_to_mention};
+pub use review::{ApprovedReply, ReviewError, approve, reject};
 pub use settle::settle;
 pub use status::{DayStatus, MentionStatus, PollStatus, RateLimit, mention_status};

@@ -10,7 +10,7 @@ pub(super) const FIELD: &str = "reply";
 
 /// What was read in an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Reply {
+pub(super) struct ParsedReply {
     /// The reply, as far as it can be told.
     pub text: String,
     /// Whether all of it is the reply. If not, nobody but a person can tell.
@@ -18,14 +18,14 @@ pub(super) struct Reply {
 }
 
 /// Reads the reply out of an answer.
-pub(super) fn reply_in(answer: &str) -> Reply {
+pub(super) fn reply_in(answer: &str) -> ParsedReply {
     if let Some(object) = object_with(answer, FIELD) {
         return match object[FIELD].as_str() {
             Some(reply) => {
                 let text = bare(reply).to_owned();
-                Reply { is_clear: is_clear(&text), text }
+                ParsedReply { is_clear: is_clear(&text), text }
             }
-            None => Reply { text: answer.trim().to_owned(), is_clear: false },
+            None => ParsedReply { text: answer.trim().to_owned(), is_clear: false },
         };
     }
     let text = bare(unfenced(answer));
@@ -34,7 +34,7 @@ pub(super) fn reply_in(answer: &str) -> Reply {
         _ => text,
     };
     // Nobody is asked for a second line, so it is what the model says about its first one.
-    Reply { text: text.to_owned(), is_clear: is_clear(text) && !text.contains('\n') }
+    ParsedReply { text: text.to_owned(), is_clear: is_clear(text) && !text.contains('\n') }
 }
 
 /// The text without what announces, names and quotes it, in whatever order models put these around it, in the field too.
@@ -257,7 +257,7 @@ mod tests {
             "Here's the answer to your question: no.",
         ] {
             for answer in [text.to_owned(), json!({ "reply": text }).to_string()] {
-                assert_eq!(reply_in(&answer), Reply { text: text.to_owned(), is_clear: false }, "{answer}");
+                assert_eq!(reply_in(&answer), ParsedReply { text: text.to_owned(), is_clear: false }, "{answer}");
             }
         }
     }
@@ -309,7 +309,7 @@ mod tests {
             let said = if quotes { format!("\"{reply}\"") } else { reply.clone() };
             let text = format!("{interjection}{announcement}{what}:{between}{label}{said}");
             let answer = if as_json { json!({ "reply": text }).to_string() } else { text };
-            prop_assert_eq!(reply_in(&answer), Reply { text: reply, is_clear: true }, "{}", answer);
+            prop_assert_eq!(reply_in(&answer), ParsedReply { text: reply, is_clear: true }, "{}", answer);
         }
 
         #[test]

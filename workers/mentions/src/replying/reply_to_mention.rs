@@ -13,13 +13,13 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{
-    compose::{Composed, compose, keep},
+    compose::{ComposedReply, compose, keep},
     conversation::{earlier, in_need},
-    course::{Course, is_too_old, of_mention, of_reply, told},
     hand_over::{TOO_LATE, hand_over, until},
-    room::take_room,
+    handling::{Handling, is_too_old, of_mention, of_reply, told},
+    reply_place::take_place,
 };
-use crate::store::{Decision, MentionRecord, MentionState, MentionStore as _, Room, SeenMention, Written};
+use crate::store::{Decision, MentionRecord, MentionState, MentionStore as _, ReplyPlace, SeenMention, WrittenReply};
 use crate::{Mentions, blocked::is_blocked};
 
 /// A mention that came while replying is paused looks again after this time.
@@ -30,7 +30,7 @@ const AFTER_THE_SAME: Duration = Duration::from_secs(1);
 /// What became of a mention.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
-pub enum Replied {
+pub enum ReplyOutcome {
     /// A reply is to be published.
     Sent {
         /// The text.
@@ -58,7 +58,7 @@ pub enum Replied {
 
 /// Has a model write a reply to a mention, and hands it to publishing or to a person, once, however often it runs: what was
 /// decided first is kept, and every later attempt goes on with it.
-pub async fn reply_to_mention(job: ReplyToMention, cx: JobContext, bot: Data<Mentions>) -> HandlerResult<Replied> {
+pub async fn reply_to_mention(job: ReplyToMention, cx: JobContext, bot: Data<Mentions>) -> HandlerResult<ReplyOutcome> {
     let ReplyToMention { account, mention } = job;
     let bot = bot.charged_for(account.to_string(), &cx);
     if !bot.settings.accounts.contains(&account) {
@@ -70,49 +70,49 @@ pub async fn reply_to_mention(job: ReplyToMention, cx: JobContext, bot: Data<Men
     let replied = match record.state {
         MentionState::Decided => send(&bot, &cx, &record).await,
         state if state.is_undecided() && record.reply.is_none() => decide(&bot, &cx, record).await,
-        state => Ok(Replied::Before { state }),
+        state => Ok(ReplyOutcome::Before { state }),
     }?;
     let outcome = match &replied {
-        Replied::Sent { .. } => "sent",
-        Replied::InReview { .. } => "in_review",
-        Replied::NotAnswered { .. } => "not_answered",
-        Replied::Before { .. } => "before",
+        ReplyOutcome::Sent { .. } => "sent",
+        ReplyOutcome::InReview { .. } => "in_review",
+        ReplyOutcome::NotAnswered { .. } => "not_answered",
+        ReplyOutcome::Before { .. } => "before",
     };
     metrics::counter!("perch_replies_total", "account" => account.to_string(), "outcome" => outcome).increment(1);
     Ok(replied)
 }
 
-async fn decide(bot: &Mentions, cx: &JobContext, record: MentionRecord) -> HandlerResult<Replied> {
+async fn decide(bot: &Mentions, cx: &JobContext, record: MentionRecord) -> HandlerResult<ReplyOutcome> {
     if bot.control.switches(&record.account).await?.paused {
         let why = format!("replying as {} is paused; `perch mentions resume` goes on", record.account);
         return Err(Fail::Snooze(WHILE_PAUSED, why));
     }
     if let Some(rule) = left_out(bot, &record).await? {
         let state = MentionState::LeftOut;
-        bot.store.mentions().drop(&record.account, &record.mention.id, state, rule, &Written::default()).await?;
-        return Ok(Replied::NotAnswered { because: rule.to_owned() });
+        bot.store.mentions().drop(&record.account, &record.mention.id, state, rule, &WrittenReply::default()).await?;
+        return Ok(ReplyOutcome::NotAnswered { because: rule.to_owned() });
     }
     let mode = bot.settings.review;
     let verdict = bot.guard.mention(&record.mention.text);
     match of_mention(&verdict, mode) {
-        Course::Go => {}
-        Course::Ask => return ask_a_person(bot, &record, &Written::default(), &verdict).await,
-        Course::Drop => return reject(bot, &record, &Written::default(), &verdict).await,
+        Handling::Proceed => {}
+        Handling::Review => return ask_a_person(bot, &record, &WrittenReply::default(), &verdict).await,
+        Handling::Drop => return reject(bot, &record, &WrittenReply::default(), &verdict).await,
     }
     let earlier = earlier(bot, &record.mention).await;
     if let Some(verdict) = in_need(bot, &record, &earlier).await? {
-        return ask_a_person(bot, &record, &Written::default(), &verdict).await;
+        return ask_a_person(bot, &record, &WrittenReply::default(), &verdict).await;
     }
-    let Composed { written, verdict } = compose(bot, &record, &earlier).await?;
+    let ComposedReply { written, verdict } = compose(bot, &record, &earlier).await?;
     match of_reply(&verdict, mode) {
-        Course::Go => match keep(bot, &record, &written).await? {
+        Handling::Proceed => match keep(bot, &record, &written).await? {
             Decision::Kept(kept) => send(bot, cx, kept.as_deref().unwrap_or(&record)).await,
             Decision::Repeated => {
                 Err(Fail::Snooze(AFTER_THE_SAME, "another reply says the same; this one is written anew".to_owned()))
             }
         },
-        Course::Ask => ask_a_person(bot, &record, &written, &verdict).await,
-        Course::Drop => reject(bot, &record, &written, &verdict).await,
+        Handling::Review => ask_a_person(bot, &record, &written, &verdict).await,
+        Handling::Drop => reject(bot, &record, &written, &verdict).await,
     }
 }
 
@@ -133,10 +133,10 @@ async fn left_out(bot: &Mentions, record: &MentionRecord) -> Result<Option<&'sta
     if is_blocked(bot, account, &mention.author_id, handle.as_deref()).await? {
         return Ok(Some("blocked"));
     }
-    Ok(match take_room(bot, account, mention).await? {
-        Room::ConversationFull => Some("conversation_full"),
-        Room::UserFull => Some("user_full"),
-        Room::Taken | Room::Unknown => None,
+    Ok(match take_place(bot, account, mention).await? {
+        ReplyPlace::ConversationFull => Some("conversation_full"),
+        ReplyPlace::UserFull => Some("user_full"),
+        ReplyPlace::Taken | ReplyPlace::Unknown => None,
     })
 }
 
@@ -153,26 +153,26 @@ async fn is_own(bot: &Mentions, record: &MentionRecord) -> Result<bool, Fail> {
     }
 }
 
-async fn send(bot: &Mentions, cx: &JobContext, record: &MentionRecord) -> HandlerResult<Replied> {
+async fn send(bot: &Mentions, cx: &JobContext, record: &MentionRecord) -> HandlerResult<ReplyOutcome> {
     if record.state != MentionState::Decided {
-        return Ok(Replied::Before { state: record.state });
+        return Ok(ReplyOutcome::Before { state: record.state });
     }
     let until = until(record, record.mention.created_at, bot.settings.max_age);
     if hand_over(cx.client(), &bot.store, record, until, Some(cx.id())).await?.is_none() {
-        return Ok(Replied::NotAnswered { because: TOO_LATE.to_owned() });
+        return Ok(ReplyOutcome::NotAnswered { because: TOO_LATE.to_owned() });
     }
     let waited = (clock::now() - record.mention.created_at).to_std().unwrap_or_default();
     metrics::histogram!("perch_mention_decided_seconds", "account" => record.account.to_string())
         .record(waited.as_secs_f64());
-    Ok(Replied::Sent { reply: record.reply.clone().unwrap_or_default(), model: record.model.clone() })
+    Ok(ReplyOutcome::Sent { reply: record.reply.clone().unwrap_or_default(), model: record.model.clone() })
 }
 
 async fn ask_a_person(
     bot: &Mentions,
     record: &MentionRecord,
-    written: &Written,
+    written: &WrittenReply,
     verdict: &Verdict,
-) -> HandlerResult<Replied> {
+) -> HandlerResult<ReplyOutcome> {
     let waits = bot.settings.review_expires;
     let reasons = json!(verdict.reasons());
     let (account, id) = (&record.account, &record.mention.id);
@@ -182,17 +182,17 @@ async fn ask_a_person(
         reasons => told(reasons),
     };
     tracing::info!(mention = %id, %account, because, "a person decides; `perch review list`");
-    Ok(Replied::InReview { because })
+    Ok(ReplyOutcome::InReview { because })
 }
 
 async fn reject(
     bot: &Mentions,
     record: &MentionRecord,
-    written: &Written,
+    written: &WrittenReply,
     verdict: &Verdict,
-) -> HandlerResult<Replied> {
+) -> HandlerResult<ReplyOutcome> {
     let because = told(verdict.reasons());
     let state = MentionState::Rejected;
     bot.store.mentions().drop(&record.account, &record.mention.id, state, &because, written).await?;
-    Ok(Replied::NotAnswered { because })
+    Ok(ReplyOutcome::NotAnswered { because })
 }

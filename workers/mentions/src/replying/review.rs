@@ -5,13 +5,13 @@ use perch_queue::{Client, EnqueueError};
 use perch_safety::{BadPattern, Guard, Reason, Verdict};
 use perch_store::{Store, StoreError};
 
-use super::hand_over::{NotHandedOver, hand_over, until};
+use super::hand_over::{HandOverError, hand_over, until};
 use crate::MentionsSettings;
 use crate::store::{MentionState, MentionStore as _, Review, ReviewOutcome, ReviewState};
 
 /// A reply that was approved.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Approved {
+pub struct ApprovedReply {
     /// The review as it stands now.
     pub review: Review,
     /// What the guard flags in the text, and the person let pass.
@@ -71,12 +71,12 @@ pub async fn approve(
     id: i64,
     text: Option<&str>,
     by: &str,
-) -> Result<Approved, ReviewError> {
+) -> Result<ApprovedReply, ReviewError> {
     let review = store.reviews().get(id).await?.ok_or(ReviewError::Unknown(id))?;
     if review.state == ReviewState::Approved && text.is_none_or(|text| review.approved.as_deref() == Some(text.trim()))
     {
         publish(client, store, settings, &review).await?;
-        return Ok(Approved { review, flags: Vec::new() });
+        return Ok(ApprovedReply { review, flags: Vec::new() });
     }
     if review.state != ReviewState::Open {
         return Err(ReviewError::Closed(Box::new(review)));
@@ -94,7 +94,7 @@ pub async fn approve(
         ReviewOutcome::Unknown => return Err(ReviewError::Unknown(id)),
     };
     publish(client, store, settings, &review).await?;
-    Ok(Approved { review, flags })
+    Ok(ApprovedReply { review, flags })
 }
 
 async fn publish(
@@ -111,8 +111,8 @@ async fn publish(
     let until = until(&record, approved_at, settings.max_age);
     match hand_over(client, store, &record, until, None).await {
         Ok(_) => Ok(()),
-        Err(NotHandedOver::Enqueue(error)) => Err(error.into()),
-        Err(NotHandedOver::Store(error)) => Err(error.into()),
+        Err(HandOverError::Enqueue(error)) => Err(error.into()),
+        Err(HandOverError::Store(error)) => Err(error.into()),
     }
 }
 

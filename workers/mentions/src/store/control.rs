@@ -54,7 +54,7 @@ impl MentionPoll {
 
 /// Whether there is a place for a mention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Room {
+pub enum ReplyPlace {
     /// It has its place.
     Taken,
     /// Enough was replied in its conversation.
@@ -188,14 +188,14 @@ impl MentionControl {
 
     /// Takes a place for a mention in its conversation and in its author's day, while both have one. The same mention has its
     /// place once.
-    pub async fn take_room(
+    pub async fn take_place(
         &self,
         account: &AccountId,
         mention: &Mention,
         in_conversation: u32,
         of_user: u32,
-    ) -> Result<Room, StoreError> {
-        let [conversation, day] = self.room_keys(account, mention);
+    ) -> Result<ReplyPlace, StoreError> {
+        let [conversation, day] = self.place_keys(account, mention);
         let mut call = ROOM.prepare_invoke();
         call.key(conversation).key(day).arg(mention.id.as_str()).arg(in_conversation).arg(of_user);
         call.arg(millis(CONVERSATION_KEPT)).arg(millis(DAY_KEPT));
@@ -204,22 +204,22 @@ impl MentionControl {
             .call("take a place for a reply", |mut conn| async move { call.invoke_async(&mut conn).await })
             .await?;
         Ok(match answer.as_str() {
-            "taken" => Room::Taken,
-            "conversation" => Room::ConversationFull,
-            "user" => Room::UserFull,
-            _ => Room::Unknown,
+            "taken" => ReplyPlace::Taken,
+            "conversation" => ReplyPlace::ConversationFull,
+            "user" => ReplyPlace::UserFull,
+            _ => ReplyPlace::Unknown,
         })
     }
 
     /// Tells the places that are taken, as Postgres knows them.
-    pub async fn tell_room(
+    pub async fn restore_places(
         &self,
         account: &AccountId,
         mention: &Mention,
         in_conversation: &[String],
         of_user: &[String],
     ) -> Result<(), StoreError> {
-        let [conversation, day] = self.room_keys(account, mention);
+        let [conversation, day] = self.place_keys(account, mention);
         let mut call = ROOM_KNOWN.prepare_invoke();
         call.key(conversation).key(day).arg(millis(CONVERSATION_KEPT)).arg(millis(DAY_KEPT));
         call.arg(in_conversation.len());
@@ -236,9 +236,9 @@ impl MentionControl {
     }
 
     /// The mentions that have a place in the conversation of a mention, or in its author's day.
-    pub async fn in_room(&self, account: &AccountId, mention: &Mention) -> Result<Vec<PostId>, StoreError> {
+    pub async fn place_holders(&self, account: &AccountId, mention: &Mention) -> Result<Vec<PostId>, StoreError> {
         let mut taken = Vec::new();
-        for key in self.room_keys(account, mention) {
+        for key in self.place_keys(account, mention) {
             let ids: Vec<String> =
                 self.redis.cmd("read the places of replies", redis::cmd("SMEMBERS").arg(key)).await?;
             taken.extend(ids.iter().filter_map(|id| id.parse().ok()));
@@ -247,13 +247,13 @@ impl MentionControl {
     }
 
     /// Gives back the places of mentions in the conversation of a mention and in its author's day.
-    pub async fn leave_room(
+    pub async fn leave_places(
         &self,
         account: &AccountId,
         mention: &Mention,
         leaving: &[PostId],
     ) -> Result<(), StoreError> {
-        for key in self.room_keys(account, mention) {
+        for key in self.place_keys(account, mention) {
             let mut call = redis::cmd("SREM");
             call.arg(key);
             for id in leaving {
@@ -272,7 +272,7 @@ impl MentionControl {
         format!("{}mentions:{account}:{what}", self.prefix)
     }
 
-    fn room_keys(&self, account: &AccountId, mention: &Mention) -> [String; 2] {
+    fn place_keys(&self, account: &AccountId, mention: &Mention) -> [String; 2] {
         let base = format!("{}{{mentions:{account}}}:", self.prefix);
         let day: NaiveDate = mention.created_at.date_naive();
         [format!("{base}conversation:{}", mention.conversation_id), format!("{base}user:{}:{day}", mention.author_id)]

@@ -6,7 +6,7 @@ use perch_store::StoreError;
 use perch_store::{query, query_scalar};
 use sqlx::PgExecutor;
 
-use super::{MentionRecord, MentionState, MentionTable, Written, plain, signed};
+use super::{MentionRecord, MentionState, MentionTable, WrittenReply, plain, signed};
 
 /// What came of deciding on a reply that is not to repeat another.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,7 +23,7 @@ impl MentionTable<'_> {
         &self,
         account: &AccountId,
         id: &PostId,
-        written: &Written,
+        written: &WrittenReply,
     ) -> Result<Option<MentionRecord>, StoreError> {
         self.keep(self.0.pool(), account, id, written).await?;
         self.get(account, id).await
@@ -35,7 +35,7 @@ impl MentionTable<'_> {
         &self,
         account: &AccountId,
         id: &PostId,
-        written: &Written,
+        written: &WrittenReply,
         (since, limit): (DateTime<Utc>, u32),
         repeats: impl Fn(&[String]) -> bool + Send,
     ) -> Result<Decision, StoreError> {
@@ -62,7 +62,7 @@ impl MentionTable<'_> {
         conn: impl PgExecutor<'_>,
         account: &AccountId,
         id: &PostId,
-        written: &Written,
+        written: &WrittenReply,
     ) -> Result<(), StoreError> {
         query!(
             "update mentions.mentions
@@ -141,7 +141,7 @@ impl MentionTable<'_> {
         id: &PostId,
         to: MentionState,
         reason: &str,
-        written: &Written,
+        written: &WrittenReply,
     ) -> Result<(), StoreError> {
         query!(
             "update mentions.mentions

@@ -16,11 +16,11 @@ use std::collections::BTreeMap;
 use perch_jobs::{AccountId, JobId, PostId, ReplyToMention};
 use serde_json::{Value, json};
 
-pub use control::{MentionControl, MentionPoll, Room};
+pub use control::{MentionControl, MentionPoll, ReplyPlace};
 pub use decide::Decision;
 pub use model::{
-    BlockedUser, MentionCounts, MentionFilter, MentionRecord, MentionState, Review, ReviewState, SeenMention, Settled,
-    Written,
+    BlockedUser, MentionCounts, MentionFilter, MentionRecord, MentionState, Review, ReviewState, SeenMention, SettledMentions,
+    WrittenReply,
 };
 pub use reviews::{ReviewFilter, ReviewOutcome, ReviewTable};
 pub use switches::MentionSwitches;

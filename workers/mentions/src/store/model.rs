@@ -161,7 +161,7 @@ pub struct SeenMention {
 
 /// What a model wrote, and what it took.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Written {
+pub struct WrittenReply {
     /// The text; none when the model was not asked, or declined.
     pub text: Option<String>,
     /// The model.
@@ -206,7 +206,7 @@ pub struct MentionCounts {
 
 /// What a look at ledger and jobs brought to light.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Settled {
+pub struct SettledMentions {
     /// Time from mention to reply of each that is answered now, in seconds.
     pub answered: Vec<f64>,
     /// Those whose job is dead now.

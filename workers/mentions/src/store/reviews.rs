@@ -10,7 +10,7 @@ use perch_store::{Store, StoreError, Tx, json, row};
 use serde_json::Value;
 use sqlx::{PgExecutor, Row as _};
 
-use super::{Review, ReviewState, Written, plain, signed};
+use super::{Review, ReviewState, WrittenReply, plain, signed};
 
 /// The replies that people decide about.
 #[derive(Debug, Clone, Copy)]
@@ -57,7 +57,7 @@ impl ReviewTable<'_> {
         &self,
         account: &AccountId,
         mention: &PostId,
-        written: &Written,
+        written: &WrittenReply,
         reasons: &Value,
         waits: Duration,
     ) -> Result<Option<i64>, StoreError> {

@@ -4,12 +4,12 @@ use perch_jobs::AccountId;
 use perch_store::{StoreError, row::unsigned};
 use perch_store::{query_as, query_scalar};
 
-use super::{MentionTable, Settled};
+use super::{MentionTable, SettledMentions};
 
 impl MentionTable<'_> {
     /// Notes what came of replies since the last look: answered when the ledger has confirmed the effect, failed when the job
     /// is dead, expired when nobody decided in time or the reply could not go out in time. Of at most 500 mentions each; running it again changes nothing.
-    pub async fn settle(&self, account: &AccountId) -> Result<Settled, StoreError> {
+    pub async fn settle(&self, account: &AccountId) -> Result<SettledMentions, StoreError> {
         let doing = "settle mentions";
         let answered: Vec<f64> = query_scalar!(
             "with done as (
@@ -82,6 +82,6 @@ impl MentionTable<'_> {
         .fetch_one(self.0.pool())
         .await
         .map_err(StoreError::on(doing))?;
-        Ok(Settled { answered, failed: unsigned(failed), expired: unsigned(expired + late) })
+        Ok(SettledMentions { answered, failed: unsigned(failed), expired: unsigned(expired + late) })
     }
 }

@@ -9,33 +9,33 @@ use crate::ReviewMode;
 
 /// What is done with a mention, or with a reply to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Course {
+pub(super) enum Handling {
     /// It goes on by itself.
-    Go,
+    Proceed,
     /// A person decides.
-    Ask,
+    Review,
     /// It ends here.
     Drop,
 }
 
 /// Whether a mention is answered. Somebody who sounds in need of help is for a person, whatever is configured.
-pub(super) fn of_mention(verdict: &Verdict, mode: ReviewMode) -> Course {
+pub(super) fn of_mention(verdict: &Verdict, mode: ReviewMode) -> Handling {
     match verdict {
-        Verdict::Pass => Course::Go,
-        Verdict::Review(_) | Verdict::Refuse(_) if verdict.says(Code::Crisis) => Course::Ask,
-        Verdict::Review(_) if mode != ReviewMode::None => Course::Ask,
-        Verdict::Review(_) | Verdict::Refuse(_) => Course::Drop,
+        Verdict::Pass => Handling::Proceed,
+        Verdict::Review(_) | Verdict::Refuse(_) if verdict.says(Code::Crisis) => Handling::Review,
+        Verdict::Review(_) if mode != ReviewMode::None => Handling::Review,
+        Verdict::Review(_) | Verdict::Refuse(_) => Handling::Drop,
     }
 }
 
 /// Whether a reply goes out, once nothing better was to be had. One that speaks of need is for a person, whatever is
 /// configured.
-pub(super) fn of_reply(verdict: &Verdict, mode: ReviewMode) -> Course {
+pub(super) fn of_reply(verdict: &Verdict, mode: ReviewMode) -> Handling {
     match (verdict, mode) {
-        _ if verdict.says(Code::Crisis) => Course::Ask,
-        (Verdict::Pass, ReviewMode::None | ReviewMode::Flagged) => Course::Go,
-        (_, ReviewMode::None) => Course::Drop,
-        (_, ReviewMode::Flagged | ReviewMode::All) => Course::Ask,
+        _ if verdict.says(Code::Crisis) => Handling::Review,
+        (Verdict::Pass, ReviewMode::None | ReviewMode::Flagged) => Handling::Proceed,
+        (_, ReviewMode::None) => Handling::Drop,
+        (_, ReviewMode::Flagged | ReviewMode::All) => Handling::Review,
     }
 }
 
@@ -113,29 +113,29 @@ mod tests {
     #[test]
     fn somebody_in_need_is_never_answered_without_a_person() {
         for mode in [ReviewMode::None, ReviewMode::Flagged, ReviewMode::All] {
-            assert_eq!(of_mention(&flagged(Code::Crisis), mode), Course::Ask);
+            assert_eq!(of_mention(&flagged(Code::Crisis), mode), Handling::Review);
             let both = Verdict::Refuse(vec![Reason::whole(Code::Slur), Reason::whole(Code::Crisis)]);
-            assert_eq!(of_mention(&both, mode), Course::Ask);
-            assert_eq!(of_reply(&flagged(Code::Crisis), mode), Course::Ask);
-            assert_eq!(of_reply(&both, mode), Course::Ask);
+            assert_eq!(of_mention(&both, mode), Handling::Review);
+            assert_eq!(of_reply(&flagged(Code::Crisis), mode), Handling::Review);
+            assert_eq!(of_reply(&both, mode), Handling::Review);
             assert!(!is_worth_another(&both));
         }
     }
 
     #[test]
     fn a_mention_goes_on_is_asked_about_or_ends_as_the_guard_and_the_settings_say() {
-        assert_eq!(of_mention(&Verdict::Pass, ReviewMode::All), Course::Go);
-        assert_eq!(of_mention(&flagged(Code::BannedTopic), ReviewMode::Flagged), Course::Ask);
-        assert_eq!(of_mention(&flagged(Code::BannedTopic), ReviewMode::None), Course::Drop);
-        assert_eq!(of_mention(&refused(Code::Slur), ReviewMode::All), Course::Drop);
+        assert_eq!(of_mention(&Verdict::Pass, ReviewMode::All), Handling::Proceed);
+        assert_eq!(of_mention(&flagged(Code::BannedTopic), ReviewMode::Flagged), Handling::Review);
+        assert_eq!(of_mention(&flagged(Code::BannedTopic), ReviewMode::None), Handling::Drop);
+        assert_eq!(of_mention(&refused(Code::Slur), ReviewMode::All), Handling::Drop);
     }
 
     #[test]
     fn a_reply_goes_out_is_asked_about_or_ends_as_the_guard_and_the_settings_say() {
-        assert_eq!(of_reply(&Verdict::Pass, ReviewMode::Flagged), Course::Go);
-        assert_eq!(of_reply(&Verdict::Pass, ReviewMode::All), Course::Ask);
-        assert_eq!(of_reply(&refused(Code::TooLong), ReviewMode::Flagged), Course::Ask);
-        assert_eq!(of_reply(&flagged(Code::Coarse), ReviewMode::None), Course::Drop);
+        assert_eq!(of_reply(&Verdict::Pass, ReviewMode::Flagged), Handling::Proceed);
+        assert_eq!(of_reply(&Verdict::Pass, ReviewMode::All), Handling::Review);
+        assert_eq!(of_reply(&refused(Code::TooLong), ReviewMode::Flagged), Handling::Review);
+        assert_eq!(of_reply(&flagged(Code::Coarse), ReviewMode::None), Handling::Drop);
         assert!(is_worth_another(&refused(Code::Link)) && is_worth_another(&flagged(Code::Repeated)));
         assert!(!is_worth_another(&flagged(Code::Coarse)) && !is_worth_another(&Verdict::Pass));
     }
