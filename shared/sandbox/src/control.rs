@@ -19,9 +19,9 @@ use crate::{
     state::SharedState,
 };
 
-/// Posts shown on the page.
+/// The most posts shown on the page.
 const SHOWN: usize = 60;
-/// Posts of watched accounts shown on the page.
+/// The most posts of watched accounts shown on the page.
 const WRITTEN_SHOWN: usize = 12;
 
 /// The sandbox's own endpoints.

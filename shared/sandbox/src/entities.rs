@@ -1,10 +1,10 @@
-//! The text of a post as X writes it: links behind `t.co`, three characters as HTML entities, and what is in it.
+//! The text of a post as X returns it: with `t.co` links, three characters as HTML entities, and a list of its entities.
 
 use serde_json::{Value, json};
 
 use crate::{draw::Draw, weight::weight, world::World};
 
-/// A text as X writes it.
+/// A text as X returns it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct RenderedText {
     pub text: String,
@@ -12,12 +12,12 @@ pub(crate) struct RenderedText {
     pub entities: Option<Value>,
 }
 
-/// Longer posts are cut in `text` and whole in their note. Source: X documentation, note posts.
+/// Longer posts are cut in `text` and complete in their note. Source: X documentation, note posts.
 const LONGEST: usize = 280;
 /// Characters of a long post that `text` keeps.
 const KEPT: usize = 274;
 
-/// The text, cut when it is long; and then the whole of it beside.
+/// The text, cut when it is long, and in that case also the complete text.
 pub(crate) fn written(text: &str, world: &World) -> (RenderedText, Option<RenderedText>) {
     let whole = write(text, world);
     if weight(text) <= LONGEST {
@@ -87,7 +87,7 @@ fn entity(text: &str) -> Option<(Entity<'_>, usize)> {
 #[derive(Default)]
 struct TextRenderer {
     text: String,
-    /// Characters so far, an HTML entity counting as the one it stands for.
+    /// Characters so far; an HTML entity counts as one.
     at: usize,
     urls: Vec<Value>,
     mentions: Vec<Value>,
@@ -149,7 +149,7 @@ impl TextRenderer {
     }
 }
 
-/// The short link that stands for a link, always the same.
+/// The short link for a link; the same link always has the same one.
 fn short(link: &str) -> String {
     const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let mut draw = Draw::of(23, link, 0);

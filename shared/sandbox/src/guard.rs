@@ -1,4 +1,4 @@
-//! What stands before every counted endpoint: faults, authentication, rate limits, counting.
+//! The middleware of every counted endpoint: faults, authentication, rate limits, counting.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ use crate::{
     wire::Cutter,
 };
 
-/// Who calls.
+/// The caller of an endpoint.
 #[derive(Debug, Clone)]
 pub(crate) enum Caller {
     /// The application, by bearer token.
@@ -34,7 +34,7 @@ pub(crate) enum Caller {
     User(Account),
 }
 
-/// Longest that a request is held.
+/// The longest time for which a request is held.
 const LONGEST_HOLD: Duration = Duration::from_secs(60);
 
 #[derive(Clone)]
@@ -187,7 +187,7 @@ impl EndpointGuard {
         response
     }
 
-    /// A refusal whose window has been reset already.
+    /// A 429 whose window has been reset already.
     fn past_reset(&self) -> Response {
         let reset = Utc::now() - TimeDelta::seconds(30);
         let limit = self.usual_limit();
@@ -197,7 +197,7 @@ impl EndpointGuard {
         response
     }
 
-    /// A refusal for the rest of the day, beside a window that has calls left.
+    /// A 429 for the rest of the day, though the window has calls left.
     fn day_limit(&self) -> Response {
         let mut response = self.past_reset();
         let reset = Utc::now() + TimeDelta::hours(20);
@@ -229,7 +229,7 @@ impl EndpointGuard {
     }
 }
 
-/// An answer in JSON that was changed on its way; any other as it is.
+/// Changes a JSON response; any other is left as it is.
 async fn altered(response: Response, change: fn(&mut Value)) -> Response {
     let (mut parts, body) = response.into_parts();
     let Ok(bytes) = to_bytes(body, usize::MAX).await else { return StatusCode::BAD_GATEWAY.into_response() };

@@ -11,7 +11,7 @@ use crate::{
     world::{PagePosition, TimelineQuery},
 };
 
-/// Parameters that every read takes.
+/// Parameters that every read accepts.
 const COMMON: [&str; 8] = [
     "tweet.fields",
     "post.fields",
@@ -34,12 +34,12 @@ pub(crate) struct Query {
     pub user_fields: BTreeSet<String>,
     pub media_fields: BTreeSet<String>,
     pub expansions: BTreeSet<String>,
-    /// Where the caller reaches the sandbox, without a slash at the end.
+    /// The URL by which the caller reaches the sandbox, without a slash at the end.
     pub base_url: String,
 }
 
 impl Query {
-    /// Reads the parameters; one that the endpoint does not know is an invalid request.
+    /// Reads the parameters. An unknown one makes the request invalid.
     pub fn read(uri: &Uri, known: &[&str]) -> Result<Self, Problem> {
         let mut values = BTreeMap::new();
         for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
@@ -65,7 +65,7 @@ impl Query {
         Ok(Self { values, post_fields, user_fields, media_fields, expansions, base_url: String::new() })
     }
 
-    /// The same for a caller who reaches the sandbox under this name, so that the pictures lead there as well.
+    /// The same for a caller who reaches the sandbox under this host name, which the URLs of pictures then have too.
     pub fn under(self, headers: &HeaderMap) -> Self {
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
         Self { base_url: format!("http://{host}"), ..self }
@@ -90,7 +90,7 @@ impl Query {
             .transpose()
     }
 
-    /// Which part of a timeline is asked for.
+    /// The part of a timeline that is requested.
     pub fn slice(&self) -> Result<TimelineQuery, Problem> {
         let most = self.get("max_results").unwrap_or("10");
         let in_range = most.parse().ok().filter(|n| (5..=100).contains(n));
@@ -131,7 +131,7 @@ impl Query {
     }
 }
 
-/// The token of a page. Like those of X it is written in the digits of base32hex.
+/// The token of a page. As at X it has only characters of base32hex.
 pub(crate) fn page_token(turn: PagePosition) -> Option<String> {
     match turn {
         PagePosition::First => None,
@@ -149,7 +149,7 @@ fn turn(token: &str) -> Option<PagePosition> {
     }
 }
 
-/// An id as X writes it: 1 to 19 digits.
+/// An id of X: 1 to 19 digits.
 pub(crate) fn id(name: &str, value: &str) -> Result<u64, Problem> {
     let digits = (1..=19).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_digit());
     let message = format!("The `{name}` value [{value}] does not match ^[0-9]{{1,19}}$");

@@ -1,4 +1,4 @@
-//! What is read from X: users, timelines, mentions, posts by id.
+//! The read endpoints of X: users, timelines, mentions, posts by id.
 
 use axum::{
     Json, Router,
@@ -47,7 +47,7 @@ async fn user(State(app): State<App>, Path(username): Path<String>, uri: Uri) ->
     }))
 }
 
-/// X answers 200 with an error beside no data.
+/// The body of a response without data: X answers 200 with an error.
 fn alone(problem: &Problem) -> Value {
     json!({ "errors": [problem.partial()] })
 }

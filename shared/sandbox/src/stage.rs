@@ -1,4 +1,4 @@
-//! What is staged from this machine: posts of others, deletions, closed accounts, results; and the pictures.
+//! The endpoints by which this machine stages posts of others, deletions, closed accounts and results; and the pictures.
 
 use axum::{
     Json, Router,
@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::{AccountStanding, GameResult, NewPost, app::App, picture, state::is_username, wire::Cutter};
 
-/// What is staged, and what bots read of it.
+/// The endpoints for staging, and those that bots read.
 pub(crate) fn routes(app: &App) -> Router {
     let staged = Router::new()
         .route("/sandbox/accounts/{username}", put(stand))
@@ -31,7 +31,7 @@ pub(crate) fn routes(app: &App) -> Router {
         .with_state(app.clone())
 }
 
-/// Lets requests of this machine through, and no others.
+/// Lets only requests of this machine through.
 async fn from_here(ConnectInfo(peer): ConnectInfo<Cutter>, request: Request, next: Next) -> Response {
     if peer.is_local() {
         return next.run(request).await;
@@ -40,7 +40,7 @@ async fn from_here(ConnectInfo(peer): ConnectInfo<Cutter>, request: Request, nex
     StageError { status: StatusCode::FORBIDDEN, field: None, detail }.into_response()
 }
 
-/// Why something is not staged.
+/// Why a request to stage something is refused.
 struct StageError {
     status: StatusCode,
     field: Option<&'static str>,

@@ -1,4 +1,4 @@
-//! Accounts and posts as X writes them: the default fields, and the others when asked for.
+//! Accounts and posts in X's JSON: the default fields, and the others when requested.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use crate::{
     state::SharedState,
 };
 
-/// Width and height of a picture of somebody else, which nobody measures.
+/// Width and height given for pictures that the sandbox did not draw.
 const USUAL_SIZE: (usize, usize) = (1_200, 675);
 
 fn time(at: DateTime<Utc>) -> String {
@@ -100,14 +100,14 @@ pub(crate) fn post(post: &StoredPost, inner: &SharedState, query: &Query) -> Val
     Value::Object(object)
 }
 
-/// Gives the newest post of an answer a text that is no text.
+/// Replaces the text of the newest post in a response by an object, which is invalid.
 pub(crate) fn make_odd(answer: &mut Value) {
     if let Some(post) = answer.pointer_mut("/data/0") {
         post["text"] = json!({ "of": "another shape" });
     }
 }
 
-/// Whom a post answers.
+/// The author of the post that a post replies to.
 fn answered(post: &StoredPost, inner: &SharedState) -> Option<u64> {
     match post.reference {
         Reference::Reply(to) => inner.world.post(to).map(|target| target.author),
@@ -119,8 +119,8 @@ fn media_key(post: &StoredPost) -> String {
     format!("3_{}", post.id)
 }
 
-/// What an answer carries for these posts: `data`, what the expansions of the request bring along, and an error for each
-/// thing that they could not. Like X, an empty list has no `data` at all.
+/// The response for these posts: `data`, the `includes` of the expansions, and an error for each object that cannot be included. As at X,
+/// an empty list has no `data` at all.
 pub(crate) fn posts(posts: &[&StoredPost], mut errors: Vec<Value>, inner: &SharedState, query: &Query) -> Value {
     let mut answer = json!({});
     if !posts.is_empty() {
@@ -151,7 +151,7 @@ pub(crate) fn posts(posts: &[&StoredPost], mut errors: Vec<Value>, inner: &Share
     answer
 }
 
-/// The expansion of references under its old name and its new one, and where what it brings stands.
+/// The old and the new name of the expansion of references, each with its field in `includes`.
 const REFERENCES: [(&str, &str); 2] = [("referenced_tweets.id", "tweets"), ("referenced_posts", "posts")];
 
 /// The posts that others refer to, each once, with an error for each that is not shown.
@@ -179,7 +179,7 @@ pub(crate) fn absent(absence: Absence, parameter: &str, id: &str) -> Value {
     }
 }
 
-/// The accounts that the expansions of a request bring along, each once.
+/// The accounts that the expansions of a request include, each once.
 fn users(posts: &[&StoredPost], targets: &[&StoredPost], inner: &SharedState, query: &Query) -> Vec<Value> {
     let mut ids = BTreeSet::new();
     if query.expansions.contains("author_id") {

@@ -1,4 +1,4 @@
-//! A way to a server that a test can shut.
+//! A proxy before a server that a test can shut.
 
 use std::{
     net::SocketAddr,
@@ -18,8 +18,7 @@ use tokio::{
     sync::watch,
 };
 
-/// Passes connections on to a server of this machine while it is open. Shut, it breaks those there are and answers new ones
-/// by closing them.
+/// Forwards connections to a server of this machine while it is open. When shut, it breaks existing connections and closes new ones.
 #[derive(Debug)]
 pub struct Gate {
     address: SocketAddr,
@@ -28,12 +27,12 @@ pub struct Gate {
     link: Arc<Link>,
 }
 
-/// What the connections of a gate share.
+/// The state shared by the connections of a gate.
 #[derive(Debug, Default)]
 struct Link {
-    /// How often a client sent something that it waited for an answer to.
+    /// Round trips: how often a client sent something and waited for the answer.
     trips: AtomicU64,
-    /// How long each of them takes, in microseconds, beyond what the server does.
+    /// The delay added to each of them, in microseconds.
     delay_us: AtomicU64,
 }
 
@@ -82,27 +81,27 @@ impl Gate {
         Self { address, open, resets, link }
     }
 
-    /// Where it listens.
+    /// The port on which it listens.
     pub fn port(&self) -> u16 {
         self.address.port()
     }
 
-    /// How often clients have sent something and waited for the answer since the gate was made.
+    /// The round trips of all clients since the gate was created.
     pub fn trips(&self) -> u64 {
         self.link.trips.load(Ordering::Relaxed)
     }
 
-    /// Lets each such trip take so much longer, as if the server were that far away.
+    /// Delays each round trip, as if the server were that far away.
     pub fn set_delay(&self, delay: Duration) {
         self.link.delay_us.store(u64::try_from(delay.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// Breaks all connections and lets none through.
+    /// Breaks all connections and refuses new ones.
     pub fn shut(&self) {
         self.open.send_replace(false);
     }
 
-    /// Resets all connections, as a proxy does that forgot them, and lets new ones through.
+    /// Resets all connections, like a proxy that lost its state, and lets new ones through.
     pub fn reset(&self) {
         self.resets.send_modify(|resets| *resets += 1);
     }
@@ -114,7 +113,7 @@ impl Gate {
 }
 
 impl Link {
-    /// Passes on what comes from either side until both have ended.
+    /// Forwards bytes in both directions until both sides have ended.
     async fn pass(&self, inside: &mut TcpStream, outside: &mut TcpStream) {
         let answered = AtomicBool::new(true);
         let _ = (inside.set_nodelay(true), outside.set_nodelay(true));

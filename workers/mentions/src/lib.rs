@@ -1,4 +1,4 @@
-//! The bot that answers mentions: it reads them, has a language model write a reply, and lets a person decide where it must.
+//! The bot that answers mentions: it reads them, has a language model write a reply, and asks a person where needed.
 
 mod blocked;
 mod bot;

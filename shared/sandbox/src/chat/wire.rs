@@ -1,4 +1,4 @@
-//! Requests and answers as OpenAI writes them.
+//! Requests and responses in OpenAI's format.
 
 use axum::{
     Json,
@@ -13,9 +13,9 @@ use url::Url;
 
 use crate::draw::Draw;
 
-/// Tokens that a picture counts for, as one of low detail does.
+/// Tokens for a picture, as for one of low detail.
 const PICTURE_TOKENS: usize = 85;
-/// Kinds of pictures that models take.
+/// Media types of pictures that models accept.
 const PICTURE_KINDS: [&str; 4] = ["image/png", "image/jpeg", "image/webp", "image/gif"];
 
 #[derive(Deserialize, Default)]
@@ -36,17 +36,17 @@ struct Completion {
     reasoning_effort: Option<String>,
 }
 
-/// The efforts that reasoning models take.
+/// The values of `reasoning_effort` that reasoning models accept.
 const EFFORTS: [&str; 7] = ["none", "minimal", "low", "medium", "high", "xhigh", "max"];
 
-/// Whether a model of this name reasons before it answers, as those of OpenAI do: it takes `max_completion_tokens` in place of
-/// `max_tokens`, and no temperature but the usual one.
+/// Whether a model of this name is a reasoning model, like those of OpenAI: it accepts `max_completion_tokens` instead of `max_tokens`, and
+/// only the default temperature.
 fn reasons(model: &str) -> bool {
     ["gpt-5", "gpt-6", "o1", "o3", "o4"].iter().any(|family| model.starts_with(family))
 }
 
 impl Completion {
-    /// What a model does not take of a request that others take.
+    /// Refuses parameters that this model does not accept.
     fn unsupported(&self) -> Result<(), RequestError> {
         let with = "with this model";
         match (&self.reasoning_effort, self.temperature) {
@@ -110,14 +110,14 @@ struct Image {
 pub(super) enum Picture {
     /// Its bytes.
     Inline(Vec<u8>),
-    /// Where it is.
+    /// Its URL.
     At(String),
 }
 
-/// A request that was read and can be answered.
+/// A valid request.
 pub(super) struct ChatQuestion {
     model: String,
-    /// What each message says, with the role of who says it.
+    /// The role and the text of each message.
     texts: Vec<(String, String)>,
     pictures: Vec<Picture>,
     response_format: Option<Value>,
@@ -144,7 +144,7 @@ fn complain<T>(code: &'static str, message: impl Into<String>) -> Result<T, Requ
 }
 
 impl ChatQuestion {
-    /// No request at all, for answers that do not depend on one.
+    /// An empty request, for responses that do not depend on one.
     pub fn nothing() -> Self {
         let texts = Vec::new();
         Self { model: "sandbox".into(), texts, pictures: Vec::new(), response_format: None, max_tokens: None }
@@ -197,7 +197,7 @@ impl ChatQuestion {
         Ok(asked)
     }
 
-    /// What the user said, message by message.
+    /// The messages of the user.
     pub fn said(&self) -> impl Iterator<Item = &str> {
         self.texts.iter().filter(|(role, _)| role == "user").map(|(_, text)| text.as_str())
     }
@@ -207,7 +207,7 @@ impl ChatQuestion {
         self.pictures.iter()
     }
 
-    /// The schema that the answer has to keep to.
+    /// The schema that the answer must match.
     pub fn schema(&self) -> Option<&Value> {
         self.response_format.as_ref()?.pointer("/json_schema/schema")
     }
@@ -244,7 +244,7 @@ fn check_format(format: Option<&Value>) -> Result<(), RequestError> {
     }
 }
 
-/// A picture by its address, or in a `data:` URL.
+/// A picture by its URL, or in a `data:` URL.
 fn picture(url: &str) -> Result<Picture, RequestError> {
     if let Some(inline) = url.strip_prefix("data:") {
         let (kind, data) = inline.split_once(";base64,").unwrap_or_default();
@@ -265,16 +265,16 @@ fn picture(url: &str) -> Result<Picture, RequestError> {
     }
 }
 
-/// Why an answer ends.
+/// Why an answer ends, as in `finish_reason`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FinishReason {
-    /// It is all said.
+    /// It is complete.
     Stop,
     /// The provider's filter has stopped it.
     Filtered,
 }
 
-/// The completion in OpenAI's shape. Four characters count as a token; an answer over `max_tokens` is cut.
+/// The completion in OpenAI's format. Four characters count as a token; an answer over `max_tokens` is cut.
 pub(super) fn completion(asked: &ChatQuestion, content: &str, ending: FinishReason) -> Response {
     let tokens = |text: &str| text.chars().count().div_ceil(4);
     let prompt: String = asked.texts.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>().join("\n");

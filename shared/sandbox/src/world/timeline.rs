@@ -8,19 +8,19 @@ use crate::{
     post::{Reference, StoredPost},
 };
 
-/// Which page of a timeline.
+/// The position of a page in a timeline.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum PagePosition {
-    /// The newest.
+    /// The page of the newest posts.
     #[default]
     First,
-    /// The one that follows, with what is older than this.
+    /// The page of posts older than this one.
     OlderThan(u64),
-    /// The one before, with what is newer than this.
+    /// The page of posts newer than this one.
     NewerThan(u64),
 }
 
-/// A page of a timeline, newest first, and whether there are others.
+/// A page of a timeline, newest first, and whether there are pages before and after it.
 #[derive(Debug)]
 pub(crate) struct Page<'a> {
     pub posts: Vec<&'a StoredPost>,
@@ -86,7 +86,7 @@ impl World {
         if newer_than.is_some() {
             posts.reverse();
         }
-        // A page that was turned to has on its other side the one that it was turned from.
+        // A page reached by a token always has the page that the token came from on its other side.
         match slice.page {
             PagePosition::First => Page { posts, has_older: more, has_newer: false },
             PagePosition::OlderThan(_) => Page { posts, has_older: more, has_newer: true },

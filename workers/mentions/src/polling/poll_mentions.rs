@@ -22,30 +22,30 @@ use crate::{
     replying::{hand_over_leftovers, queue_again, settle, take_place},
 };
 
-/// The clock that starts a poll and the one that looks whether it is due may differ by so much.
+/// How far the clock that starts a poll and the one that checks whether it is due may differ.
 const EARLY: Duration = Duration::from_secs(5);
 
-/// Between a poll and the next that it enqueues there is as much at least, whatever clocks show.
+/// The least time between a poll and the next one that it enqueues, whatever the clocks show.
 const FLOOR: Duration = Duration::from_secs(1);
 
-/// What one look at the mentions came to.
+/// The result of one poll of mentions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum MentionsPolled {
     /// One poll for each account was started.
     Started(StartedPolls),
-    /// Nothing was read, and why.
+    /// Nothing was read.
     Idle {
-        /// `stopped`, or `not_due`.
+        /// Why: `stopped`, or `not_due`.
         idle: &'static str,
     },
     /// Mentions were read.
     Read {
-        /// Mentions that X gave.
+        /// Mentions that X returned.
         read: usize,
-        /// Of these, handed on.
+        /// Of these, enqueued to be answered.
         taken: usize,
-        /// The others, by why they were left out.
+        /// The others, by the reason for which they were left out.
         #[serde(skip_serializing_if = "BTreeMap::is_empty")]
         left_out: BTreeMap<&'static str, usize>,
         /// Whether there are more, which the next poll reads.
@@ -54,7 +54,7 @@ pub enum MentionsPolled {
     },
 }
 
-/// Reads the new mentions of an account, when it is time to, and enqueues a `reply_to_mention` for each that is to be
+/// Reads the new mentions of an account, when they are due, and enqueues a `reply_to_mention` for each that is to be
 /// answered. Without an account it starts one such job for each that is configured.
 ///
 /// The place up to which mentions were read moves on last, and never past a mention that was not handed on. Each poll enqueues
@@ -76,13 +76,13 @@ pub async fn poll_mentions(job: PollMentions, cx: JobContext, bot: Data<Mentions
         if switches.stopped {
             return Ok(MentionsPolled::Idle { idle: "stopped" });
         }
-        // An attempt that follows another goes on with what that one had begun.
+        // A later attempt continues what an earlier one began.
         let next = bot.control.poll(&account).await?.next_by(cx.now()).filter(|_| cx.attempt() == 1);
         if let Some(next) = next.filter(|next| cx.now() + EARLY.min(interval / 10) < *next) {
             poll_again(&bot, &cx, &account, next, OnConflict::Keep).await?;
             return Ok(MentionsPolled::Idle { idle: "not_due" });
         }
-        // A poll that begins meanwhile is not due any more.
+        // A poll that begins meanwhile is then no longer due.
         bot.control.set_next(&account, cx.now(), cx.now() + interval).await?;
     }
     let batch = match read_new(&bot, &account).await {
@@ -124,10 +124,10 @@ async fn poll_again(
         ..EnqueueOptions::default()
     };
     let (client, poll) = (cx.client().clone(), PollMentions { account: Some(account.clone()), now: false });
-    // A task of its own, whose trace is not this poll's: otherwise all polls there ever are would be one trace.
+    // In a task of its own without this poll's trace: otherwise all polls would be one endless trace.
     let enqueued = tokio::spawn(async move { client.enqueue_with(&poll, options).await }).await;
     match enqueued {
-        // The one that waits has begun meanwhile, and enqueues the next.
+        // The waiting poll has started meanwhile, and enqueues the next one itself.
         Ok(Ok(_) | Err(EnqueueError::Conflict { .. })) => Ok(()),
         Ok(Err(error)) => Err(error.into()),
         Err(error) => Err(Fail::Retry(format!("the next poll was not enqueued: {error}"))),
@@ -226,7 +226,7 @@ async fn hand_on(cx: &JobContext, bot: &Mentions, account: &AccountId, taken: &[
     failure.map_or(Ok(()), |error| Err(error.into()))
 }
 
-/// The same mention always has the same job.
+/// The id of the reply job. The same mention always has the same one.
 fn reply_job(account: &AccountId, created_at: DateTime<Utc>, mention: &PostId) -> JobId {
     job_id(created_at, &ReplyToMention::effect_key(account, mention))
 }

@@ -1,4 +1,4 @@
-//! Reading the mentions of an account from X.
+//! Reads the mentions of an account from X.
 
 use std::time::Duration;
 
@@ -14,25 +14,25 @@ use super::sift_mentions::{ReadMention, in_order, read};
 use crate::Mentions;
 use crate::store::MentionStore as _;
 
-/// After an error that time does not mend, the mentions are left alone for at least so long.
+/// The least time until the next poll after an error that does not go away by itself.
 pub(super) const AFTER_ERROR: Duration = Duration::from_secs(900);
 
-/// What was read, and where the next poll goes on.
+/// The mentions that a poll read, and where the next one continues.
 pub(super) struct MentionBatch {
     pub mentions: Vec<ReadMention>,
-    /// Posts without an author or a time, and those that cannot be read at all.
+    /// Posts without an author or a time, and unreadable ones.
     pub unreadable: usize,
     pub own_id: String,
     pub place: ReadProgress,
 }
 
-/// How far mentions were read.
+/// How far the mentions were read.
 pub(super) enum ReadProgress {
-    /// All there are, up to this one.
+    /// All mentions were read, up to this one.
     UpTo(Option<PostId>),
-    /// Down from the newest; those that are older are on this page and after it.
+    /// Only the newest were read; older unread ones are on this page and after it.
     Amid { newest: PostId, page: String },
-    /// X refused the page that was to follow. What is older is still unread, and the next poll begins where this one did.
+    /// X refused the next page. Older mentions are still unread, and the next poll starts where this one did.
     Lost,
 }
 
@@ -40,7 +40,7 @@ pub(super) async fn read_new(bot: &Mentions, account: &AccountId) -> Result<Ment
     let settings = &*bot.settings;
     let own_id = bot.clients.own_id(account).await?;
     let since_id = since(bot, account).await?;
-    // Without a place to go on from, what is too old anyway would be paid for.
+    // Without a cursor, mentions that are too old anyway would be read and paid for.
     let oldest = TimeDelta::from_std(settings.max_age).ok().map(|age| clock::now() - age);
     let (mut newest, mut token) = bot.control.backlog(account).await?.unzip();
     let mut mentions = Vec::new();
@@ -80,7 +80,7 @@ pub(super) async fn read_new(bot: &Mentions, account: &AccountId) -> Result<Ment
     Ok(MentionBatch { mentions: in_order(mentions), unreadable, own_id, place })
 }
 
-/// Up to where mentions were read: Redis says so, or Postgres when Redis has lost it.
+/// The last mention that was read: from Redis, or from Postgres when Redis has lost it.
 async fn since(bot: &Mentions, account: &AccountId) -> Result<Option<PostId>, StoreError> {
     if let Some(since) = bot.control.since_id(account).await? {
         return Ok(Some(since));
@@ -131,8 +131,8 @@ pub(super) async fn not_read(
     Ok(fail)
 }
 
-/// Notes that X did not go on after a page. What was read is paid for again, so the next poll waits as after any error that time
-/// does not mend.
+/// Notes that X refused the next page. The next poll pays again for what was read, so it waits as after any error that does not go
+/// away by itself.
 pub(super) async fn page_refused(
     bot: &Mentions,
     account: &AccountId,

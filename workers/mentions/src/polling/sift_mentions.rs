@@ -1,4 +1,4 @@
-//! Which of the mentions that a poll read go on to be answered. Decisions only; no I/O.
+//! Decides which of the mentions that a poll read are to be answered. Pure functions.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,7 +16,7 @@ use crate::{blocked::is_among, replying::is_too_old};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ReadMention {
     pub mention: Mention,
-    /// Its earlier versions: an edit is the same mention.
+    /// The ids of its earlier versions: an edited post is the same mention.
     pub earlier: Vec<PostId>,
     pub author: Option<String>,
     pub is_repost: bool,
@@ -48,7 +48,7 @@ impl LeftOutReason {
     }
 }
 
-/// A post of X as a mention; none when it lacks its author or time.
+/// Converts a post of X to a mention; `None` when it has no author or time.
 pub(super) fn read(post: &XPost, includes: &Includes, now: DateTime<Utc>) -> Option<ReadMention> {
     let author_id = post.author_id.clone()?;
     let quoted = post.references().iter().find(|r| r.kind == ReferenceKind::Quoted).map(|r| &r.id);
@@ -68,24 +68,24 @@ pub(super) fn read(post: &XPost, includes: &Includes, now: DateTime<Utc>) -> Opt
     })
 }
 
-/// Oldest first, each once.
+/// Sorts mentions, the oldest first, and removes duplicates.
 pub(super) fn in_order(mut mentions: Vec<ReadMention>) -> Vec<ReadMention> {
     mentions.sort_by(|a, b| a.mention.id.by_age(&b.mention.id));
     mentions.dedup_by(|a, b| a.mention.id == b.mention.id);
     mentions
 }
 
-/// What is known besides the mentions themselves.
+/// What the decision needs besides the mention.
 pub(super) struct SiftContext<'a> {
     pub own_id: &'a str,
-    /// Handles in lower case, and ids.
+    /// Blocked users: handles in lower case, and ids.
     pub blocked: &'a BTreeSet<String>,
     pub states: &'a BTreeMap<PostId, MentionState>,
     pub max_age: Duration,
     pub now: DateTime<Utc>,
 }
 
-/// Why a mention is left out, as far as it can be told without counting replies.
+/// Why a mention is left out, apart from the limits of replies.
 pub(super) fn left_out(read: &ReadMention, known: &SiftContext<'_>) -> Option<LeftOutReason> {
     let mention = &read.mention;
     let is_dealt_with = |id: &PostId| known.states.get(id).is_some_and(|state| *state != MentionState::Seen);

@@ -5,17 +5,17 @@ use perch_core::{AskError, ModelReply};
 
 use crate::Mentions;
 
-/// What a model made of a question.
+/// The outcome of a question to the models.
 pub(super) enum ModelAnswer {
-    /// It answered.
+    /// A model answered.
     Said(ModelReply),
-    /// It answered at such length that the end is missing.
+    /// The answer was cut off, because it was too long.
     CutOff,
-    /// It declined.
+    /// The model declined.
     Declined,
 }
 
-/// Asks the models that write replies: those of other providers than these, where there are any.
+/// Asks the models that write replies, except those of these providers where there are others.
 pub(super) async fn ask(bot: &Mentions, request: &ChatRequest, except: &[String]) -> Result<ModelAnswer, Fail> {
     let answered = match bot.clients.ask(&bot.settings.providers, request, except).await {
         Err(AskError::NoOtherProvider) => bot.clients.ask(&bot.settings.providers, request, &[]).await,

@@ -1,4 +1,4 @@
-//! Having a reply written, and looking at it.
+//! Has a model write a reply, and checks it with the guard.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use perch_base::clock;
@@ -16,13 +16,13 @@ use super::{
 use crate::Mentions;
 use crate::store::{Decision, MentionRecord, MentionStore as _, WrittenReply};
 
-/// Times that the model is asked.
+/// The most times that a model is asked for one reply.
 const TIMES: usize = 2;
-/// Replies that a new one is compared with, and for how many days.
+/// How many recent replies a new one is compared with, and from how many days.
 const COMPARED: u32 = 100;
 const COMPARED_DAYS: i64 = 1;
 
-/// A reply, and what the guard says of it.
+/// A reply and the verdict of the guard.
 pub(super) struct ComposedReply {
     pub(super) written: WrittenReply,
     pub(super) verdict: Verdict,
@@ -73,10 +73,10 @@ pub(super) async fn compose(bot: &Mentions, record: &MentionRecord, earlier: &[E
     }
 }
 
-/// The answer as it would go out, and what the guard says of it.
+/// The answer as it would be published, and the verdict of the guard.
 fn judged(bot: &Mentions, record: &MentionRecord, answer: &str, lately: &[String]) -> (String, Verdict) {
     let guard = &bot.guard;
-    // X names whoever is answered by itself.
+    // X adds the handle of the user who is answered.
     let ParsedReply { text, is_clear } = reply_in(answer);
     let text = guard.without_ways_out(&text, None);
     let verdict = guard.text(&text, record.author.as_deref());
@@ -86,7 +86,7 @@ fn judged(bot: &Mentions, record: &MentionRecord, answer: &str, lately: &[String
     (text, verdict)
 }
 
-/// Keeps a reply that may go out, unless one that was decided on since it was written says the same.
+/// Stores a reply that may be published, unless one that was decided on meanwhile says the same.
 pub(super) async fn keep(bot: &Mentions, record: &MentionRecord, written: &WrittenReply) -> Result<Decision, StoreError> {
     let text = written.text.as_deref().unwrap_or_default();
     let repeats = |others: &[String]| is_repeated(text, others);

@@ -1,4 +1,4 @@
-//! What was said before a mention.
+//! Reads the conversation before a mention.
 
 use perch_clients::XError;
 use perch_jobs::{Mention, PostId};
@@ -9,8 +9,7 @@ use super::prompt::EarlierPost;
 use crate::Mentions;
 use crate::store::{MentionRecord, MentionStore as _};
 
-/// The posts before a mention, oldest first. A reply without them is better than none, so whatever goes wrong here is only
-/// noted.
+/// The posts before a mention, oldest first. A reply without them is better than none, so an error is only logged.
 pub(super) async fn earlier(bot: &Mentions, mention: &Mention) -> Vec<EarlierPost> {
     let mut posts = Vec::new();
     let mut next = mention.referenced_tweet_id.clone();
@@ -33,7 +32,7 @@ pub(super) async fn earlier(bot: &Mentions, mention: &Mention) -> Vec<EarlierPos
     posts
 }
 
-/// A post and the one before it, which comes along with it; and the one before those.
+/// Reads a post together with the one before it, and the id of the one before those.
 async fn read_two(bot: &Mentions, id: &PostId) -> Result<(Vec<EarlierPost>, Option<PostId>), XError> {
     let found = bot.clients.x.posts_in_full(std::slice::from_ref(id)).await?;
     let shown = |post: &perch_clients::x::XPost| {
@@ -55,8 +54,8 @@ async fn read_two(bot: &Mentions, id: &PostId) -> Result<(Vec<EarlierPost>, Opti
     Ok((posts, next))
 }
 
-/// Whether who wrote a mention sounded in need of help earlier in the conversation: in the posts that were read for it, or
-/// in other mentions.
+/// Whether the author of a mention sounded in need of help earlier in the conversation: in the posts that were read, or in other
+/// mentions.
 pub(super) async fn in_need(
     bot: &Mentions,
     record: &MentionRecord,

@@ -1,4 +1,4 @@
-//! What becomes of a mention and of a reply. Decisions only; no I/O.
+//! Decides what is done with a mention and with a reply. Pure functions.
 
 use std::time::Duration;
 
@@ -7,18 +7,18 @@ use perch_safety::{Code, Reason, Verdict};
 
 use crate::ReviewMode;
 
-/// What is done with a mention, or with a reply to it.
+/// How a mention, or a reply to it, is handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Handling {
-    /// It goes on by itself.
+    /// It proceeds without a person.
     Proceed,
     /// A person decides.
     Review,
-    /// It ends here.
+    /// It is dropped.
     Drop,
 }
 
-/// Whether a mention is answered. Somebody who sounds in need of help is for a person, whatever is configured.
+/// How a mention is handled. A mention that sounds like a need of help goes to a person, whatever is configured.
 pub(super) fn of_mention(verdict: &Verdict, mode: ReviewMode) -> Handling {
     match verdict {
         Verdict::Pass => Handling::Proceed,
@@ -28,8 +28,7 @@ pub(super) fn of_mention(verdict: &Verdict, mode: ReviewMode) -> Handling {
     }
 }
 
-/// Whether a reply goes out, once nothing better was to be had. One that speaks of need is for a person, whatever is
-/// configured.
+/// How the last reply of the model is handled. A reply that speaks of a need of help goes to a person, whatever is configured.
 pub(super) fn of_reply(verdict: &Verdict, mode: ReviewMode) -> Handling {
     match (verdict, mode) {
         _ if verdict.says(Code::Crisis) => Handling::Review,
@@ -39,14 +38,14 @@ pub(super) fn of_reply(verdict: &Verdict, mode: ReviewMode) -> Handling {
     }
 }
 
-/// Whether the model is asked for another reply. What sounds like need is not smoothed over by another wording.
+/// Whether the model is asked for another reply. It is not where the reply speaks of a need of help, which another wording would hide.
 pub(super) fn is_worth_another(verdict: &Verdict) -> bool {
     let flagged = [Code::Repeated, Code::Recited, Code::Unclear].into_iter().any(|code| verdict.says(code));
     let is_bad = matches!(verdict, Verdict::Refuse(_)) || flagged;
     is_bad && !verdict.says(Code::Crisis)
 }
 
-/// Whether a text is one of those that were published lately, but for signs and capitals.
+/// Whether a text was published lately, apart from punctuation and capitals.
 pub(super) fn is_repeated(text: &str, lately: &[String]) -> bool {
     let words =
         |text: &str| -> String { text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect() };
@@ -54,10 +53,10 @@ pub(super) fn is_repeated(text: &str, lately: &[String]) -> bool {
     !mine.is_empty() && lately.iter().any(|other| words(other) == mine)
 }
 
-/// So many words in a row that are the prompt's too are no chance.
+/// This many words in a row that are also in the prompt are no coincidence.
 const RUN: usize = 8;
 
-/// Whether a text repeats what the model was told, but for signs and capitals.
+/// Whether a text repeats a part of the prompt, apart from punctuation and capitals.
 pub(super) fn recites(text: &str, told: &[&str]) -> bool {
     let words = |text: &str| -> Vec<String> {
         text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
@@ -69,7 +68,7 @@ pub(super) fn recites(text: &str, told: &[&str]) -> bool {
     })
 }
 
-/// The verdict with something held against it besides, if it is so.
+/// The verdict with a further finding `code` if `is_so`.
 pub(super) fn with(verdict: Verdict, code: Code, is_so: bool) -> Verdict {
     let reason = Reason::whole(code);
     match verdict {
@@ -91,7 +90,7 @@ pub(crate) fn is_too_old(created_at: DateTime<Utc>, now: DateTime<Utc>, max_age:
     (now - created_at).to_std().unwrap_or_default() > max_age
 }
 
-/// Reasons in a line, for the record.
+/// The reasons in one line, for the record.
 pub(super) fn told(reasons: &[Reason]) -> String {
     let mut words: Vec<&str> = reasons.iter().map(|reason| reason.code.words()).collect();
     words.dedup();

@@ -1,5 +1,5 @@
-//! The pool that has a language model write: replies to mentions. What may go out by itself, what a person decides about and
-//! what is dropped is decided here; publishing itself is the business of `pending_posts`.
+//! Replies to mentions, written by a language model. It is decided here whether a reply is published, reviewed by a person or dropped;
+//! jobs in `pending_posts` publish it.
 
 mod ask;
 mod compose;

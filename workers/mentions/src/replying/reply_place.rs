@@ -4,9 +4,8 @@ use perch_store::StoreError;
 use crate::Mentions;
 use crate::store::{MentionStore as _, ReplyPlace};
 
-/// Takes a place for a mention in its conversation and its author's day. Redis knows which are taken; what it does not know,
-/// Postgres tells it. Mentions that ended without a reply, however that came about, give back their places once there is no
-/// other.
+/// Takes a place for a mention in its conversation and its author's day. Places are counted in Redis and restored from Postgres where
+/// Redis has lost them. When no place is left, mentions that ended without a reply give theirs back.
 pub(crate) async fn take_place(bot: &Mentions, account: &AccountId, mention: &Mention) -> Result<ReplyPlace, StoreError> {
     let settings = &*bot.settings;
     let take = || {

@@ -22,16 +22,16 @@ use super::{
 use crate::store::{Decision, MentionRecord, MentionState, MentionStore as _, ReplyPlace, SeenMention, WrittenReply};
 use crate::{Mentions, blocked::is_blocked};
 
-/// A mention that came while replying is paused looks again after this time.
+/// How long a mention is snoozed while replying is paused.
 const WHILE_PAUSED: Duration = Duration::from_secs(15);
-/// A mention whose reply was decided on elsewhere in the same words, in the same moment, is written anew after this time.
+/// How long a mention is snoozed whose reply turned out to be the same as another one decided on at that moment.
 const AFTER_THE_SAME: Duration = Duration::from_secs(1);
 
-/// What became of a mention.
+/// The outcome of a mention's job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum ReplyOutcome {
-    /// A reply is to be published.
+    /// A reply was handed over to publishing.
     Sent {
         /// The text.
         reply: String,
@@ -49,15 +49,15 @@ pub enum ReplyOutcome {
         /// Why.
         because: String,
     },
-    /// An earlier attempt, or another job, had dealt with it.
+    /// An earlier attempt or another job had already ended it.
     Before {
-        /// How it stands.
+        /// Its state.
         state: MentionState,
     },
 }
 
-/// Has a model write a reply to a mention, and hands it to publishing or to a person, once, however often it runs: what was
-/// decided first is kept, and every later attempt goes on with it.
+/// Has a model write a reply to a mention, and hands it over to publishing or to a person, once, however often the job runs: the first
+/// decision is stored, and every later attempt continues with it.
 pub async fn reply_to_mention(job: ReplyToMention, cx: JobContext, bot: Data<Mentions>) -> HandlerResult<ReplyOutcome> {
     let ReplyToMention { account, mention } = job;
     let bot = bot.charged_for(account.to_string(), &cx);
@@ -116,8 +116,8 @@ async fn decide(bot: &Mentions, cx: &JobContext, record: MentionRecord) -> Handl
     }
 }
 
-/// The rule by which a mention is not answered. Most are applied before it comes here; time has passed since, and other
-/// services hand mentions over too.
+/// The rule by which a mention is not answered. The poll has applied most of them before, but time has passed since, and other services
+/// enqueue mentions too.
 async fn left_out(bot: &Mentions, record: &MentionRecord) -> Result<Option<&'static str>, Fail> {
     let (account, mention) = (&record.account, &record.mention);
     if is_too_old(mention.created_at, clock::now(), bot.settings.max_age) {
@@ -140,14 +140,14 @@ async fn left_out(bot: &Mentions, record: &MentionRecord) -> Result<Option<&'sta
     })
 }
 
-/// Whether the account wrote it itself. A poll has held what it read against that; what others handed over has no handle.
+/// Whether the account itself wrote the mention. Polls have checked theirs; mentions of other services have no handle.
 async fn is_own(bot: &Mentions, record: &MentionRecord) -> Result<bool, Fail> {
     if record.author.is_some() {
         return Ok(false);
     }
     match bot.clients.own_id(&record.account).await {
         Ok(id) => Ok(id == record.mention.author_id),
-        // Without credentials the account writes nothing on X either.
+        // An account without credentials cannot have written it.
         Err(XError::NotConfigured { .. }) => Ok(false),
         Err(error) => Err(x_failed(error)),
     }

@@ -1,4 +1,4 @@
-//! The bots that answer mentions: how they stand, starting and stopping what reads and what replies, who is not answered.
+//! The bots that answer mentions: their status, and the switches for reading and replying.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! The replies that people decide about.
+//! The reviews of replies.
 
 use axum::{Extension, Json, extract::State};
 use perch_bot::http::{
