@@ -1,7 +1,7 @@
 //! Local servers with the APIs of X (v2) and of OpenAI chat completions, for staging and tests.
 //!
 //! [`Sandbox::start`] opens one listener: X under the root (`/2/…`), the models under `/v1`, and a page at `/` that shows
-//! what was posted. Posts gather metrics, rate limits count, and faults can be injected through [`SandboxState`] or
+//! what was posted. Posts gain metrics, rate limits are counted, and faults can be injected through [`SandboxState`] or
 //! `POST /sandbox/faults`. What accounts write, delete and hide can be staged the same way, under `/sandbox/accounts`,
 //! `/sandbox/posts`, `/sandbox/flow` and `/sandbox/results`, from this machine alone. Web pages other than the sandbox's own cannot use
 //! `/sandbox`, and bodies there must be declared as JSON. Nothing is written to disk and nothing leaves the machine.

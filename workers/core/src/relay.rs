@@ -28,7 +28,7 @@ pub async fn run(store: Store, client: Client, stop: CancellationToken) {
     let work = async {
         loop {
             if let Err(error) = listen_and_relay(&store, &client).await {
-                tracing::warn!(%error, "the relay of the outbox waits");
+                tracing::warn!(%error, "the relay of the outbox failed; it tries again");
             }
             tokio::time::sleep(PAUSE).await;
         }
@@ -113,7 +113,7 @@ pub async fn relay_some(store: &Store, client: &Client) -> Result<Relayed, Store
                 HandOver::Rejected(reason) => never.push((job.id, reason)),
                 HandOver::RedisAway => soon.push(job.id),
                 HandOver::QueueFull => full += 1,
-                HandOver::Failed(error) => tracing::warn!(job = %job.id, %error, "the outbox keeps a job"),
+                HandOver::Failed(error) => tracing::warn!(job = %job.id, %error, "a job could not be handed over; it stays in the outbox"),
             }
         }
     }

@@ -39,7 +39,7 @@ pub async fn run(
             Ok(entry) => {
                 duties.spawn(kept_up(format!("cron {name}"), stop.clone(), move |stop| entry.clone().run(stop)));
             }
-            Err(error) => tracing::error!(entry = name, %error, "the entry cannot fire; mend its schedule"),
+            Err(error) => tracing::error!(entry = name, %error, "the cron entry cannot fire; fix its schedule"),
         }
     }
     for queue in client.queues().iter() {
@@ -82,7 +82,7 @@ where
         match tokio::spawn(duty(stop.clone())).await {
             Ok(()) => return,
             Err(error) => {
-                tracing::error!(duty = name, %error, "a duty of the scheduler broke off; it is started again");
+                tracing::error!(duty = name, %error, "a duty of the scheduler panicked; it is started again");
             }
         }
         if tokio::time::timeout(PAUSE, stop.cancelled()).await.is_ok() {
@@ -105,7 +105,7 @@ where
         }
         for queue in &queues {
             if let Err(error) = work(queue.clone()).await {
-                tracing::warn!(queue = %queue.name(), %error, "the upkeep of a queue waits for Redis");
+                tracing::warn!(queue = %queue.name(), %error, "a duty for a queue failed; it is tried again");
             }
         }
     }
@@ -120,7 +120,7 @@ async fn prune(queue: Queue) -> Result<(), QueueError> {
         }
     }
     if pruned > 0 {
-        tracing::info!(queue = %queue.name(), dead_letters = pruned, "beyond their retention");
+        tracing::info!(queue = %queue.name(), dead_letters = pruned, "dead letters beyond their retention are removed");
         metrics::counter!("perch_dead_pruned_total", "queue" => queue.name().to_string()).increment(pruned as u64);
     }
     Ok(())

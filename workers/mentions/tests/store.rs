@@ -1,4 +1,4 @@
-//! What is promised about mentions and the replies that people decide about.
+//! The guarantees of the tables of mentions and reviews.
 #![allow(clippy::unwrap_used, reason = "a test that panics says where and why")]
 
 use std::time::Duration;

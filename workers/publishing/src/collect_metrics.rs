@@ -83,7 +83,7 @@ async fn own(clients: &Clients, account: &AccountId, ids: &[PostId]) -> Result<P
     };
     match read.await {
         Err(error @ (XError::NotConfigured { .. } | XError::Unauthorized { .. })) => {
-            tracing::info!(%account, %error, "the account cannot read its own posts; the application does, for more");
+            tracing::info!(%account, %error, "the account cannot read its own posts; the application reads them, at a higher price");
             Ok(Partial::default())
         }
         read => read.map_err(x_failed),

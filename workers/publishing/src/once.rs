@@ -134,7 +134,7 @@ impl<A: Act> ActAttempt<'_, A> {
             Claim::Done(effect) => Ok(*effect),
             Claim::Unresolved { effect, takeover } => self.resolve(&effect, takeover).await,
             Claim::Busy { effect, retry_after } => {
-                let why = format!("job {} is at the same {}", effect.job_id, self.act.kind());
+                let why = format!("job {} is working on the same {}", effect.job_id, self.act.kind());
                 Err(ActError::Failed(Fail::Snooze(retry_after, why)))
             }
             Claim::Superseded { effect } => {

@@ -11,7 +11,7 @@ use perch_testkit::{OwnRedis, TestRedis};
 
 use crate::world::{World, eventually, publication};
 
-/// X answers soon what was done before.
+/// With a short `x.settle`, so that X soon counts as showing everything.
 const SOON: [(&str, &str); 2] = [("PERCH__X__TIMEOUT", "1s"), ("PERCH__X__SETTLE", "100ms")];
 const KEY: &str = "post:of:today";
 
@@ -41,7 +41,7 @@ impl World {
     }
 }
 
-/// What Postgres has lost: the end of the job, its effect, and that the sync had been there. Redis has let go of it since.
+/// Removes from Postgres the end of the job, its effect, and the cursor of the sync. Redis has trimmed the events since.
 async fn lose_what_is_gone(world: &World) {
     let mut trim = redis::cmd("XTRIM");
     trim.arg("stg:{pending_posts}:events").arg("MAXLEN").arg(0);
@@ -49,7 +49,7 @@ async fn lose_what_is_gone(world: &World) {
     lose_the_last_seconds(world).await;
 }
 
-/// What Postgres has lost: the end of the job, its effect, and that the sync had been there.
+/// Removes from Postgres the end of the job, its effect, and the cursor of the sync.
 async fn lose_the_last_seconds(world: &World) {
     world.execute("update sync_cursors set ms = 0, seq = 0, ordinal = 0, version_ms = 0, version_seq = 0").await;
     world.execute("delete from job_events").await;

@@ -77,7 +77,7 @@ impl Watch {
             }
             match self.run_once().await {
                 Ok(look) => tell(&look),
-                Err(error) => tracing::warn!(%error, "whether Redis has lost jobs of ledger queues is not known yet"),
+                Err(error) => tracing::warn!(%error, "could not check whether Redis has lost jobs of ledger queues; it is checked again"),
             }
         }
     }
@@ -90,7 +90,7 @@ impl Watch {
         self.syncer.run_once().await?;
         let Reconciled { effects, records } = self.reconciler.reconcile(&self.store, &self.hot).await?;
         if effects + records > 0 {
-            tracing::warn!(effects, records, "Postgres had lost what it was told of effects; they are made good");
+            tracing::warn!(effects, records, "Postgres had lost effects or records of acts; they are restored");
         }
         Ok(())
     }
@@ -151,7 +151,7 @@ fn tell(look: &WatchOutcome) {
             for (queue, Recovered { restored, dead_letters, unreadable, .. }) in done {
                 let counter = metrics::counter!("perch_jobs_restored_total", "queue" => queue.to_string());
                 counter.increment(restored + dead_letters);
-                tracing::warn!(%queue, restored, dead_letters, unreadable, "Redis was started again and had lost jobs; they are back");
+                tracing::warn!(%queue, restored, dead_letters, unreadable, "Redis was restarted and had lost jobs; they are put back");
             }
         }
     }

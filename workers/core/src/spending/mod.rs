@@ -73,7 +73,7 @@ impl Spending {
                 Err(HeldCall { what: reason(spent, allowed, most, now), after: after.min(look_again(rand::random())) })
             }
             Err(error) => {
-                tracing::warn!(provider, %error, "the budget is not known; the call is made");
+                tracing::warn!(provider, %error, "the budget cannot be read; the call is made all the same");
                 Ok(now)
             }
         }
@@ -105,7 +105,7 @@ impl Spending {
 
     async fn correct(&self, provider: &str, micros: i64, at: DateTime<Utc>) {
         if let Err(error) = self.budgets.correct(provider, micros, at).await {
-            tracing::warn!(provider, %error, "the budget was not corrected; it counts what was set aside");
+            tracing::warn!(provider, %error, "the budget was not corrected to the cost of the call; it counts the amount reserved");
         }
     }
 
@@ -120,7 +120,7 @@ impl Spending {
         let Err(error) = hot else { return };
         // Directly to Postgres, while Redis is away or full.
         if let Err(second) = self.store.record(std::slice::from_ref(record)).await {
-            tracing::error!(?record, %error, %second, "what was spent is written down nowhere but here");
+            tracing::error!(?record, %error, %second, "the cost of a call was not recorded; this log line is its only record");
         }
     }
 
@@ -165,7 +165,7 @@ impl Meter for Spending {
             // In a task of its own, so that it is completed even if the attempt is dropped now.
             let settling = tokio::spawn(async move { books.settle_call(reserved, &spender, units).await });
             if let Err(error) = settling.await {
-                tracing::error!(%error, "what a call cost may not be written down");
+                tracing::error!(%error, "the cost of a call may not be recorded");
             }
         })
     }

@@ -130,7 +130,7 @@ async fn standing(counted: &Budgets, spend: &ProviderSpend, now: DateTime<Utc>) 
             (Balance { day: balance.day.max(known.day), month: balance.month.max(known.month) }, hold)
         }
         Err(error) => {
-            tracing::warn!(%error, provider = spend.provider, "what holds calls back is told by Postgres alone");
+            tracing::warn!(%error, provider = spend.provider, "the budget cannot be read from Redis; the report uses Postgres alone");
             (known, None)
         }
     }

@@ -53,7 +53,7 @@ impl CostReservation {
         let Some(open) = self.0.take() else { return };
         // In a task of its own, so that it is completed even if the attempt is dropped now.
         if let Err(error) = tokio::spawn(open.settle(used)).await {
-            tracing::error!(%error, "what a call cost may not be written down");
+            tracing::error!(%error, "the cost of a call may not be recorded");
         }
     }
 }

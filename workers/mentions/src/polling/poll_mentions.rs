@@ -63,7 +63,7 @@ pub async fn poll_mentions(job: PollMentions, cx: JobContext, bot: Data<Mentions
     let Some(account) = job.account else { return start_all(&bot, &cx, job.now).await };
     if !bot.settings.accounts.contains(&account) {
         return Err(Fail::Dead(format!(
-            "{account} is not one of mentions.accounts; add it there, or leave it in peace"
+            "{account} is not one of mentions.accounts; add it there, or do not poll it"
         )));
     }
     let bot = bot.charged_for(account.to_string(), &cx);

@@ -56,7 +56,7 @@ pub(super) async fn read_new(bot: &Mentions, account: &AccountId) -> Result<Ment
         };
         let page = match bot.clients.x.mentions(account, &own_id, &query).await {
             Err(error @ (XError::Invalid { .. } | XError::Problem { .. })) if query.pagination_token.is_some() => {
-                tracing::warn!(%account, %error, "the place between two pages of mentions is lost; the next poll begins anew");
+                tracing::warn!(%account, %error, "X refused the next page of mentions; the next poll starts over");
                 is_lost = true;
                 break;
             }
@@ -142,7 +142,7 @@ pub(super) async fn page_refused(
     let cause = "page_refused";
     metrics::counter!("perch_mention_polls_failed_total", "account" => account.to_string(), "cause" => cause)
         .increment(1);
-    let error = "X knows no more mentions after a page that it gave; the next poll begins anew";
+    let error = "X refused the page after one that it returned; the next poll starts over";
     bot.control.poll_failed(account, cause, error, now, next).await?;
     Ok(next)
 }

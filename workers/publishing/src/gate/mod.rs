@@ -121,7 +121,7 @@ impl Gate {
                 Ok(None)
             }
             Some(Way::Braked(state)) => Ok(Some(Deferral::braked(&state))),
-            None => Ok(Some(Deferral::new(SOON, "Redis has lost the brake; Postgres is asked for it first".to_owned()))),
+            None => Ok(Some(Deferral::new(SOON, "Redis has lost the brake; it is read from Postgres first".to_owned()))),
         }
     }
 
@@ -190,7 +190,7 @@ impl Gate {
                 }
             }
         }
-        Ok(Some(Deferral::new(SOON, "the clock of Redis does not stand still; see `perch doctor`".to_owned())))
+        Ok(Some(Deferral::new(SOON, "the clock of Redis is not stable; see `perch doctor`".to_owned())))
     }
 
     async fn ask_for_place(

@@ -48,7 +48,7 @@ impl GatePass {
             return None;
         }
         Some(self.braked().map_or_else(
-            || Deferral::new(SOON, "the way to X took too long; what the brake and the limits said has run out".to_owned()),
+            || Deferral::new(SOON, "connecting to X took too long, so the brake and the limits have to be checked again".to_owned()),
             |state| Deferral::new(SOON, state.told()),
         ))
     }
