@@ -57,8 +57,8 @@ pub enum MentionsPolled {
 /// Reads the new mentions of an account, when they are due, and enqueues a `reply_to_mention` for each that is to be
 /// answered. Without an account it starts one such job for each that is configured.
 ///
-/// The place up to which mentions were read moves on last, and never past a mention that was not handed on. Each poll enqueues
-/// the next one for when it is due, so that any interval is kept; cron starts them again when that chain is broken.
+/// The cursor of the mentions read moves last, and never past a mention whose job was not enqueued. Each poll enqueues the next one for
+/// when it is due, so that any interval is kept; cron starts them again when that chain is broken.
 pub async fn poll_mentions(job: PollMentions, cx: JobContext, bot: Data<Mentions>) -> HandlerResult<MentionsPolled> {
     let Some(account) = job.account else { return start_all(&bot, &cx, job.now).await };
     if !bot.settings.accounts.contains(&account) {

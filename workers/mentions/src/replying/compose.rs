@@ -37,7 +37,7 @@ pub(super) async fn compose(bot: &Mentions, record: &MentionRecord, earlier: &[E
     let lately = bot.store.mentions().latest_replies(&record.account, since, limit).await?;
     let mut written = WrittenReply::default();
     let mut time = 1;
-    // Whoever cannot be told what the reply is, is not asked a second time where somebody else is there.
+    // A provider whose answer has no clear reply is not asked a second time where there is another one.
     let mut unclear = Vec::new();
     loop {
         let verdict = match ask(bot, &request, &unclear).await? {

@@ -63,7 +63,7 @@ fn said(reasons: &[Reason]) -> String {
 /// stays refused, what it flags the person lets pass.
 ///
 /// A reply that is approved already, and was not handed over, is handed over. It may go out for as long as if the mention had
-/// been written when it was approved: somebody has just said that it is not too late.
+/// been written when it was approved, because the person has just decided that it is not too late.
 pub async fn approve(
     client: &Client,
     store: &Store,

@@ -180,7 +180,7 @@ pub(super) async fn pause(
 /// The job that fetches.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct FetchAnswer {
-    /// Its id; one that waited already stands for this one too.
+    /// Its id, or that of a fetch that is waiting already.
     #[schema(value_type = String)]
     pub job_id: JobId,
 }

@@ -100,7 +100,7 @@ pub struct ApproveRequest {
 /// Approve a reply
 ///
 /// It is published once, however often this is asked. The guard looks at the text again: what it flags goes out, what it refuses
-/// does not, whoever says so.
+/// is never published.
 #[utoipa::path(post, path = "/reviews/{id}/approve", tag = "mentions", operation_id = "approve",
     params(("id" = String, Path, description = "The number of the review.", example = "1")),
     request_body = ApproveRequest,

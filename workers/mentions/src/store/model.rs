@@ -53,7 +53,7 @@ impl MentionState {
         Self::Failed,
     ];
 
-    /// As it stands in the database and in JSON.
+    /// Its name in the database and in JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Seen => "seen",
@@ -230,7 +230,7 @@ pub enum ReviewState {
 }
 
 impl ReviewState {
-    /// As it stands in the database and in JSON.
+    /// Its name in the database and in JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Open => "open",
