@@ -53,7 +53,7 @@ pub(super) async fn compose(bot: &Mentions, record: &MentionRecord, earlier: &[E
                 }
                 verdict
             }
-            // What was written before is not what is too long.
+            // An earlier text must not be stored as the one that is too long.
             ModelAnswer::CutOff => {
                 written.text = None;
                 Verdict::Refuse(vec![Reason::whole(Code::TooLong)])

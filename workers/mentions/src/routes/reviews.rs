@@ -99,7 +99,7 @@ pub struct ApproveRequest {
 
 /// Approve a reply
 ///
-/// It is published once, however often this is asked. The guard looks at the text again: what it flags goes out, what it refuses
+/// It is published once, however often this is asked. The guard checks the text again: what it flags is published all the same, what it refuses
 /// is never published.
 #[utoipa::path(post, path = "/reviews/{id}/approve", tag = "mentions", operation_id = "approve",
     params(("id" = String, Path, description = "The number of the review.", example = "1")),
