@@ -1,4 +1,4 @@
-//! The registry: which bots Perch has. A deployment that has one of its own adds it here, or in a program of its own with
+//! The registry of Perch's bots. A deployment with another bot adds it here, or in its own program with
 //! `perch_cli::main(perch_workers::bots().with(MyBot))`.
 
 use perch_bot::Bots;

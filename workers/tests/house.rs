@@ -1,4 +1,4 @@
-//! The rooms of the house and the walls between them: which crate may stand on which.
+//! The layers of the workspace: which crate may depend on which.
 
 use std::{
     collections::BTreeMap,
@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::Value;
 
-/// The crates, from the ground up. Each stands on crates above it in this list at most, never on its neighbours in a row.
+/// The crates by layer, the lowest first. A crate may depend only on crates of earlier layers, not on those of its own.
 const FLOORS: [&[&str]; 16] = [
     &["perch-job"],
     &["perch-jobs", "perch-base", "perch-sandbox"],
@@ -29,14 +29,14 @@ const FLOORS: [&[&str]; 16] = [
     &["perch-bot-heartbeat"],
 ];
 
-/// What serves tests, benches and tools, and nothing that runs in production but the sandbox of the CLI.
+/// Crates for tests, benches and tools. In production only the sandbox of the CLI uses them.
 const TOOLS: [&str; 6] =
     ["perch-sandbox", "perch-testkit", "perch-actor-picks", "perch-actor-mentions", "perch-actors", "perch-play"];
 
-/// What may stand on these tools, besides each other.
+/// The crates that may depend on these tools, besides the tools themselves.
 const MAY_USE_TOOLS: [&str; 3] = ["perch-cli", "perch-rig", "perch-bench"];
 
-/// The crates of the workspace, each with those of them that it stands on.
+/// The crates of the workspace, each with its dependencies within the workspace.
 fn edges() -> BTreeMap<String, Vec<String>> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
     let output = Command::new(cargo)
@@ -120,7 +120,7 @@ fn every_path_and_every_test_that_the_front_door_names_is_there() {
     let mut missing = Vec::new();
     for document in ["ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"] {
         let text = fs::read_to_string(root().join(document)).expect("the document is there");
-        // Code in a block of its own is typed, and names no files.
+        // Code blocks are commands and do not name files.
         let prose = text.split("```").step_by(2).flat_map(|text| text.split('`').skip(1).step_by(2));
         for word in prose.filter(|word| !word.contains(' ')) {
             let is_test =
@@ -139,20 +139,19 @@ fn every_path_and_every_test_that_the_front_door_names_is_there() {
     assert!(missing.is_empty(), "{missing:#?}");
 }
 
-/// The rooms that name no bot.
+/// The folders in which no bot may be named.
 const NAMELESS: [&str; 3] = ["shared", "workers/core", "workers/publishing"];
 
-/// What is read there: code, scripts, statements, pages and documents, and no data, which are words of others.
+/// The extensions of the files that are checked: code, scripts, SQL, pages and documents, but no data, which others wrote.
 const READ: [&str; 6] = ["rs", "lua", "sql", "toml", "md", "html"];
 
-/// Names of bots that are also words of X: its timeline and its entities are called so. Such a word counts only where it can
-/// mean nothing but the bot.
+/// Names of bots that are also words of X, for a timeline and for entities. Such a word counts only where it can mean only the bot.
 const WORDS_OF_X: [&str; 1] = ["mentions"];
 
-/// How a line of text may name a bot.
+/// The ways in which a line of text may name a bot.
 struct Naming {
     name: &'static str,
-    /// Words that mean the bot wherever they stand.
+    /// Words that always mean the bot.
     forms: Vec<String>,
 }
 
@@ -193,7 +192,7 @@ impl Naming {
     }
 }
 
-/// The keys of the settings of a bot, as its file has them.
+/// The keys of the settings of a bot, as in its file.
 fn keys(bot: &str) -> Vec<String> {
     let file = root().join("config/bots").join(format!("{bot}.toml"));
     let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
@@ -201,16 +200,16 @@ fn keys(bot: &str) -> Vec<String> {
     settings.get(bot).and_then(toml::Value::as_table).into_iter().flatten().map(|(key, _)| key.clone()).collect()
 }
 
-/// Whether the word stands in the line with no letter, digit or underscore beside it.
+/// Whether the line has the word with no letter, digit or underscore next to it.
 fn has_word(line: &str, word: &str) -> bool {
     let goes_on = |c: char| c.is_alphanumeric() || c == '_';
-    // What ends in a sign of its own may have anything behind it.
+    // A word that ends in punctuation may be followed by anything.
     let closed = word.ends_with(|c: char| !c.is_alphanumeric());
     line.match_indices(word)
         .any(|(at, _)| !line[..at].ends_with(goes_on) && (closed || !line[at + word.len()..].starts_with(goes_on)))
 }
 
-/// The lines of a folder that name a bot, by their files.
+/// The lines of a folder that name a bot, by file.
 fn naming(folder: &Path, bots: &[Naming], into: &mut BTreeMap<String, Vec<String>>) {
     for entry in fs::read_dir(folder).expect("the folder is there") {
         let path = entry.expect("an entry").path();

@@ -1,4 +1,4 @@
-//! What the tables of every bot keep to.
+//! The rules for the tables of every bot.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
 struct Relation {
     name: String,
     is_view: bool,
-    /// Whether rows have the column by which they are held to an environment.
+    /// Whether rows have the column that binds them to an environment.
     has_environment: bool,
 }
 
@@ -55,7 +55,7 @@ async fn every_table_and_view_of_a_bot_holds_a_role_to_its_environment() {
     }
 }
 
-/// A bot that takes a family of the platform for its own.
+/// A bot that claims a family of the platform.
 #[derive(Debug)]
 struct Greedy;
 
@@ -108,14 +108,14 @@ async fn a_bot_that_is_not_there_leaves_no_table() {
     }
 }
 
-/// What the build knows of a statement, in `.sqlx` of a crate.
+/// The description of a statement in `.sqlx` of a crate.
 #[derive(Debug, serde::Deserialize)]
 struct Known {
     query: String,
     describe: serde_json::Value,
 }
 
-/// The crates that check their statements, with what they know of them.
+/// The crates that check their statements, with the descriptions of these.
 fn known() -> Vec<(PathBuf, Vec<Known>)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let folders = ["shared", "workers"].iter().flat_map(|room| entries(&root.join(room)));
@@ -153,7 +153,7 @@ async fn what_the_build_knows_of_a_statement_is_what_postgres_says_of_it() {
             let said = pool.describe(AssertSqlSafe(query.clone()).into_sql_str()).await;
             let said = said.unwrap_or_else(|error| panic!("run ./ops/sql: {error}: {query}"));
             let said = serde_json::to_value(&said).expect("it is JSON");
-            // Whether a column may be null is taken from a plan, which differs between versions of Postgres.
+            // Whether a column may be null comes from a query plan, which differs between versions of Postgres.
             for part in ["columns", "parameters"] {
                 assert_eq!(said[part], describe[part], "run ./ops/sql: {query}");
             }

@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures::{StreamExt as _, stream};
-use perch_bot::http::{Answer, Cause, Document, Problem, redis_is_away};
+use perch_bot::http::{ApiResult, Cause, Document, Problem, redis_is_away};
 use perch_queue::{Enqueued, JobRequest, NewJob};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -81,7 +81,7 @@ pub struct BatchAnswer {
         (status = 422, description = "The body is not an array.", body = Document, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn enqueue_batch(State(app): State<App>, request: Request) -> Answer<Response> {
+pub(super) async fn enqueue_batch(State(app): State<App>, request: Request) -> ApiResult<Response> {
     let headers = request.headers().clone();
     let media = media_type(&headers).ok_or_else(|| wrong_type("application/json or application/x-ndjson"))?;
     if headers.contains_key(idempotency::HEADER) {
@@ -110,7 +110,7 @@ fn lines(body: &[u8]) -> Vec<PlacedJob<'_>> {
     lines.filter(|(_, line)| !line.is_empty()).collect()
 }
 
-fn within(jobs: usize, limit: usize) -> Answer<()> {
+fn within(jobs: usize, limit: usize) -> ApiResult<()> {
     if jobs <= limit {
         return Ok(());
     }
@@ -119,7 +119,7 @@ fn within(jobs: usize, limit: usize) -> Answer<()> {
 }
 
 /// Enqueues the jobs in steps; the next step is parsed while Redis works on the one before.
-async fn submit(app: &App, headers: &HeaderMap, sent: Vec<PlacedJob<'_>>) -> Answer<Vec<Item>> {
+async fn submit(app: &App, headers: &HeaderMap, sent: Vec<PlacedJob<'_>>) -> ApiResult<Vec<Item>> {
     within(sent.len(), app.settings.http.max_batch)?;
     let turn = SubmitOrder::default();
     let trace = trace_of(headers);
@@ -160,8 +160,8 @@ async fn submit_some(app: &App, trace: Option<&str>, sent: &[PlacedJob<'_>], tur
             None => Err(redis_is_away()),
         },
     };
-    let results: Vec<Answer<Enqueued>> = refused.into_iter().map(result).collect();
-    let unavailable = |result: &Answer<_>| result.as_ref().is_err_and(|problem| problem.cause() == Cause::Unavailable);
+    let results: Vec<ApiResult<Enqueued>> = refused.into_iter().map(result).collect();
+    let unavailable = |result: &ApiResult<_>| result.as_ref().is_err_and(|problem| problem.cause() == Cause::Unavailable);
     if results.iter().any(unavailable) {
         turn.away.store(true, Ordering::Relaxed);
     }
@@ -169,11 +169,11 @@ async fn submit_some(app: &App, trace: Option<&str>, sent: &[PlacedJob<'_>], tur
     sent.iter().zip(results).map(|((place, _), result)| item(*place, result)).collect()
 }
 
-fn read(app: &App, trace: Option<&str>, json: &[u8]) -> Answer<NewJob> {
+fn read(app: &App, trace: Option<&str>, json: &[u8]) -> ApiResult<NewJob> {
     into_job(from_json(text(json)?)?, &app.queues, trace.map(str::to_owned))
 }
 
-fn item(place: usize, result: Answer<Enqueued>) -> Item {
+fn item(place: usize, result: ApiResult<Enqueued>) -> Item {
     match result {
         Ok(job) => Item { place, status: status(job.acceptance).as_u16(), job: Some(job), problem: None },
         Err(problem) => {

@@ -2,7 +2,7 @@
 
 use axum::{Extension, Json, extract::State};
 use chrono::{DateTime, Utc};
-use perch_bot::http::{Answer, Cause, Document, Problem};
+use perch_bot::http::{ApiResult, Cause, Document, Problem};
 use perch_store::{Brake, BrakeOutcome, BrakeState};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -74,7 +74,7 @@ pub(super) struct LiftParams {
 }
 
 /// The trimmed reason. `refused` is the cause and field of the problem when it is empty or too long.
-fn checked(reason: &str, refused: (Cause, &str)) -> Answer<String> {
+fn checked(reason: &str, refused: (Cause, &str)) -> ApiResult<String> {
     let reason = reason.trim();
     if reason.is_empty() || reason.chars().count() > LONGEST {
         let (cause, field) = refused;
@@ -94,7 +94,7 @@ fn brake_of(app: &App) -> Brake {
 /// Look at the brake
 #[utoipa::path(get, path = "/brake", tag = "brake", operation_id = "brake",
     responses((status = 200, description = "How it stands.", body = BrakeAnswer)))]
-pub(super) async fn show(State(app): State<App>) -> Answer<Json<BrakeAnswer>> {
+pub(super) async fn show(State(app): State<App>) -> ApiResult<Json<BrakeAnswer>> {
     Ok(Json(brake_of(&app).state().await?.into()))
 }
 
@@ -111,7 +111,7 @@ pub(super) async fn pull(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     JsonBody(request): JsonBody<BrakeRequest>,
-) -> Answer<Json<BrakeChange>> {
+) -> ApiResult<Json<BrakeChange>> {
     let reason = checked(&request.reason, (Cause::InvalidRequest, "$.reason"))?;
     let pulled = brake_of(&app).pull(&caller.actor(), &reason, over(&caller)).await?;
     if let Some(error) = &pulled.unlogged {
@@ -134,7 +134,7 @@ pub(super) async fn lift(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Params(params): Params<LiftParams>,
-) -> Answer<Json<BrakeChange>> {
+) -> ApiResult<Json<BrakeChange>> {
     let reason = checked(&params.reason, (Cause::InvalidQuery, "reason"))?;
     let lifted = brake_of(&app).lift(&caller.actor(), &reason, over(&caller)).await?;
     Ok(Json(lifted.into()))

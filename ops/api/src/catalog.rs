@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::{Json, extract::State};
 use futures::future::try_join_all;
-use perch_bot::http::Answer;
+use perch_bot::http::ApiResult;
 use perch_core::worker_list;
 use perch_jobs::{JobType, Priority, QueueName};
 use perch_queue::{CronView, Queue, WorkerView};
@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::{
     App,
-    input::{All, Page, Paged, Paging},
+    input::{NoFilter, Page, Paged, Paging},
 };
 
 /// Workers not seen for longer are not listed.
@@ -64,7 +64,7 @@ impl From<&JobType> for KindAnswer {
 /// What can be enqueued, by which rules it runs, and the JSON schema of its payload.
 #[utoipa::path(get, path = "/kinds", tag = "catalog", operation_id = "kinds", params(Paging),
     responses((status = 200, description = "The kinds.", body = Page<KindAnswer>)))]
-pub(super) async fn kinds(State(app): State<App>, Paged(All {}, paging): Paged<All>) -> Answer<Json<Page<KindAnswer>>> {
+pub(super) async fn kinds(State(app): State<App>, Paged(NoFilter {}, paging): Paged<NoFilter>) -> ApiResult<Json<Page<KindAnswer>>> {
     let mut kinds: Vec<KindAnswer> = app.queues.types().iter().map(KindAnswer::from).collect();
     kinds.sort_by(|a, b| a.kind.cmp(&b.kind));
     Ok(Json(Page::of_all("kinds", kinds, &paging, |kind| kind.kind.clone())?))
@@ -73,7 +73,7 @@ pub(super) async fn kinds(State(app): State<App>, Paged(All {}, paging): Paged<A
 /// List cron entries
 #[utoipa::path(get, path = "/cron", tag = "catalog", operation_id = "cron", params(Paging),
     responses((status = 200, description = "The entries.", body = Page<CronView>)))]
-pub(super) async fn cron(State(app): State<App>, Paged(All {}, paging): Paged<All>) -> Answer<Json<Page<CronView>>> {
+pub(super) async fn cron(State(app): State<App>, Paged(NoFilter {}, paging): Paged<NoFilter>) -> ApiResult<Json<Page<CronView>>> {
     let mut views = try_join_all(app.cron.iter().map(perch_queue::CronEntry::view)).await?;
     views.sort_by(|a, b| a.entry.cmp(&b.entry));
     Ok(Json(Page::of_all("cron", views, &paging, |view| view.entry.clone())?))
@@ -86,8 +86,8 @@ pub(super) async fn cron(State(app): State<App>, Paged(All {}, paging): Paged<Al
     responses((status = 200, description = "The workers.", body = Page<WorkerView>)))]
 pub(super) async fn workers(
     State(app): State<App>,
-    Paged(All {}, paging): Paged<All>,
-) -> Answer<Json<Page<WorkerView>>> {
+    Paged(NoFilter {}, paging): Paged<NoFilter>,
+) -> ApiResult<Json<Page<WorkerView>>> {
     let queues: Vec<Queue> = app.queues.iter().cloned().collect();
     Ok(Json(worker_list::workers(&queues, SEEN_WITHIN, &paging).await?))
 }

@@ -2,10 +2,10 @@
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
-use perch_bot::http::{Answer, Document};
+use perch_bot::http::{ApiResult, Document};
 use perch_core::{
     dead_causes::{Causes, DeadStats},
-    dead_list::{DeadPages, DeadSummary, Died, dead_letters},
+    dead_list::{DeadPages, DeadSummary, DiedWithin, dead_letters},
 };
 use perch_queue::DeadLetter;
 use serde::{Deserialize, Serialize};
@@ -60,8 +60,8 @@ impl DeadFilter {
     }
 
     /// The range of times of death.
-    pub(super) fn died(&self) -> Died {
-        Died { since: self.since, until: self.until }
+    pub(super) fn died(&self) -> DiedWithin {
+        DiedWithin { since: self.since, until: self.until }
     }
 }
 
@@ -78,7 +78,7 @@ impl DeadFilter {
 pub(super) async fn list(
     State(app): State<App>,
     Paged(filter, paging): Paged<DeadFilter>,
-) -> Answer<Json<Page<DeadSummary>>> {
+) -> ApiResult<Json<Page<DeadSummary>>> {
     let queues = queues(&app, filter.queue.as_deref())?;
     Ok(Json(dead_letters(&queues, filter.died(), |letter| filter.fits(letter), &paging).await?))
 }
@@ -91,7 +91,7 @@ pub(super) async fn list(
         (status = 200, description = "The causes.", body = DeadStats),
         (status = 404, description = "There is no such queue.", body = Document, content_type = "application/problem+json"),
     ))]
-pub(super) async fn stats(State(app): State<App>, Params(filter): Params<DeadFilter>) -> Answer<Json<DeadStats>> {
+pub(super) async fn stats(State(app): State<App>, Params(filter): Params<DeadFilter>) -> ApiResult<Json<DeadStats>> {
     let (mut causes, mut complete) = (Causes::default(), true);
     for queue in queues(&app, filter.queue.as_deref())? {
         let mut pages = DeadPages::of(&queue, filter.died(), None);

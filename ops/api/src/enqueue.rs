@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use perch_bot::http::{Answer, Cause, Document, Problem, internal};
+use perch_bot::http::{ApiResult, Cause, Document, Problem, internal};
 use perch_jobs::JobId;
 use perch_queue::{Acceptance, Enqueued, JobRequest, NewJob};
 
@@ -65,7 +65,7 @@ pub(super) async fn enqueue(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     request: Request,
-) -> Answer<Response> {
+) -> ApiResult<Response> {
     let headers = request.headers().clone();
     if media_type(&headers) != Some(MediaType::Json) {
         return Err(wrong_type("application/json, or to /api/v1/jobs/batch as application/x-ndjson"));
@@ -83,12 +83,12 @@ pub(super) async fn enqueue(
     Box::pin(enqueue_once(&app, job, &once)).await
 }
 
-fn queue_of(app: &App, job: &NewJob) -> Answer<perch_queue::Queue> {
+fn queue_of(app: &App, job: &NewJob) -> ApiResult<perch_queue::Queue> {
     let name = app.queues.types().get(job.kind.as_str()).map(|job_type| &job_type.queue);
     name.and_then(|name| app.queues.get(name)).cloned().ok_or_else(internal)
 }
 
-async fn enqueue_once(app: &App, mut job: NewJob, once: &IdempotencyKey) -> Answer<Response> {
+async fn enqueue_once(app: &App, mut job: NewJob, once: &IdempotencyKey) -> ApiResult<Response> {
     let id = job.options.id.unwrap_or_else(|| JobId::at(app.queues.now()));
     let (id, again) = match once.claim(id).await? {
         PriorRequest::None => (id, false),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
 use perch_base::Settings;
-use perch_bot::http::Budget;
+use perch_bot::http::BodyBudget;
 use perch_queue::{QueueStats, Queues};
 use perch_store::{Brake, Store, Syncer};
 use tokio::sync::Mutex;
@@ -20,12 +20,12 @@ pub(super) struct Gauges {
     queues: Queues,
     syncer: Syncer,
     brake: Brake,
-    budget: Option<Budget>,
+    budget: Option<BodyBudget>,
     last: Mutex<Option<Instant>>,
 }
 
 impl Gauges {
-    pub fn new(queues: &Queues, store: &Store, settings: &Settings, budget: Option<Budget>) -> Self {
+    pub fn new(queues: &Queues, store: &Store, settings: &Settings, budget: Option<BodyBudget>) -> Self {
         let names = queues.names();
         let syncer = Syncer::new(queues.redis().clone(), store.clone(), settings.env, &names, settings.sync.batch);
         let brake = Brake::new(queues.redis().clone(), store.clone());

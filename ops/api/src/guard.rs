@@ -11,7 +11,7 @@ use axum::{
 };
 use perch_base::settings::HttpSettings;
 pub(super) use perch_bot::http::Caller;
-use perch_bot::http::{Answer, Cause, Problem, postgres_is_away};
+use perch_bot::http::{ApiResult, Cause, Problem, postgres_is_away};
 use perch_store::{ApiKey, Scope, Store};
 use tokio_util::sync::CancellationToken;
 use utoipa::openapi::{
@@ -156,7 +156,7 @@ async fn check(
     State((door, needs)): State<(Arc<AccessControl>, RequiredScopes)>,
     mut request: Request,
     next: Next,
-) -> Answer<Response> {
+) -> ApiResult<Response> {
     let Some(token) = bearer(request.headers()) else {
         return Err(unauthorized("Send a key in the header Authorization, as in \"Bearer perch_…\"."));
     };

@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures::future::try_join_all;
-use perch_bot::http::{Answer, Cause, Document, Problem};
+use perch_bot::http::{ApiResult, Cause, Document, Problem};
 use perch_jobs::{JobId, JobState, QueueName};
 use perch_queue::{Cancellation, JobFilter, JobView, Queue, QueueError};
 use perch_store::{AttemptRecord, JobRecord, StoreError};
@@ -27,7 +27,7 @@ use perch_core::{
 };
 
 /// Finds an unfinished job in any queue.
-async fn find(app: &App, id: JobId) -> Answer<Option<(Queue, JobView)>> {
+async fn find(app: &App, id: JobId) -> ApiResult<Option<(Queue, JobView)>> {
     let looked = try_join_all(
         app.queues
             .iter()
@@ -55,7 +55,7 @@ fn unknown(id: JobId) -> Problem {
         (status = 404, description = "There is no such job.", body = Document, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn job(State(app): State<App>, Path(id): Path<String>) -> Answer<Json<JobAnswer>> {
+pub(super) async fn job(State(app): State<App>, Path(id): Path<String>) -> ApiResult<Json<JobAnswer>> {
     let id = job_id(&id)?;
     // Redis is read first: if the job ends after that, its events are there when the stream and Postgres are read.
     let live = find(&app, id).await?.map(|(_, view)| view);
@@ -125,7 +125,7 @@ fn look_up(app: &App) -> LookUp {
 }
 
 /// A job that is not in Redis.
-async fn gone(app: &App, id: JobId) -> Answer<JobAnswer> {
+async fn gone(app: &App, id: JobId) -> ApiResult<JobAnswer> {
     let Some((standing, told)) = look_up(app).gone(id).await? else { return Err(unknown(id)) };
     let (recorded, children) = attempts_and_children(app, id).await?;
     let job = JobSummary::from(&standing);
@@ -184,7 +184,7 @@ fn of_view(
 pub(super) async fn jobs(
     State(app): State<App>,
     Paged(filter, paging): Paged<JobFilter>,
-) -> Answer<Json<Page<JobSummary>>> {
+) -> ApiResult<Json<Page<JobSummary>>> {
     let queues = queues(&app, filter.queue.iter().map(QueueName::as_str))?;
     Ok(Json(match filter.state {
         Some(JobState::Unknown) => {
@@ -237,7 +237,7 @@ pub(super) async fn cancel(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     Params(params): Params<CancelParams>,
-) -> Answer<Response> {
+) -> ApiResult<Response> {
     let id = job_id(&id)?;
     let reason: String = params.reason.unwrap_or_else(|| "no reason given".into()).chars().take(500).collect();
     let Some((queue, _)) = find(&app, id).await? else { return Err(finished_or_unknown(&app, id).await?) };
@@ -256,7 +256,7 @@ pub(super) async fn cancel(
     Ok((status, Json(CancelAnswer { id, outcome })).into_response())
 }
 
-async fn finished_or_unknown(app: &App, id: JobId) -> Answer<Problem> {
+async fn finished_or_unknown(app: &App, id: JobId) -> ApiResult<Problem> {
     Ok(match look_up(app).gone(id).await? {
         Some((JobStanding { record, is_known: true }, _)) => {
             let detail = format!("Job {id} is finished: it is {}.", record.state.as_str());
@@ -295,7 +295,7 @@ pub(super) async fn run_now(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
-) -> Answer<Json<RunNowAnswer>> {
+) -> ApiResult<Json<RunNowAnswer>> {
     let id = job_id(&id)?;
     let Some((queue, view)) = find(&app, id).await? else { return Err(finished_or_unknown(&app, id).await?) };
     if !queue.run_now(id).await? {

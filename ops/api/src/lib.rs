@@ -40,7 +40,7 @@ use perch_base::Settings;
 pub use perch_bot::http::{Cause, Document, FieldError, Problem};
 use perch_bot::{
     Bots, Platform,
-    http::{BotState, Budget, Parts, ReadsBodies, internal},
+    http::{BodyBudget, BotState, Parts, ReadsBodies, internal},
 };
 use perch_queue::{Client, CronEntry, Queues};
 use perch_store::Store;
@@ -85,7 +85,7 @@ struct App(Arc<Inner>);
 struct Inner {
     state: ApiState,
     door: Arc<AccessControl>,
-    budget: Budget,
+    budget: BodyBudget,
     cron: Vec<CronEntry>,
 }
 
@@ -108,7 +108,7 @@ impl Deref for Inner {
 impl App {
     fn new(state: ApiState) -> Self {
         let http = &state.settings.http;
-        let (door, budget) = (Arc::new(AccessControl::new(&state.store, http)), Budget::new(http.bytes_under_way));
+        let (door, budget) = (Arc::new(AccessControl::new(&state.store, http)), BodyBudget::new(http.bytes_under_way));
         let cron = state.settings.cron.iter().filter_map(|(name, entry)| {
             CronEntry::new(name, entry, &state.client)
                 .inspect_err(|error| tracing::error!(entry = name, %error, "a cron entry cannot be shown"))
@@ -120,7 +120,7 @@ impl App {
 }
 
 impl ReadsBodies for App {
-    fn budget(&self) -> &Budget {
+    fn budget(&self) -> &BodyBudget {
         &self.budget
     }
 
@@ -143,7 +143,7 @@ fn router_of(app: &App) -> Router {
 }
 
 /// The metrics of a process that includes the queues.
-fn measured(state: &ApiState, budget: Option<Budget>) -> MetricsSource {
+fn measured(state: &ApiState, budget: Option<BodyBudget>) -> MetricsSource {
     gauges::describe();
     let gauges = Gauges::new(&state.queues, &state.store, &state.settings, budget);
     MetricsSource { metrics: state.metrics.clone(), gauges: Some(Arc::new(gauges)) }

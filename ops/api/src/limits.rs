@@ -1,7 +1,7 @@
 //! Shows the limits of outside services, accounts and pools.
 
 use axum::{Json, extract::State};
-use perch_bot::http::{Answer, Cause, Document, Problem};
+use perch_bot::http::{ApiResult, Cause, Document, Problem};
 use perch_jobs::AccountId;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -32,7 +32,7 @@ pub(super) struct LimitsQuery {
         (status = 200, description = "The limits.", body = LimitsReport),
         (status = 404, description = "There is no such account.", body = Document, content_type = "application/problem+json"),
     ))]
-pub(super) async fn show(State(app): State<App>, Params(query): Params<LimitsQuery>) -> Answer<Json<LimitsReport>> {
+pub(super) async fn show(State(app): State<App>, Params(query): Params<LimitsQuery>) -> ApiResult<Json<LimitsReport>> {
     if let Some(account) = query.account.as_ref().filter(|account| !app.settings.x.accounts.contains_key(*account)) {
         let known: Vec<&str> = app.settings.x.accounts.keys().map(AccountId::as_str).collect();
         let reason = format!("there is no account {account}; configured are {}", known.join(", "));

@@ -1,7 +1,7 @@
 //! Shows, pauses and resumes queues.
 
 use axum::{Extension, Json, extract::State};
-use perch_bot::http::{Answer, Document};
+use perch_bot::http::{ApiResult, Document};
 use perch_core::queue_list::{self, QueueList, QueueSummary};
 use perch_jobs::QueueName;
 use perch_queue::{Queue, QueueError};
@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::{
     App,
     guard::Caller,
-    input::{All, Paged, Paging, Path, queue},
+    input::{NoFilter, Paged, Paging, Path, queue},
 };
 
 /// List queues
@@ -20,7 +20,7 @@ use super::{
 /// What is waiting, delayed, running and dead in each, by name.
 #[utoipa::path(get, path = "/queues", tag = "queues", operation_id = "queues", params(Paging),
     responses((status = 200, description = "The queues.", body = QueueList)))]
-pub(super) async fn queues(State(app): State<App>, Paged(All {}, paging): Paged<All>) -> Answer<Json<QueueList>> {
+pub(super) async fn queues(State(app): State<App>, Paged(NoFilter {}, paging): Paged<NoFilter>) -> ApiResult<Json<QueueList>> {
     let all: Vec<Queue> = app.queues.iter().cloned().collect();
     Ok(Json(queue_list::queues(&all, &paging, unreadable).await?))
 }
@@ -44,7 +44,7 @@ fn unreadable(queue: &Queue, error: &QueueError) -> String {
         (status = 200, description = "The queue.", body = QueueSummary),
         (status = 404, description = "There is no such queue.", body = Document, content_type = "application/problem+json"),
     ))]
-pub(super) async fn one(State(app): State<App>, Path(name): Path<String>) -> Answer<Json<QueueSummary>> {
+pub(super) async fn one(State(app): State<App>, Path(name): Path<String>) -> ApiResult<Json<QueueSummary>> {
     let queue = queue(&app, &name)?;
     Ok(Json(QueueSummary::of(queue, queue.stats().await?)))
 }
@@ -74,7 +74,7 @@ pub(super) async fn pause(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
-) -> Answer<Json<PauseAnswer>> {
+) -> ApiResult<Json<PauseAnswer>> {
     let queue = queue(&app, &name)?;
     let changed = queue.pause(&caller.actor()).await?;
     app.audit(&caller, "queue.pause", queue.name().as_str(), json!({ "changed": changed })).await;
@@ -92,7 +92,7 @@ pub(super) async fn resume(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
-) -> Answer<Json<PauseAnswer>> {
+) -> ApiResult<Json<PauseAnswer>> {
     let queue = queue(&app, &name)?;
     let changed = queue.resume(&caller.actor()).await?;
     app.audit(&caller, "queue.resume", queue.name().as_str(), json!({ "changed": changed })).await;

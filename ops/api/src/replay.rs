@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use axum::{Extension, Json, extract::State};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use perch_bot::http::{Answer, Cause, Document, Problem};
+use perch_bot::http::{ApiResult, Cause, Document, Problem};
 use perch_core::dead_list::DeadPages;
 use perch_jobs::{JobId, QueueName};
 use perch_queue::{DeadLetter, Queue, Replay, ReplayOutcome};
@@ -134,7 +134,7 @@ pub(super) async fn replay(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     JsonBody(request): JsonBody<DeadRequest, BULK>,
-) -> Answer<Json<DeadActionAnswer>> {
+) -> ApiResult<Json<DeadActionAnswer>> {
     let by = caller.actor();
     let action = if request.dry_run { DeadAction::SayReplay } else { DeadAction::Replay { by: &by } };
     carry_out(&app, &caller, "dead.replay", action, &request).await
@@ -152,7 +152,7 @@ pub(super) async fn discard(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     JsonBody(request): JsonBody<DeadRequest, BULK>,
-) -> Answer<Json<DeadActionAnswer>> {
+) -> ApiResult<Json<DeadActionAnswer>> {
     let by = caller.actor();
     let action = if request.dry_run { DeadAction::SayDiscard } else { DeadAction::Discard { by: &by } };
     carry_out(&app, &caller, "dead.discard", action, &request).await
@@ -164,7 +164,7 @@ async fn carry_out(
     audit_action: &str,
     action: DeadAction<'_>,
     request: &DeadRequest,
-) -> Answer<Json<DeadActionAnswer>> {
+) -> ApiResult<Json<DeadActionAnswer>> {
     let mut acted = DeadActionAnswer::default();
     let ended = match checked(request)? {
         Selection::Ids(ids) => by_id(app, ids, action, &mut acted).await,
@@ -185,7 +185,7 @@ enum Selection<'a> {
     Filter(&'a DeadFilter, usize),
 }
 
-fn checked(request: &DeadRequest) -> Answer<Selection<'_>> {
+fn checked(request: &DeadRequest) -> ApiResult<Selection<'_>> {
     let refuse = |field: &str, reason: String| Err(Problem::field(Cause::InvalidRequest, field, reason));
     let limit = request.limit.unwrap_or(USUAL);
     if !(1..=MOST).contains(&limit) {
@@ -202,7 +202,7 @@ fn checked(request: &DeadRequest) -> Answer<Selection<'_>> {
     }
 }
 
-async fn by_id(app: &App, ids: &[JobId], action: DeadAction<'_>, acted: &mut DeadActionAnswer) -> Answer<()> {
+async fn by_id(app: &App, ids: &[JobId], action: DeadAction<'_>, acted: &mut DeadActionAnswer) -> ApiResult<()> {
     let queues = queues(app, [])?;
     for chunk in ids.chunks(IDS_AT_ONCE) {
         let looked_up: Vec<_> = chunk.iter().map(|id| find(&queues, *id)).collect();
@@ -222,7 +222,7 @@ async fn by_id(app: &App, ids: &[JobId], action: DeadAction<'_>, acted: &mut Dea
     Ok(())
 }
 
-async fn find(queues: &[Queue], id: JobId) -> Answer<Option<(usize, DeadLetter)>> {
+async fn find(queues: &[Queue], id: JobId) -> ApiResult<Option<(usize, DeadLetter)>> {
     for (place, queue) in queues.iter().enumerate() {
         if let Some(letter) = queue.dead_letter(id).await? {
             return Ok(Some((place, letter)));
@@ -237,7 +237,7 @@ async fn by_filter(
     limit: usize,
     action: DeadAction<'_>,
     acted: &mut DeadActionAnswer,
-) -> Answer<()> {
+) -> ApiResult<()> {
     let queues = queues(app, filter.queue.as_deref()).map_err(|problem| problem.in_body("queue", "$.filter.queue"))?;
     for queue in queues {
         let mut pages = DeadPages::of(&queue, filter.died(), None);
@@ -253,7 +253,7 @@ async fn by_filter(
     Ok(())
 }
 
-async fn act(queue: &Queue, letters: Vec<DeadLetter>, action: DeadAction<'_>) -> Answer<Vec<DeadResult>> {
+async fn act(queue: &Queue, letters: Vec<DeadLetter>, action: DeadAction<'_>) -> ApiResult<Vec<DeadResult>> {
     if letters.is_empty() {
         return Ok(Vec::new());
     }

@@ -1,11 +1,11 @@
 //! Turns a job request of the API into a job.
 
-use perch_bot::http::{Answer, Cause, Problem, internal};
+use perch_bot::http::{ApiResult, Cause, Problem, internal};
 use perch_jobs::{is_own_key, own_key_reason};
 use perch_queue::{EnqueueError, InvalidField, JobRequest, NewJob, Queues};
 
 /// The job for the engine. `traceparent` is the trace of the request.
-pub(super) fn into_job(request: JobRequest, queues: &Queues, traceparent: Option<String>) -> Answer<NewJob> {
+pub(super) fn into_job(request: JobRequest, queues: &Queues, traceparent: Option<String>) -> ApiResult<NewJob> {
     let types = queues.types();
     let job_type = types.get(&request.kind).ok_or_else(|| EnqueueError::UnknownKind {
         kind: request.kind.chars().take(80).collect(),

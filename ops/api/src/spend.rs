@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
-use perch_bot::http::Answer;
+use perch_bot::http::ApiResult;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -35,6 +35,6 @@ pub struct SpendPeriod {
 pub(super) async fn spend(
     State(app): State<App>,
     Paged(time, paging): Paged<SpendPeriod>,
-) -> Answer<Json<SpendReport>> {
+) -> ApiResult<Json<SpendReport>> {
     Ok(Json(report(&app.settings, &app.store, app.queues.redis(), time.since, time.until, &paging).await?))
 }

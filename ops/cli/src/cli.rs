@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
 use perch_base::Environment;
-use perch_bot::{Bot, Bots, cli::Looks};
+use perch_bot::{Bot, Bots, cli::OutputStyle};
 
 use crate::{app::bots, commands::Command};
 
@@ -111,13 +111,13 @@ pub struct Global {
 
 impl Global {
     /// How output looks.
-    pub fn looks(&self) -> Looks {
+    pub fn looks(&self) -> OutputStyle {
         let colour = match self.color {
             Colour::Always => Some(true),
             Colour::Never => Some(false),
             Colour::Auto => None,
         };
-        Looks { json: self.json, colour, width: self.width }
+        OutputStyle { json: self.json, colour, width: self.width }
     }
 }
 

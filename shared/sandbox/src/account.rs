@@ -1,27 +1,27 @@
-//! Accounts, and what X lets one do with them.
+//! Accounts, who may see their posts, and the plan of the application.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// What stands in the way of an account's posts.
+/// Who may see the posts of an account.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AccountStanding {
-    /// Nothing: everybody sees them.
+    /// Everybody.
     #[default]
     Open,
-    /// Only followers see them, and no bot is one.
+    /// Only followers, which bots are not.
     Protected,
-    /// X has closed the account.
+    /// Nobody: X has suspended the account.
     Suspended,
 }
 
-/// The plan of the application, which decides whom it may answer.
+/// The plan of the application, which decides whom it may reply to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Plan {
-    /// Only those who mentioned the account or quoted it may be answered, and nobody may be quoted. X since 2026.
+    /// It may reply only to users who mentioned or quoted the account, and may quote nobody. X since 2026.
     SelfServe,
-    /// Every post may be answered and quoted.
+    /// It may reply to every post and quote every post.
     #[default]
     Enterprise,
 }
@@ -38,7 +38,7 @@ pub(crate) struct Account {
 /// Why a post is not shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Absence {
-    /// It was deleted, its account is suspended, or it never was.
+    /// It was deleted, its account is suspended, or it never existed.
     Gone,
     /// Its account is protected.
     Hidden,

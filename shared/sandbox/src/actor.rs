@@ -2,18 +2,18 @@ use std::fmt;
 
 use crate::{draw::Draw, question::Question, scene::Scene};
 
-/// What a bot brings to the sandbox: what people write for it to find, and what a model answers to its questions.
+/// The part of a bot in the sandbox: it writes the posts that the bot reads, and answers the bot's questions to models.
 ///
 /// The sandbox calls it with its state locked, so it may not wait for anything. All that it chooses comes from a [`Draw`] or
 /// the seed: the same seed plays the same.
 pub trait Actor: fmt::Debug + Send + Sync {
-    /// Writes what a watched account wrote before the sandbox started.
+    /// Writes the posts of a watched account from before the start of the sandbox.
     fn backlog(&self, _scene: &mut Scene<'_>, _account: &str) {}
 
-    /// Writes what people write in a turn of a watched account.
+    /// Writes the posts of a turn of a watched account.
     fn turn(&self, _scene: &mut Scene<'_>, _turn: &mut Turn<'_>) {}
 
-    /// What a model says to a question; `None` where the question is not one of this bot.
+    /// The answer of a model; `None` where the question is not from this bot.
     fn answer(&self, _question: &Question) -> Option<String> {
         None
     }
@@ -22,10 +22,10 @@ pub trait Actor: fmt::Debug + Send + Sync {
 /// The turn of a watched account. Accounts take turns; in each, every actor may write, in the order in which they were given.
 #[derive(Debug)]
 pub struct Turn<'a> {
-    /// Whose turn it is.
+    /// The account whose turn it is.
     pub account: &'a str,
-    /// How many turns this account had before. Counted from the epoch, so that a restarted sandbox goes on with other posts.
+    /// How many turns this account had before. Counted from the epoch, so that a restarted sandbox does not repeat posts.
     pub number: u64,
-    /// The numbers of this turn, which its actors draw one after the other.
+    /// The random numbers of this turn, shared by its actors.
     pub draw: Draw,
 }

@@ -4,7 +4,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Actor, SandboxState};
 
-/// What every handler holds.
+/// The state of every handler.
 #[derive(Debug, Clone)]
 pub(crate) struct App {
     pub state: SandboxState,

@@ -1,4 +1,4 @@
-//! The model server: OpenAI's chat completions. What a model says is what an actor answers.
+//! The model server: OpenAI's chat completions. The answers come from the actors.
 
 mod complete;
 mod wire;
@@ -12,16 +12,16 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use self::wire::{ChatQuestion, Ending, Picture, completion};
-use crate::{Endpoint, Question, SandboxState, app::App, picture, state::Inner};
+use self::wire::{ChatQuestion, FinishReason, Picture, completion};
+use crate::{Endpoint, Question, SandboxState, app::App, picture, state::SharedState};
 
-/// The key of a request, unless it is none or `bad`.
+/// The key of a request, unless it is missing or `bad`.
 pub(crate) fn key(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     value.strip_prefix("Bearer ").map(str::trim).filter(|key| !key.is_empty() && *key != "bad")
 }
 
-/// An error in OpenAI's shape.
+/// An error in OpenAI's format.
 pub(crate) fn error(status: StatusCode, code: &str, message: &str) -> Response {
     complaint(status, code, message, None)
 }
@@ -32,10 +32,10 @@ fn complaint(status: StatusCode, code: &str, message: &str, parameter: Option<&s
     (status, Json(body)).into_response()
 }
 
-/// What a model says that no actor speaks for.
+/// The answer of a model where no actor answers.
 const PLAIN: &str = "Noted.";
 
-/// What a model says: the first actor of whom it is asked answers.
+/// The answer of a model: that of the first actor that has one.
 fn answer(asked: &ChatQuestion, app: &App) -> String {
     let question = question(asked, &app.state);
     let told = app.actors.iter().find_map(|actor| actor.answer(&question));
@@ -53,30 +53,30 @@ fn question(asked: &ChatQuestion, state: &SandboxState) -> Question {
     }
 }
 
-/// What stands on a picture that the sandbox drew, inline or by its address.
-fn on_picture(picture: &Picture, inner: &Inner) -> Option<String> {
+/// The text on a picture that the sandbox drew, inline or by its URL.
+fn on_picture(picture: &Picture, inner: &SharedState) -> Option<String> {
     match picture {
         Picture::Inline(bytes) => picture::read(bytes),
         Picture::At(url) => inner.drawn(url.rsplit_once("/sandbox/media/")?.1),
     }
 }
 
-/// A completion whose content cannot be used: prose, then JSON that is cut, then JSON of another shape, in turn.
+/// A completion whose content cannot be used: in turn prose, truncated JSON, and JSON of another form.
 pub(crate) fn malformed(state: &SandboxState) -> Response {
     let content = match state.calls(Endpoint::Chat) % 3 {
         0 => "Sure! The author seems to like the home side tonight, with a medium stake.",
         1 => r#"{"type":"spread","sport":"nba","event":null,"selection":"Los Ang"#,
         _ => r#"{"type":"spread","team":"Lakers","line":"minus three and a half"}"#,
     };
-    completion(&ChatQuestion::nothing(), content, Ending::Stop)
+    completion(&ChatQuestion::nothing(), content, FinishReason::Stop)
 }
 
 /// A completion that the provider's own filter has ended.
 pub(crate) fn filtered() -> Response {
-    completion(&ChatQuestion::nothing(), "", Ending::Filtered)
+    completion(&ChatQuestion::nothing(), "", FinishReason::Filtered)
 }
 
-/// What xAI says when the credit of a team is used up: a 429 that no time mends.
+/// The response of xAI when the credit of a team is used up: a 429 that does not go away by waiting.
 pub(crate) fn no_credit() -> Response {
     let body = json!({
         "code": "Some resource has been exhausted",
@@ -86,13 +86,13 @@ pub(crate) fn no_credit() -> Response {
     (StatusCode::TOO_MANY_REQUESTS, Json(body)).into_response()
 }
 
-/// An error where the status says that all is well.
+/// An error in a response with status 200.
 pub(crate) fn error_inside() -> Response {
     let error = json!({ "message": "Provider returned error", "code": 503, "metadata": { "raw": "overloaded" } });
     Json(json!({ "id": null, "choices": null, "usage": null, "error": error })).into_response()
 }
 
-/// Puts a block of reasoning before what is said.
+/// Puts a block of reasoning before the answer.
 pub(crate) fn think_aloud(answer: &mut Value) {
     if let Some(said) = answer.pointer_mut("/choices/0/message/content")
         && let Some(text) = said.as_str()
@@ -101,7 +101,7 @@ pub(crate) fn think_aloud(answer: &mut Value) {
     }
 }
 
-/// Says the same in parts, and counts tokens oddly.
+/// Splits the answer into parts, and gives invalid token counts.
 pub(crate) fn make_odd(answer: &mut Value) {
     answer["usage"] = json!({ "prompt_tokens": null, "completion_tokens": 3.5, "total_tokens": "7" });
     if let Some(said) = answer.pointer_mut("/choices/0/message/content")

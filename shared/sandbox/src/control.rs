@@ -16,12 +16,12 @@ use crate::{
     Fault,
     app::App,
     post::{Reference, StoredPost},
-    state::Inner,
+    state::SharedState,
 };
 
-/// Posts shown on the page.
+/// The most posts shown on the page.
 const SHOWN: usize = 60;
-/// Posts of watched accounts shown on the page.
+/// The most posts of watched accounts shown on the page.
 const WRITTEN_SHOWN: usize = 12;
 
 /// The sandbox's own endpoints.
@@ -91,7 +91,7 @@ async fn state(State(app): State<App>) -> Json<Value> {
     }))
 }
 
-fn shown(post: &StoredPost, inner: &Inner) -> Value {
+fn shown(post: &StoredPost, inner: &SharedState) -> Value {
     let kind = match post.reference {
         Reference::None => None,
         Reference::Reply(_) => Some("reply"),

@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// An endpoint that is counted, limited and open to faults.
+/// An endpoint with counted calls, a rate limit and faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Endpoint {
@@ -40,7 +40,7 @@ impl Endpoint {
         Self::Chat,
     ];
 
-    /// As faults, counts and the page name it.
+    /// Its name in faults, counts and on the page.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::User => "user",
@@ -55,12 +55,12 @@ impl Endpoint {
         }
     }
 
-    /// Whether it changes something, and so needs a user.
+    /// Whether it is a write, which needs a user.
     pub(crate) const fn writes(self) -> bool {
         matches!(self, Self::CreatePost | Self::DeletePost | Self::Retweet)
     }
 
-    /// Requests in 15 minutes: of the application, then of one user. `None` sets no limit.
+    /// The most requests in 15 minutes: of the application, then of one user. `None` for no limit.
     /// Source: X API documentation, rate limits, August 2026.
     pub(crate) const fn limits(self) -> (Option<u32>, Option<u32>) {
         match self {

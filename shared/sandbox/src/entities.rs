@@ -1,24 +1,24 @@
-//! The text of a post as X writes it: links behind `t.co`, three characters as HTML entities, and what is in it.
+//! The text of a post as X returns it: with `t.co` links, three characters as HTML entities, and a list of its entities.
 
 use serde_json::{Value, json};
 
 use crate::{draw::Draw, weight::weight, world::World};
 
-/// A text as X writes it.
+/// A text as X returns it.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Written {
+pub(crate) struct RenderedText {
     pub text: String,
     /// Mentions, links and tags; `None` when there are none.
     pub entities: Option<Value>,
 }
 
-/// Longer posts are cut in `text` and whole in their note. Source: X documentation, note posts.
+/// Longer posts are cut in `text` and complete in their note. Source: X documentation, note posts.
 const LONGEST: usize = 280;
 /// Characters of a long post that `text` keeps.
 const KEPT: usize = 274;
 
-/// The text, cut when it is long; and then the whole of it beside.
-pub(crate) fn written(text: &str, world: &World) -> (Written, Option<Written>) {
+/// The text, cut when it is long, and in that case also the complete text.
+pub(crate) fn written(text: &str, world: &World) -> (RenderedText, Option<RenderedText>) {
     let whole = write(text, world);
     if weight(text) <= LONGEST {
         return (whole, None);
@@ -28,8 +28,8 @@ pub(crate) fn written(text: &str, world: &World) -> (Written, Option<Written>) {
     (cut, Some(whole))
 }
 
-fn write(text: &str, world: &World) -> Written {
-    let mut out = Out::default();
+fn write(text: &str, world: &World) -> RenderedText {
+    let mut out = TextRenderer::default();
     let mut rest = text;
     let mut in_word = false;
     while let Some(first) = rest.chars().next() {
@@ -85,9 +85,9 @@ fn entity(text: &str) -> Option<(Entity<'_>, usize)> {
 }
 
 #[derive(Default)]
-struct Out {
+struct TextRenderer {
     text: String,
-    /// Characters so far, an HTML entity counting as the one it stands for.
+    /// Characters so far; an HTML entity counts as one.
     at: usize,
     urls: Vec<Value>,
     mentions: Vec<Value>,
@@ -95,7 +95,7 @@ struct Out {
     cashtags: Vec<Value>,
 }
 
-impl Out {
+impl TextRenderer {
     fn push(&mut self, c: char) {
         match c {
             '&' => self.text.push_str("&amp;"),
@@ -135,7 +135,7 @@ impl Out {
         }
     }
 
-    fn finish(self) -> Written {
+    fn finish(self) -> RenderedText {
         let mut entities = json!({});
         for (name, list) in
             [("urls", self.urls), ("mentions", self.mentions), ("hashtags", self.hashtags), ("cashtags", self.cashtags)]
@@ -145,11 +145,11 @@ impl Out {
             }
         }
         let entities = entities.as_object().is_some_and(|e| !e.is_empty()).then_some(entities);
-        Written { text: self.text, entities }
+        RenderedText { text: self.text, entities }
     }
 }
 
-/// The short link that stands for a link, always the same.
+/// The short link for a link; the same link always has the same one.
 fn short(link: &str) -> String {
     const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let mut draw = Draw::of(23, link, 0);

@@ -1,10 +1,10 @@
-//! Faults on demand: which call goes wrong, and how.
+//! Faults on demand: which calls fail, and how.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Endpoint, draw::Draw};
 
-/// How a call goes wrong.
+/// How a call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
@@ -20,17 +20,17 @@ pub enum FaultKind {
     DropAfter,
     /// Acts, then answers with a broken body: cut JSON from X, prose or cut JSON in turn from the model.
     Malformed,
-    /// Ends the model's answer with `content_filter` and says nothing. Calls of X are answered as usual.
+    /// An empty answer of the model with `content_filter`. Calls of X are answered as usual.
     ContentFilter,
-    /// The model thinks aloud before it answers, between `<think>` and `</think>`. Calls of X are answered as usual.
+    /// The model's answer after reasoning between `<think>` and `</think>`. Calls of X are answered as usual.
     ThinksAloud,
     /// 429 in the words of xAI: the team has no credit. Calls of X are answered as usual.
     NoCredit,
-    /// 200 with an error of the model's provider in place of an answer. Calls of X are answered as usual.
+    /// 200 with an error of the model's provider instead of an answer. Calls of X are answered as usual.
     ErrorInside,
-    /// The model's answer in parts, and a usage of null and fractions. Calls of X are answered as usual.
+    /// The model's answer in parts, with invalid token counts. Calls of X are answered as usual.
     OddUsage,
-    /// The newest post on a page of X has a text that is no text. Calls of models are answered as usual.
+    /// The newest post on a page of X has an object as its text. Calls of models are answered as usual.
     OddPost,
     /// 429 of X whose window was reset half a minute ago. Calls of models are answered as usual.
     PastReset,
@@ -41,7 +41,7 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
-    /// Whether a call of this endpoint can go wrong so.
+    /// Whether a call of this endpoint can fail this way.
     const fn concerns(self, endpoint: Endpoint) -> bool {
         let is_chat = matches!(endpoint, Endpoint::Chat);
         match self {
@@ -62,7 +62,7 @@ pub enum FaultTarget {
     All(AllEndpoints),
 }
 
-/// The word for every endpoint.
+/// The wildcard for every endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AllEndpoints {
     /// `*`
@@ -88,18 +88,18 @@ impl From<Endpoint> for FaultTarget {
     }
 }
 
-/// A fault that waits for its calls.
+/// A fault for future calls.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
     /// Which calls.
     pub endpoint: FaultTarget,
-    /// How they go wrong.
+    /// How they fail.
     pub kind: FaultKind,
-    /// How many calls; without it, all until the fault is cleared.
+    /// How many calls; if missing, all until the fault is cleared.
     #[serde(default)]
     pub times: Option<u32>,
-    /// Share of the calls, 0.0 to 1.0.
+    /// The probability for each call, over 0.0 and at most 1.0.
     #[serde(default = "always")]
     pub probability: f64,
     /// Milliseconds, as [`FaultKind`] says.
@@ -117,7 +117,7 @@ impl Fault {
         Self { endpoint: endpoint.into(), kind, times: None, probability: 1.0, delay_ms: None }
     }
 
-    /// The same fault for so many calls only.
+    /// The same fault for this many calls only.
     #[must_use]
     pub fn times(self, times: u32) -> Self {
         Self { times: Some(times), ..self }
@@ -148,7 +148,7 @@ impl Fault {
     }
 }
 
-/// A fault with how often it struck.
+/// A fault with the number of calls that it struck.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct ActiveFault {
     pub id: u64,

@@ -1,8 +1,8 @@
-//! What is written by itself while the sandbox runs: the accounts take turns, and the actors write.
+//! The posts that appear while the sandbox runs: the watched accounts take turns, and the actors write.
 
 use crate::{actor::Turn, app::App, draw::Draw, scene::Scene};
 
-/// Writes what the watched accounts wrote before the start.
+/// Writes the posts of the watched accounts from before the start.
 pub(crate) fn backlog(app: &App) {
     let mut inner = app.state.lock();
     for account in inner.watched.clone() {

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::draw::Draw;
 
-/// Engagement of a post, with the two names under which X reports reposts.
+/// The metrics of a post, with both names that X has for reposts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[allow(clippy::struct_field_names, reason = "the names of the wire")]
 pub(crate) struct Metrics {
@@ -18,10 +18,10 @@ pub(crate) struct Metrics {
     pub impression_count: u64,
 }
 
-/// Half of a post's reach comes in this time and the rest ever more slowly.
+/// Half of a post's reach comes within this time, and the rest ever more slowly.
 const HALF_LIFE_SECONDS: u64 = 2 * 60 * 60;
 
-/// What others did with a post in the sandbox itself.
+/// The replies, reposts and quotes of a post in the sandbox itself.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Reactions {
     pub replies: u64,
@@ -30,13 +30,13 @@ pub(crate) struct Reactions {
 }
 
 /// The metrics of a post: the same for the same id and age, never falling as it ages.
-/// What the sandbox holds of replies, reposts and quotes comes on top.
+/// The replies, reposts and quotes in the sandbox are added.
 pub(crate) fn metrics(post_id: u64, age: TimeDelta, here: Reactions) -> Metrics {
     let mut draw = Draw::new(post_id);
     let reach = 400 + draw.below(12_000);
     let liked_per_mille = 8 + draw.below(30);
     let age = u64::try_from(age.num_seconds().max(0)).unwrap_or(0);
-    // The square root lets the first minute show something and a day show nearly all.
+    // With the square root, the first minute shows something and a day nearly everything.
     let share = (age * 1_000_000 / (age + HALF_LIFE_SECONDS)).isqrt();
     let impressions = reach * share / 1_000;
     let likes = impressions * liked_per_mille / 1_000;

@@ -1,4 +1,4 @@
-//! What stands before every counted endpoint: faults, authentication, rate limits, counting.
+//! The middleware of every counted endpoint: faults, authentication, rate limits, counting.
 
 use std::time::Duration;
 
@@ -19,13 +19,13 @@ use crate::{
     app::App,
     chat,
     limits::Allowance,
-    oauth::{self, Signed},
+    oauth::{self, SignedRequest},
     problem::Problem,
     view,
     wire::Cutter,
 };
 
-/// Who calls.
+/// The caller of an endpoint.
 #[derive(Debug, Clone)]
 pub(crate) enum Caller {
     /// The application, by bearer token.
@@ -34,22 +34,22 @@ pub(crate) enum Caller {
     User(Account),
 }
 
-/// Longest that a request is held.
+/// The longest time for which a request is held.
 const LONGEST_HOLD: Duration = Duration::from_secs(60);
 
 #[derive(Clone)]
-struct Gate {
+struct EndpointGuard {
     app: App,
     endpoint: Endpoint,
 }
 
 /// Puts the guard before the handler of an endpoint.
 pub(crate) fn guarded(app: &App, endpoint: Endpoint, handler: MethodRouter<App>) -> MethodRouter<App> {
-    handler.layer(from_fn_with_state(Gate { app: app.clone(), endpoint }, guard))
+    handler.layer(from_fn_with_state(EndpointGuard { app: app.clone(), endpoint }, guard))
 }
 
 async fn guard(
-    State(gate): State<Gate>,
+    State(gate): State<EndpointGuard>,
     ConnectInfo(cutter): ConnectInfo<Cutter>,
     request: Request,
     next: Next,
@@ -97,7 +97,7 @@ async fn guard(
     response
 }
 
-impl Gate {
+impl EndpointGuard {
     async fn wait(&self, time: Duration) {
         tokio::select! {
             () = tokio::time::sleep(time) => {}
@@ -147,7 +147,7 @@ impl Gate {
         if !header.starts_with("OAuth ") {
             return Err(Problem::unauthorized("The request is not authenticated."));
         }
-        let signed = Signed {
+        let signed = SignedRequest {
             method: request.method().as_str(),
             host: request.headers().get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or_default(),
             path: request.uri().path(),
@@ -187,7 +187,7 @@ impl Gate {
         response
     }
 
-    /// A refusal whose window has been reset already.
+    /// A 429 whose window has been reset already.
     fn past_reset(&self) -> Response {
         let reset = Utc::now() - TimeDelta::seconds(30);
         let limit = self.usual_limit();
@@ -197,7 +197,7 @@ impl Gate {
         response
     }
 
-    /// A refusal for the rest of the day, beside a window that has calls left.
+    /// A 429 for the rest of the day, though the window has calls left.
     fn day_limit(&self) -> Response {
         let mut response = self.past_reset();
         let reset = Utc::now() + TimeDelta::hours(20);
@@ -229,7 +229,7 @@ impl Gate {
     }
 }
 
-/// An answer in JSON that was changed on its way; any other as it is.
+/// Changes a JSON response; any other is left as it is.
 async fn altered(response: Response, change: fn(&mut Value)) -> Response {
     let (mut parts, body) = response.into_parts();
     let Ok(bytes) = to_bytes(body, usize::MAX).await else { return StatusCode::BAD_GATEWAY.into_response() };

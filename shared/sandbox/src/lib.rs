@@ -1,16 +1,15 @@
-//! Local servers with the wire of X API v2 and of OpenAI chat completions, for staging and tests.
+//! Local servers with the APIs of X (v2) and of OpenAI chat completions, for staging and tests.
 //!
 //! [`Sandbox::start`] opens one listener: X under the root (`/2/…`), the models under `/v1`, and a page at `/` that shows
-//! what was posted. Posts gather metrics, rate limits count, and faults can be injected through [`SandboxState`] or
+//! what was posted. Posts gain metrics, rate limits are counted, and faults can be injected through [`SandboxState`] or
 //! `POST /sandbox/faults`. What accounts write, delete and hide can be staged the same way, under `/sandbox/accounts`,
-//! `/sandbox/posts`, `/sandbox/flow` and `/sandbox/results`, from this machine alone. No web page but the sandbox's own reaches
-//! what is under `/sandbox`, and a body there says that it is JSON. Nothing is written to disk and nothing leaves the machine.
+//! `/sandbox/posts`, `/sandbox/flow` and `/sandbox/results`, from this machine alone. Web pages other than the sandbox's own cannot use
+//! `/sandbox`, and bodies there must be declared as JSON. Nothing is written to disk and nothing leaves the machine.
 //!
-//! The sandbox knows no bot. What people write by themselves, and what models answer to the questions of a bot, comes from an
-//! [`Actor`] that the bot brings.
+//! The sandbox does not know any bot. The posts of other people and the answers of models come from an [`Actor`] for each bot.
 //!
-//! Reads take any bearer token but `bad`. Writes take OAuth 1.0a: the access token `sandbox-<username>-token` with the
-//! secret `sandbox-<username>-secret` speaks for that account, and the consumer secret is [`CONSUMER_SECRET`].
+//! Reads accept any bearer token except `bad`. Writes need OAuth 1.0a: the access token `sandbox-<username>-token` with the secret
+//! `sandbox-<username>-secret` is that of the account, and the consumer secret is [`CONSUMER_SECRET`].
 
 mod account;
 mod actor;

@@ -1,4 +1,4 @@
-//! Rate limits as X counts them: windows of 15 minutes by endpoint and caller.
+//! Rate limits as at X: windows of 15 minutes by endpoint and caller.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use crate::Endpoint;
 
 const WINDOW: TimeDelta = TimeDelta::minutes(15);
 
-/// What the three rate-limit headers say, and whether the call is within the limit.
+/// The values of the three rate-limit headers, and whether the call is within the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Allowance {
     pub limit: u32,
@@ -26,7 +26,7 @@ pub(crate) struct Windows {
 }
 
 impl Windows {
-    /// No window is open yet. Where limits are not enforced, nothing is counted and every call is granted.
+    /// Windows without any call. Where limits are not enforced, nothing is counted and every call is granted.
     pub fn new(enforced: bool) -> Self {
         Self { enforced, ..Self::default() }
     }
@@ -36,7 +36,7 @@ impl Windows {
         self.overridden.insert(endpoint, limit);
     }
 
-    /// Counts a call; `user` is `None` for the application. `None` comes back where X sets no limit.
+    /// Counts a call; `user` is `None` for the application. Answers `None` where X sets no limit.
     pub fn take(&mut self, endpoint: Endpoint, user: Option<&str>, now: DateTime<Utc>) -> Option<Allowance> {
         let (of_app, of_user) = endpoint.limits();
         let usual = if user.is_some() { of_user } else { of_app };
@@ -51,7 +51,7 @@ impl Windows {
         }
         let granted = *count < limit;
         *count += u32::from(granted);
-        // A limit that was lowered meanwhile may lie under what was granted before.
+        // A limit that was lowered meanwhile may be less than the calls granted before.
         Some(Allowance { limit, remaining: limit.saturating_sub(*count), reset: *reset, granted })
     }
 }

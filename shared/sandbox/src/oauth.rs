@@ -12,7 +12,7 @@ use url::form_urlencoded;
 /// The secret of every application in the sandbox.
 pub const CONSUMER_SECRET: &str = "sandbox-consumer-secret";
 
-/// RFC 3986 unreserved characters stay as they are.
+/// All characters are encoded except the unreserved ones of RFC 3986.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// How far a client's clock may be off.
 const CLOCK_SKEW_SECONDS: i64 = 300;
@@ -21,13 +21,13 @@ fn encode(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
 }
 
-/// The username an access token speaks for.
+/// The username of an access token.
 pub(crate) fn username(token: &str) -> Option<&str> {
     token.strip_prefix("sandbox-")?.strip_suffix("-token").filter(|name| !name.is_empty())
 }
 
-/// A request as it was signed.
-pub(crate) struct Signed<'a> {
+/// The signed parts of a request.
+pub(crate) struct SignedRequest<'a> {
     pub method: &'a str,
     /// Host and port as the client wrote them.
     pub host: &'a str,
@@ -38,7 +38,7 @@ pub(crate) struct Signed<'a> {
 }
 
 /// The access token of a well-signed request, or what is wrong with the signature.
-pub(crate) fn verify(request: &Signed<'_>, now: DateTime<Utc>) -> Result<String, &'static str> {
+pub(crate) fn verify(request: &SignedRequest<'_>, now: DateTime<Utc>) -> Result<String, &'static str> {
     let fields = fields(request.header).ok_or("The Authorization header is not OAuth 1.0a.")?;
     let get = |name: &str| fields.get(name).map(String::as_str).filter(|v| !v.is_empty());
     if get("oauth_signature_method") != Some("HMAC-SHA1") {

@@ -2,22 +2,22 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{Actor, Plan};
 
-/// What a sandbox holds when it starts.
+/// The options of a sandbox.
 #[derive(Debug, Clone)]
 pub struct SandboxOptions {
     /// Usernames of the accounts that posts may be made as.
     pub bot_accounts: Vec<String>,
-    /// Usernames of the accounts that write by themselves, as far as an actor writes for them.
+    /// Usernames of the accounts whose posts actors write.
     pub watched: Vec<String>,
-    /// How often each watched account has its turn; `None` leaves them with what they had at the start.
+    /// How often each watched account has a turn; `None` for no posts beyond those of the start.
     pub post_every: Option<Duration>,
-    /// The same seed writes the same posts.
+    /// The seed. The same seed gives the same posts.
     pub seed: u64,
     /// Whether calls over X's rate limits are refused. The headers are sent either way.
     pub rate_limits: bool,
-    /// The plan of the application at X, which decides whom the bots may answer.
+    /// The plan of the application at X, which decides whom the bots may reply to.
     pub plan: Plan,
-    /// What the bots bring: who writes what, and what models answer. Without any, nobody writes and a model has one answer.
+    /// The actors of the bots. Without any, nobody writes posts and models have a single answer.
     pub actors: Vec<Arc<dyn Actor>>,
 }
 

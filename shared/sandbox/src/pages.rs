@@ -1,5 +1,5 @@
-//! Keeps web pages away from what controls the sandbox: a page that somebody has open in a browser on this machine can send
-//! requests to it, and must not break calls or make up posts.
+//! Keeps other web pages from controlling the sandbox: a page that is open in a browser on this machine can send requests to it, and
+//! must not inject faults or stage posts.
 
 use axum::{
     Json,
@@ -11,7 +11,7 @@ use axum::{
 use serde_json::json;
 use url::{Host, Url};
 
-/// Lets programs and the sandbox's own page through to everything under `/sandbox`, and nobody else.
+/// Lets only programs and the sandbox's own page use `/sandbox`.
 pub(crate) async fn no_foreign_page(request: Request, next: Next) -> Response {
     let path = request.uri().path();
     if !path.starts_with("/sandbox") {
@@ -32,7 +32,7 @@ fn refusal(method: &Method, headers: &HeaderMap) -> Option<(StatusCode, &'static
     let told = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("unreadable"));
     let host = told("host").unwrap_or_default();
     if !is_of_this_machine(host) {
-        // A name of the page's own that was made to lead here.
+        // DNS rebinding: a host name of a foreign page that resolves to this machine.
         return Some((
             StatusCode::FORBIDDEN,
             "the sandbox is asked by its address, by localhost, or by a name without dots",
@@ -55,7 +55,7 @@ fn refusal(method: &Method, headers: &HeaderMap) -> Option<(StatusCode, &'static
 
 const JSON: &str = "application/json";
 
-/// Whether a `Host` header names an address, `localhost` or what ends with it, or a name without dots, as containers have.
+/// Whether a `Host` header is an address, `localhost`, a name under it, or a name without dots, as containers have.
 fn is_of_this_machine(host: &str) -> bool {
     match Url::parse(&format!("http://{host}")).ok().as_ref().and_then(Url::host) {
         Some(Host::Domain(name)) => {

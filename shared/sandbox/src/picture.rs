@@ -1,4 +1,4 @@
-//! Pictures with a text on them, as small PNG files that also say in words what they show.
+//! Pictures with a text on them, as small PNG files that also have the text as metadata.
 //!
 //! Format: Portable Network Graphics, third edition (W3C), zlib (RFC 1950) with stored blocks (RFC 1951).
 
@@ -6,11 +6,11 @@ mod font;
 
 /// The first bytes of every PNG.
 const SIGNATURE: [u8; 8] = [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n'];
-/// Under this word the picture says what it shows.
+/// The keyword of the metadata with the text.
 const KEYWORD: &[u8] = b"Description";
 /// Characters in a line.
 const LINE: usize = 40;
-/// Lines drawn; the words that the file carries are whole.
+/// The most lines drawn; the metadata has the complete text.
 const LINES: usize = 12;
 /// Pixels for each dot of a letter.
 const DOT: usize = 4;
@@ -24,7 +24,7 @@ pub(crate) fn draw(text: &str) -> Vec<u8> {
     let lines = wrapped(text);
     let (width, height) = extent(&lines);
     let stride = width.div_ceil(8);
-    // One bit a pixel, white; each row begins with the number of its filter, which is none.
+    // One bit a pixel, white; each row begins with its filter type, 0 for none.
     let mut rows = vec![0xff_u8; (stride + 1) * height];
     rows.iter_mut().step_by(stride + 1).for_each(|filter| *filter = 0);
     for (line, text) in lines.iter().enumerate() {
@@ -39,7 +39,7 @@ pub(crate) fn draw(text: &str) -> Vec<u8> {
     let mut head = Vec::with_capacity(13);
     head.extend(be(width));
     head.extend(be(height));
-    // One bit a pixel, grey, and the only methods there are.
+    // One bit a pixel, greyscale, and the only compression and filter methods there are.
     head.extend([1, 0, 0, 0, 0]);
     let mut said = KEYWORD.to_vec();
     // The end of the keyword, not compressed, no method, no language, no translated keyword.
@@ -57,7 +57,7 @@ pub(crate) fn size(text: &str) -> (usize, usize) {
     extent(&wrapped(text))
 }
 
-/// What a picture says it shows. `None` for a picture that says nothing, and for what is no PNG.
+/// The text in the metadata of a picture. `None` for a picture without it, and for anything but a PNG.
 pub(crate) fn read(png: &[u8]) -> Option<String> {
     let mut rest = png.strip_prefix(&SIGNATURE)?;
     loop {

@@ -8,10 +8,10 @@ use axum::{
 use serde_json::{Map, Value, json};
 
 const TYPES: &str = "https://api.x.com/2/problems/";
-/// A refusal that X explains in its detail alone.
+/// The type of a problem that X explains only in its detail.
 const BLANK: &str = "about:blank";
 
-/// An answer that is a problem object.
+/// A response with a problem object.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Problem {
     status: StatusCode,
@@ -51,14 +51,14 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, BLANK, "Forbidden", detail)
     }
 
-    /// As one of the errors beside `data`: it is there, and its account is protected.
+    /// As one of the errors beside `data`: it exists, but its account is protected.
     pub fn hidden(resource: &str, parameter: &str, value: &str) -> Self {
         let detail = format!("Sorry, you are not authorized to see the {resource} with {parameter}: [{value}].");
         Self::new(StatusCode::FORBIDDEN, "not-authorized-for-resource", "Authorization Error", detail)
             .about(resource, parameter, value)
     }
 
-    /// As one of the errors beside no `data`: X has closed the account.
+    /// As an error in a response without `data`: X has suspended the account.
     pub fn suspended(parameter: &str, value: &str) -> Self {
         let detail = format!("User has been suspended: [{value}].");
         Self::new(StatusCode::NOT_FOUND, "resource-not-found", "Forbidden", detail).about("user", parameter, value)

@@ -8,10 +8,10 @@ use url::form_urlencoded;
 
 use crate::{
     problem::Problem,
-    world::{Slice, Turn},
+    world::{PagePosition, TimelineQuery},
 };
 
-/// Parameters that every read takes.
+/// Parameters that every read accepts.
 const COMMON: [&str; 8] = [
     "tweet.fields",
     "post.fields",
@@ -34,12 +34,12 @@ pub(crate) struct Query {
     pub user_fields: BTreeSet<String>,
     pub media_fields: BTreeSet<String>,
     pub expansions: BTreeSet<String>,
-    /// Where the caller reaches the sandbox, without a slash at the end.
+    /// The URL by which the caller reaches the sandbox, without a slash at the end.
     pub base_url: String,
 }
 
 impl Query {
-    /// Reads the parameters; one that the endpoint does not know is an invalid request.
+    /// Reads the parameters. An unknown one makes the request invalid.
     pub fn read(uri: &Uri, known: &[&str]) -> Result<Self, Problem> {
         let mut values = BTreeMap::new();
         for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
@@ -65,7 +65,7 @@ impl Query {
         Ok(Self { values, post_fields, user_fields, media_fields, expansions, base_url: String::new() })
     }
 
-    /// The same for a caller who reaches the sandbox under this name, so that the pictures lead there as well.
+    /// The same for a caller who reaches the sandbox under this host name, which the URLs of pictures then have too.
     pub fn under(self, headers: &HeaderMap) -> Self {
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
         Self { base_url: format!("http://{host}"), ..self }
@@ -90,8 +90,8 @@ impl Query {
             .transpose()
     }
 
-    /// Which part of a timeline is asked for.
-    pub fn slice(&self) -> Result<Slice, Problem> {
+    /// The part of a timeline that is requested.
+    pub fn slice(&self) -> Result<TimelineQuery, Problem> {
         let most = self.get("max_results").unwrap_or("10");
         let in_range = most.parse().ok().filter(|n| (5..=100).contains(n));
         let message = format!("The `max_results` query parameter value [{most}] is not between 5 and 100");
@@ -118,7 +118,7 @@ impl Query {
             let message = "`start_time` must be earlier than `end_time`.";
             return Err(Problem::invalid("start_time", self.get("start_time").unwrap_or_default(), message));
         }
-        Ok(Slice {
+        Ok(TimelineQuery {
             most,
             page: page.unwrap_or_default(),
             after_id,
@@ -131,25 +131,25 @@ impl Query {
     }
 }
 
-/// The token of a page. Like those of X it is written in the digits of base32hex.
-pub(crate) fn page_token(turn: Turn) -> Option<String> {
+/// The token of a page. As at X it has only characters of base32hex.
+pub(crate) fn page_token(turn: PagePosition) -> Option<String> {
     match turn {
-        Turn::First => None,
-        Turn::OlderThan(id) => Some(format!("n{id:x}")),
-        Turn::NewerThan(id) => Some(format!("p{id:x}")),
+        PagePosition::First => None,
+        PagePosition::OlderThan(id) => Some(format!("n{id:x}")),
+        PagePosition::NewerThan(id) => Some(format!("p{id:x}")),
     }
 }
 
-fn turn(token: &str) -> Option<Turn> {
+fn turn(token: &str) -> Option<PagePosition> {
     let id = |digits| u64::from_str_radix(digits, 16).ok();
     match token.split_at_checked(1)? {
-        ("n", digits) => id(digits).map(Turn::OlderThan),
-        ("p", digits) => id(digits).map(Turn::NewerThan),
+        ("n", digits) => id(digits).map(PagePosition::OlderThan),
+        ("p", digits) => id(digits).map(PagePosition::NewerThan),
         _ => None,
     }
 }
 
-/// An id as X writes it: 1 to 19 digits.
+/// An id of X: 1 to 19 digits.
 pub(crate) fn id(name: &str, value: &str) -> Result<u64, Problem> {
     let digits = (1..=19).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_digit());
     let message = format!("The `{name}` value [{value}] does not match ^[0-9]{{1,19}}$");
@@ -160,7 +160,7 @@ pub(crate) fn id(name: &str, value: &str) -> Result<u64, Problem> {
 mod tests {
     use super::*;
 
-    fn slice(query: &str) -> Result<Slice, Problem> {
+    fn slice(query: &str) -> Result<TimelineQuery, Problem> {
         let uri: Uri = format!("/2/users/1/tweets?{query}").parse().expect("a valid path");
         Query::read(&uri, &OF_TIMELINES)?.slice()
     }
@@ -178,16 +178,16 @@ mod tests {
     fn a_timeline_without_parameters_has_ten_posts() {
         assert_eq!(slice("").map(|s| s.most), Ok(10));
         assert_eq!(slice("exclude=replies,retweets").map(|s| (s.no_replies, s.no_retweets)), Ok((true, true)));
-        assert_eq!(slice("until_id=16").map(|s| (s.before_id, s.page)), Ok((Some(16), Turn::First)));
+        assert_eq!(slice("until_id=16").map(|s| (s.before_id, s.page)), Ok((Some(16), PagePosition::First)));
     }
 
     #[test]
     fn a_token_leads_to_its_page_again() {
-        for turn in [Turn::OlderThan(0xff), Turn::NewerThan(7)] {
+        for turn in [PagePosition::OlderThan(0xff), PagePosition::NewerThan(7)] {
             let token = page_token(turn).expect("it has one");
             assert_eq!(slice(&format!("pagination_token={token}")).map(|s| s.page), Ok(turn));
         }
-        assert_eq!(page_token(Turn::First), None);
+        assert_eq!(page_token(PagePosition::First), None);
         for wrong in ["n", "ff", "p-1", "n%C3%A9"] {
             assert!(slice(&format!("pagination_token={wrong}")).is_err(), "{wrong}");
         }

@@ -1,39 +1,39 @@
 use serde_json::{Map, Value, json};
 
-/// What a model is asked.
+/// A question to a model.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Question {
     /// The seed of the sandbox: with the same seed, the same question has the same answer.
     pub seed: u64,
-    /// What the user said, message by message.
+    /// The messages of the user.
     pub said: Vec<String>,
-    /// What stands on the pictures of the question that the sandbox drew. Others say nothing to it.
+    /// The texts on pictures of the question that the sandbox drew. Other pictures are ignored.
     pub pictured: Vec<String>,
-    /// The name of the schema that the answer has to keep to.
+    /// The name of the schema that the answer must match.
     pub schema_name: Option<String>,
     /// That schema.
     pub schema: Option<Value>,
 }
 
 impl Question {
-    /// The text between the lines `<mark>` and `</mark>`, of the last message that has them.
+    /// The text between the lines `<mark>` and `</mark>` of the last message that has them.
     pub fn marked(&self, mark: &str) -> Option<&str> {
         self.said.iter().rev().find_map(|text| between(text, mark))
     }
 
-    /// What the user said last.
+    /// The last message of the user.
     pub fn last(&self) -> &str {
         self.said.last().map_or("", String::as_str)
     }
 
-    /// A text as the answer: by itself, or as each text of an object that keeps to the schema. What else the schema asks for
-    /// has a value of its kind.
+    /// A text as the answer: by itself, or as each string of an object that matches the schema. Other fields of the schema get a default
+    /// value of their type.
     pub fn in_words(&self, text: &str) -> String {
         self.schema.as_ref().map_or_else(|| text.to_owned(), |schema| in_shape(schema, text).to_string())
     }
 
-    /// A value as the answer. `OpenAI`'s strict schemas have an object at the root: where the schema asks for an object of one
-    /// property, the value goes into it.
+    /// A value as the answer. `OpenAI`'s strict schemas have an object at the root: where the schema is an object with one property, the
+    /// value is put into that.
     pub fn in_json(&self, value: &Value) -> String {
         let properties = self.schema.as_ref().and_then(|schema| schema["properties"].as_object());
         match properties.map(|p| p.keys().collect::<Vec<_>>()).as_deref() {

@@ -1,4 +1,4 @@
-//! What is read from X: users, timelines, mentions, posts by id.
+//! The read endpoints of X: users, timelines, mentions, posts by id.
 
 use axum::{
     Json, Router,
@@ -15,12 +15,12 @@ use crate::{
     guard::{Caller, guarded},
     problem::Problem,
     query::{OF_TIMELINES, Query, id, page_token},
-    state::{Inner, is_username},
+    state::{SharedState, is_username},
     view,
-    world::{Page, Turn},
+    world::{Page, PagePosition},
 };
 
-type Answer = Result<Json<Value>, Problem>;
+type ReadResult = Result<Json<Value>, Problem>;
 
 /// The read endpoints.
 pub(crate) fn routes(app: &App) -> Router {
@@ -33,7 +33,7 @@ pub(crate) fn routes(app: &App) -> Router {
         .with_state(app.clone())
 }
 
-async fn user(State(app): State<App>, Path(username): Path<String>, uri: Uri) -> Answer {
+async fn user(State(app): State<App>, Path(username): Path<String>, uri: Uri) -> ReadResult {
     let query = Query::read(&uri, &[])?;
     if !is_username(&username) {
         let message = format!("The `username` value [{username}] does not match ^[A-Za-z0-9_]{{1,15}}$");
@@ -47,12 +47,12 @@ async fn user(State(app): State<App>, Path(username): Path<String>, uri: Uri) ->
     }))
 }
 
-/// X answers 200 with an error beside no data.
+/// The body of a response without data: X answers 200 with an error.
 fn alone(problem: &Problem) -> Value {
     json!({ "errors": [problem.partial()] })
 }
 
-async fn me(Extension(caller): Extension<Caller>, uri: Uri) -> Answer {
+async fn me(Extension(caller): Extension<Caller>, uri: Uri) -> ReadResult {
     let query = Query::read(&uri, &[])?;
     match caller {
         Caller::User(account) => Ok(Json(json!({ "data": view::user(&account, &query) }))),
@@ -60,7 +60,7 @@ async fn me(Extension(caller): Extension<Caller>, uri: Uri) -> Answer {
     }
 }
 
-async fn timeline(State(app): State<App>, Path(user): Path<String>, uri: Uri, headers: HeaderMap) -> Answer {
+async fn timeline(State(app): State<App>, Path(user): Path<String>, uri: Uri, headers: HeaderMap) -> ReadResult {
     let query = Query::read(&uri, &OF_TIMELINES)?.under(&headers);
     let (author, slice) = (id("id", &user)?, query.slice()?);
     let inner = app.state.lock();
@@ -71,7 +71,7 @@ async fn timeline(State(app): State<App>, Path(user): Path<String>, uri: Uri, he
     }))
 }
 
-async fn mentions(State(app): State<App>, Path(user): Path<String>, uri: Uri, headers: HeaderMap) -> Answer {
+async fn mentions(State(app): State<App>, Path(user): Path<String>, uri: Uri, headers: HeaderMap) -> ReadResult {
     let query = Query::read(&uri, &OF_TIMELINES[..6])?.under(&headers);
     let (account, slice) = (id("id", &user)?, query.slice()?);
     let inner = app.state.lock();
@@ -83,14 +83,14 @@ async fn mentions(State(app): State<App>, Path(user): Path<String>, uri: Uri, he
     }))
 }
 
-fn page(page: &Page<'_>, inner: &Inner, query: &Query) -> Value {
+fn page(page: &Page<'_>, inner: &SharedState, query: &Query) -> Value {
     let mut answer = view::posts(&page.posts, Vec::new(), inner, query);
     let mut meta = json!({ "result_count": page.posts.len() });
     if let (Some(newest), Some(oldest)) = (page.posts.first(), page.posts.last()) {
         meta["newest_id"] = newest.id.to_string().into();
         meta["oldest_id"] = oldest.id.to_string().into();
-        let next = page_token(Turn::OlderThan(oldest.id)).filter(|_| page.has_older);
-        let previous = page_token(Turn::NewerThan(newest.id)).filter(|_| page.has_newer);
+        let next = page_token(PagePosition::OlderThan(oldest.id)).filter(|_| page.has_older);
+        let previous = page_token(PagePosition::NewerThan(newest.id)).filter(|_| page.has_newer);
         for (name, token) in [("next_token", next), ("previous_token", previous)] {
             if let Some(token) = token {
                 meta[name] = token.into();
@@ -101,7 +101,7 @@ fn page(page: &Page<'_>, inner: &Inner, query: &Query) -> Value {
     answer
 }
 
-async fn posts(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Answer {
+async fn posts(State(app): State<App>, uri: Uri, headers: HeaderMap) -> ReadResult {
     let query = Query::read(&uri, &["ids"])?.under(&headers);
     let ids = query.get("ids").unwrap_or_default();
     let list: Vec<&str> = ids.split(',').filter(|id| !id.is_empty()).collect();

@@ -1,11 +1,11 @@
-//! How games ended, as a source of results tells it.
+//! The results of games, as a results service returns them.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// How a game ended.
+/// The result of a game.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GameResult {
@@ -21,7 +21,7 @@ pub struct GameResult {
     pub scores: [u32; 2],
     /// When it ended.
     pub finished_at: DateTime<Utc>,
-    /// What athletes have, by name and statistic.
+    /// The statistics of athletes, by name.
     #[serde(default)]
     pub players: BTreeMap<String, BTreeMap<String, u32>>,
 }

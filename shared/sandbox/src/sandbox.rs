@@ -19,7 +19,7 @@ use crate::{
     limits::Windows,
     pages::no_foreign_page,
     reads, stage,
-    state::{Inner, is_username},
+    state::{SharedState, is_username},
     wire::{CuttableListener, Cutter},
     world::World,
     writes,
@@ -34,7 +34,7 @@ pub struct Sandbox {
     writer: Option<JoinHandle<()>>,
 }
 
-/// How long requests may run on after a stop.
+/// How long running requests may take after a stop.
 const GRACE: Duration = Duration::from_secs(5);
 
 impl Sandbox {
@@ -60,7 +60,7 @@ impl Sandbox {
         Ok(Self { app, address, server: Some(server), writer })
     }
 
-    /// Where it is reached from this machine, without a slash at the end. X is under it; models are under `/v1`.
+    /// Its URL on this machine, without a slash at the end. X is under the root; models are under `/v1`.
     pub fn base_url(&self) -> String {
         let ip = match self.address.ip() {
             ip if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -69,12 +69,12 @@ impl Sandbox {
         format!("http://{}", SocketAddr::new(ip, self.address.port()))
     }
 
-    /// A handle on what is posted, called and broken.
+    /// A handle on its posts, calls and faults.
     pub fn state(&self) -> SandboxState {
         self.app.state.clone()
     }
 
-    /// Takes no more connections, ends requests that a fault holds, lets the others finish for up to 5 seconds.
+    /// Accepts no more connections, ends requests that a fault holds, and lets the others finish for up to 5 seconds.
     pub async fn stop(mut self) {
         self.app.stopping.cancel();
         if let Some(mut server) = self.server.take()
@@ -111,9 +111,9 @@ impl Drop for Sandbox {
     }
 }
 
-/// What a sandbox holds before anything happens in it.
-fn inner(options: &SandboxOptions) -> Result<Inner, SandboxError> {
-    let mut inner = Inner {
+/// The initial state of a sandbox.
+fn inner(options: &SandboxOptions) -> Result<SharedState, SandboxError> {
+    let mut inner = SharedState {
         world: World::new(Utc::now(), options.plan),
         faults: Faults::new(options.seed),
         windows: Windows::new(options.rate_limits),
@@ -150,7 +150,7 @@ async fn write(app: App, every: Duration, accounts: usize) {
     let period = (every / turns).max(Duration::from_millis(1));
     let mut clock = tokio::time::interval(period);
     clock.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    // Counted from the epoch, so that a restarted sandbox goes on with other posts.
+    // Counted from the epoch, so that a restarted sandbox does not repeat posts.
     let period_ms = u64::try_from(period.as_millis()).unwrap_or(u64::MAX);
     let mut turn = u64::try_from(Utc::now().timestamp_millis()).unwrap_or(0) / period_ms;
     loop {

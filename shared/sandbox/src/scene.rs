@@ -2,18 +2,18 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     post::Reference,
-    state::{Inner, NewPost},
+    state::{NewPost, SharedState},
 };
 
-/// The sandbox as an actor finds it: who is there, what was said last, and where to write.
+/// The sandbox for an actor: its accounts and latest posts, and a way to write posts.
 #[derive(Debug)]
 pub struct Scene<'a> {
-    inner: &'a mut Inner,
+    inner: &'a mut SharedState,
     now: DateTime<Utc>,
 }
 
 impl<'a> Scene<'a> {
-    pub(crate) fn of(inner: &'a mut Inner) -> Self {
+    pub(crate) fn of(inner: &'a mut SharedState) -> Self {
         Self { inner, now: Utc::now() }
     }
 }
@@ -24,12 +24,12 @@ impl Scene<'_> {
         self.now
     }
 
-    /// The same seed plays the same.
+    /// The seed. The same seed gives the same posts.
     pub fn seed(&self) -> u64 {
         self.inner.seed
     }
 
-    /// The accounts that write by themselves; never none in a turn.
+    /// The accounts that write by themselves; in a turn there is at least one.
     pub fn watched(&self) -> &[String] {
         &self.inner.watched
     }
@@ -39,7 +39,7 @@ impl Scene<'_> {
         &self.inner.bots
     }
 
-    /// The id of the last post of an account that stands on its own: no reply and no repost.
+    /// The id of the last post of an account that is neither a reply nor a repost.
     pub fn last_of(&self, username: &str) -> Option<String> {
         let world = &self.inner.world;
         let author = world.find(username)?.id;
@@ -47,12 +47,12 @@ impl Scene<'_> {
         world.written().find(|post| post.author == author && own(post.reference)).map(|post| post.id.to_string())
     }
 
-    /// The id of the last post that was made through the API and is still there.
+    /// The id of the last post that was made through the API and not deleted.
     pub fn last_made(&self) -> Option<String> {
         self.inner.world.made().find(|post| !post.deleted).map(|post| post.id.to_string())
     }
 
-    /// Lets an account write a post, and gives its id. An unknown account is made.
+    /// Writes a post as an account, and answers its id. An unknown account is created.
     pub fn write(&mut self, username: &str, post: impl Into<NewPost>) -> String {
         self.inner.write(username, post.into()).to_string()
     }

@@ -1,32 +1,32 @@
-//! The games that the accounts of the sandbox speak of, whichever actor lets them.
+//! The games that the accounts of the sandbox write about, for all actors.
 
 use std::sync::LazyLock;
 
-/// A game, with what is usually bet on it.
+/// A game with its usual bets.
 #[derive(Debug, Clone)]
 pub struct Game {
     /// The league: `nba`, `nfl`, `mlb`, `nhl` or another.
     pub league: &'static str,
     /// The team that is named first.
     pub first: Team,
-    /// The other one.
+    /// The other team.
     pub second: Team,
-    /// The usual line for the points of both.
+    /// The usual line for the points of both teams.
     pub total: f64,
-    /// An athlete of one of them.
+    /// An athlete of one of the teams.
     pub athlete: &'static str,
-    /// What is counted of the athlete.
+    /// The statistic of the athlete.
     pub stat: &'static str,
-    /// The usual line for that.
+    /// The usual line for that statistic.
     pub stat_line: f64,
 }
 
 /// A team of a game.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Team {
-    /// In full.
+    /// The full name.
     pub name: &'static str,
-    /// As people call it.
+    /// The common name.
     pub nickname: &'static str,
 }
 

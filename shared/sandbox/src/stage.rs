@@ -1,4 +1,4 @@
-//! What is staged from this machine: posts of others, deletions, closed accounts, results; and the pictures.
+//! The endpoints by which this machine stages posts of others, deletions, closed accounts and results; and the pictures.
 
 use axum::{
     Json, Router,
@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::{AccountStanding, GameResult, NewPost, app::App, picture, state::is_username, wire::Cutter};
 
-/// What is staged, and what bots read of it.
+/// The endpoints for staging, and those that bots read.
 pub(crate) fn routes(app: &App) -> Router {
     let staged = Router::new()
         .route("/sandbox/accounts/{username}", put(stand))
@@ -31,29 +31,29 @@ pub(crate) fn routes(app: &App) -> Router {
         .with_state(app.clone())
 }
 
-/// Lets requests of this machine through, and no others.
+/// Lets only requests of this machine through.
 async fn from_here(ConnectInfo(peer): ConnectInfo<Cutter>, request: Request, next: Next) -> Response {
     if peer.is_local() {
         return next.run(request).await;
     }
     let detail = "only the machine that the sandbox runs on may stage posts".to_owned();
-    Refused { status: StatusCode::FORBIDDEN, field: None, detail }.into_response()
+    StageError { status: StatusCode::FORBIDDEN, field: None, detail }.into_response()
 }
 
-/// Why something is not staged.
-struct Refused {
+/// Why a request to stage something is refused.
+struct StageError {
     status: StatusCode,
     field: Option<&'static str>,
     detail: String,
 }
 
-impl Refused {
+impl StageError {
     fn field(field: &'static str, detail: impl Into<String>) -> Self {
         Self { status: StatusCode::BAD_REQUEST, field: Some(field), detail: detail.into() }
     }
 }
 
-impl IntoResponse for Refused {
+impl IntoResponse for StageError {
     fn into_response(self) -> Response {
         let Self { status, field, detail } = self;
         let title = status.canonical_reason().unwrap_or_default();
@@ -65,26 +65,26 @@ impl IntoResponse for Refused {
     }
 }
 
-fn body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refused> {
-    strict::from_slice(bytes).map_err(|wrong| Refused::field("body", wrong.to_string()))
+fn body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StageError> {
+    strict::from_slice(bytes).map_err(|wrong| StageError::field("body", wrong.to_string()))
 }
 
-fn named(username: &str) -> Result<(), Refused> {
+fn named(username: &str) -> Result<(), StageError> {
     let detail = "a username is 1 to 15 letters, digits or underscores, without @";
-    if is_username(username) { Ok(()) } else { Err(Refused::field("username", detail)) }
+    if is_username(username) { Ok(()) } else { Err(StageError::field("username", detail)) }
 }
 
-async fn publish(State(app): State<App>, Path(username): Path<String>, bytes: Bytes) -> Result<Response, Refused> {
+async fn publish(State(app): State<App>, Path(username): Path<String>, bytes: Bytes) -> Result<Response, StageError> {
     named(&username)?;
     let new: NewPost = body(&bytes)?;
     if new.text.trim().is_empty() && new.retweet_of.is_none() {
-        return Err(Refused::field("text", "a post has a text; only a repost does without"));
+        return Err(StageError::field("text", "a post has a text; only a repost does without"));
     }
     for (field, id) in [("reply_to", &new.reply_to), ("quote_of", &new.quote_of), ("retweet_of", &new.retweet_of)] {
         let Some(id) = id else { continue };
         let known = id.parse().is_ok_and(|id| app.state.lock().world.post(id).is_some());
         if !known {
-            return Err(Refused::field(field, format!("there is no post {id}")));
+            return Err(StageError::field(field, format!("there is no post {id}")));
         }
     }
     let id = app.state.publish(&username, new);
@@ -97,13 +97,13 @@ async fn withdraw(State(app): State<App>, Path(id): Path<String>) -> StatusCode 
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Edit {
+struct EditRequest {
     text: String,
 }
 
-async fn edit(State(app): State<App>, Path(id): Path<String>, bytes: Bytes) -> Result<Response, Refused> {
-    let Edit { text } = body(&bytes)?;
-    let edited = app.state.edit(&id, &text).ok_or_else(|| Refused {
+async fn edit(State(app): State<App>, Path(id): Path<String>, bytes: Bytes) -> Result<Response, StageError> {
+    let EditRequest { text } = body(&bytes)?;
+    let edited = app.state.edit(&id, &text).ok_or_else(|| StageError {
         status: StatusCode::NOT_FOUND,
         field: None,
         detail: format!("there is no post {id}, or it has a newer version"),
@@ -113,28 +113,28 @@ async fn edit(State(app): State<App>, Path(id): Path<String>, bytes: Bytes) -> R
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Stand {
+struct StandingRequest {
     standing: AccountStanding,
 }
 
-async fn stand(State(app): State<App>, Path(username): Path<String>, bytes: Bytes) -> Result<StatusCode, Refused> {
+async fn stand(State(app): State<App>, Path(username): Path<String>, bytes: Bytes) -> Result<StatusCode, StageError> {
     named(&username)?;
-    app.state.set_standing(&username, body::<Stand>(&bytes)?.standing);
+    app.state.set_standing(&username, body::<StandingRequest>(&bytes)?.standing);
     Ok(StatusCode::NO_CONTENT)
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Flow {
+struct FlowRequest {
     flows: bool,
 }
 
-async fn flow(State(app): State<App>, bytes: Bytes) -> Result<StatusCode, Refused> {
-    app.state.set_flow(body::<Flow>(&bytes)?.flows);
+async fn flow(State(app): State<App>, bytes: Bytes) -> Result<StatusCode, StageError> {
+    app.state.set_flow(body::<FlowRequest>(&bytes)?.flows);
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn set_results(State(app): State<App>, bytes: Bytes) -> Result<StatusCode, Refused> {
+async fn set_results(State(app): State<App>, bytes: Bytes) -> Result<StatusCode, StageError> {
     app.state.set_results(body(&bytes)?);
     Ok(StatusCode::NO_CONTENT)
 }

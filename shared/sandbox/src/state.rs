@@ -1,4 +1,4 @@
-//! The state behind all endpoints, and the handle on it that tests use.
+//! The state shared by all endpoints, and the handle on it for tests.
 
 use std::{
     collections::BTreeMap,
@@ -19,11 +19,11 @@ use crate::{
     world::World,
 };
 
-/// A post to be written by an account of the sandbox.
+/// A post that an account of the sandbox is to write.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NewPost {
-    /// The text. A repost takes that of the post it repeats.
+    /// The text. A repost has that of the original post.
     pub text: String,
     /// When it was written; now if not given.
     pub created_at: Option<DateTime<Utc>>,
@@ -31,13 +31,13 @@ pub struct NewPost {
     pub reply_to: Option<String>,
     /// The id of the post it quotes.
     pub quote_of: Option<String>,
-    /// The id of the post it repeats.
+    /// The id of the post it reposts.
     pub retweet_of: Option<String>,
     /// The URL of a picture.
     pub image: Option<String>,
     /// The text on a picture that the sandbox draws and serves itself.
     pub picture: Option<String>,
-    /// What the author says of the picture.
+    /// The alternative text of the picture.
     pub alt_text: Option<String>,
 }
 
@@ -66,9 +66,9 @@ pub struct MadePost {
     pub deleted: bool,
 }
 
-/// Everything the endpoints share. The lock is never held across an await.
+/// The state shared by all endpoints. Its lock is never held across an await.
 #[derive(Debug)]
-pub(crate) struct Inner {
+pub(crate) struct SharedState {
     pub world: World,
     pub faults: Faults,
     pub windows: Windows,
@@ -77,29 +77,29 @@ pub(crate) struct Inner {
     pub bots: Vec<String>,
     pub watched: Vec<String>,
     pub seed: u64,
-    /// Whether anybody writes by themselves.
+    /// Whether the watched accounts write posts.
     pub flows: bool,
-    /// How games ended.
+    /// The results of games.
     pub results: Vec<GameResult>,
 }
 
-/// A handle on a running sandbox: what was posted, what was called, and faults. Clones share one state.
+/// A handle on a running sandbox: its posts, calls and faults. Clones share one state.
 #[derive(Debug, Clone)]
 pub struct SandboxState {
-    inner: Arc<Mutex<Inner>>,
+    inner: Arc<Mutex<SharedState>>,
     changes: watch::Sender<u64>,
 }
 
 impl SandboxState {
-    pub(crate) fn new(inner: Inner) -> Self {
+    pub(crate) fn new(inner: SharedState) -> Self {
         Self { inner: Arc::new(Mutex::new(inner)), changes: watch::channel(0).0 }
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, SharedState> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells everyone who waits that something changed.
+    /// Wakes everyone who waits for a change.
     pub(crate) fn changed(&self) {
         self.changes.send_modify(|n| *n += 1);
     }
@@ -114,39 +114,39 @@ impl SandboxState {
         self.lock().world.account(username).id.to_string()
     }
 
-    /// Lets an account write a post, as if its owner had: no limits, faults or duplicate check. Gives the id.
+    /// Writes a post as an account, without limits, faults or a check for duplicates. Answers its id.
     pub fn publish(&self, username: &str, post: impl Into<NewPost>) -> String {
         let id = self.lock().write(username, post.into());
         self.changed();
         id.to_string()
     }
 
-    /// Edits a post, as its author would, and gives the id of the new version; none when it is not there.
+    /// Edits a post, as its author would, and answers the id of the new version; none when it does not exist.
     pub fn edit(&self, id: &str, text: &str) -> Option<String> {
         let edited = self.lock().world.edit(id.parse().ok()?, text, Utc::now());
         self.changed();
         edited.map(|id| id.to_string())
     }
 
-    /// Deletes a post, as its author would; false when it is not there.
+    /// Deletes a post, as its author would; false when it does not exist.
     pub fn delete(&self, id: &str) -> bool {
         let deleted = id.parse().is_ok_and(|id| self.lock().world.withdraw(id));
         self.changed();
         deleted
     }
 
-    /// Protects or suspends an account, or opens it again. An unknown one is made.
+    /// Sets an account protected, suspended, or open again. An unknown account is created.
     pub fn set_standing(&self, username: &str, standing: AccountStanding) {
         self.lock().world.set_standing(username, standing);
         self.changed();
     }
 
-    /// Replaces what `GET /sandbox/results` answers.
+    /// Sets the results that `GET /sandbox/results` answers.
     pub fn set_results(&self, results: Vec<GameResult>) {
         self.lock().results = results;
     }
 
-    /// Whether anybody writes by themselves.
+    /// Whether the watched accounts write posts.
     pub fn set_flow(&self, flows: bool) {
         self.lock().flows = flows;
     }
@@ -164,7 +164,7 @@ impl SandboxState {
         self.lock().calls.iter().filter(|((e, _), _)| *e == endpoint).map(|(_, n)| n).sum()
     }
 
-    /// How many calls of an endpoint ended so: a status such as `201`, `dropped` or `held`.
+    /// How many calls of an endpoint had this outcome: a status such as `201`, `dropped` or `held`.
     pub fn calls_that_ended(&self, endpoint: Endpoint, outcome: &str) -> u64 {
         self.lock().calls.get(&(endpoint, outcome.to_owned())).copied().unwrap_or(0)
     }
@@ -187,7 +187,7 @@ impl SandboxState {
         self.lock().windows.set(endpoint, limit);
     }
 
-    /// Waits until the state fulfils a condition; false when it did not within the time.
+    /// Waits until the state meets a condition; false when it did not within the time.
     pub async fn wait_until(&self, within: Duration, condition: impl Fn(&Self) -> bool) -> bool {
         let mut changes = self.changes.subscribe();
         let fulfilled = async {
@@ -206,7 +206,7 @@ pub fn is_username(text: &str) -> bool {
     (1..=15).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
-impl Inner {
+impl SharedState {
     pub fn write(&mut self, username: &str, post: NewPost) -> u64 {
         let author = self.world.account(username).id;
         let target = |id: Option<String>| id.and_then(|id| id.parse().ok());

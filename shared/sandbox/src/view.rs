@@ -1,4 +1,4 @@
-//! Accounts and posts as X writes them: the default fields, and the others when asked for.
+//! Accounts and posts in X's JSON: the default fields, and the others when requested.
 
 use std::collections::BTreeSet;
 
@@ -12,10 +12,10 @@ use crate::{
     post::{Reference, Source, StoredPost},
     problem::Problem,
     query::Query,
-    state::Inner,
+    state::SharedState,
 };
 
-/// Width and height of a picture of somebody else, which nobody measures.
+/// Width and height given for pictures that the sandbox did not draw.
 const USUAL_SIZE: (usize, usize) = (1_200, 675);
 
 fn time(at: DateTime<Utc>) -> String {
@@ -45,7 +45,7 @@ pub(crate) fn user(account: &Account, query: &Query) -> Value {
 
 /// A post: `id`, `text`, its edit history, and what `tweet.fields` or `post.fields` names. An expansion brings the field
 /// it expands.
-pub(crate) fn post(post: &StoredPost, inner: &Inner, query: &Query) -> Value {
+pub(crate) fn post(post: &StoredPost, inner: &SharedState, query: &Query) -> Value {
     let id = post.id.to_string();
     let mut object = Map::new();
     let mut set = |name: &str, value: Value| object.insert(name.to_owned(), value);
@@ -100,15 +100,15 @@ pub(crate) fn post(post: &StoredPost, inner: &Inner, query: &Query) -> Value {
     Value::Object(object)
 }
 
-/// Gives the newest post of an answer a text that is no text.
+/// Replaces the text of the newest post in a response by an object, which is invalid.
 pub(crate) fn make_odd(answer: &mut Value) {
     if let Some(post) = answer.pointer_mut("/data/0") {
         post["text"] = json!({ "of": "another shape" });
     }
 }
 
-/// Whom a post answers.
-fn answered(post: &StoredPost, inner: &Inner) -> Option<u64> {
+/// The author of the post that a post replies to.
+fn answered(post: &StoredPost, inner: &SharedState) -> Option<u64> {
     match post.reference {
         Reference::Reply(to) => inner.world.post(to).map(|target| target.author),
         _ => None,
@@ -119,9 +119,9 @@ fn media_key(post: &StoredPost) -> String {
     format!("3_{}", post.id)
 }
 
-/// What an answer carries for these posts: `data`, what the expansions of the request bring along, and an error for each
-/// thing that they could not. Like X, an empty list has no `data` at all.
-pub(crate) fn posts(posts: &[&StoredPost], mut errors: Vec<Value>, inner: &Inner, query: &Query) -> Value {
+/// The response for these posts: `data`, the `includes` of the expansions, and an error for each object that cannot be included. As at X,
+/// an empty list has no `data` at all.
+pub(crate) fn posts(posts: &[&StoredPost], mut errors: Vec<Value>, inner: &SharedState, query: &Query) -> Value {
     let mut answer = json!({});
     if !posts.is_empty() {
         answer["data"] = posts.iter().map(|p| post(p, inner, query)).collect();
@@ -151,11 +151,11 @@ pub(crate) fn posts(posts: &[&StoredPost], mut errors: Vec<Value>, inner: &Inner
     answer
 }
 
-/// The expansion of references under its old name and its new one, and where what it brings stands.
+/// The old and the new name of the expansion of references, each with its field in `includes`.
 const REFERENCES: [(&str, &str); 2] = [("referenced_tweets.id", "tweets"), ("referenced_posts", "posts")];
 
 /// The posts that others refer to, each once, with an error for each that is not shown.
-fn targets<'a>(posts: &[&StoredPost], errors: &mut Vec<Value>, inner: &'a Inner, query: &Query) -> Vec<&'a StoredPost> {
+fn targets<'a>(posts: &[&StoredPost], errors: &mut Vec<Value>, inner: &'a SharedState, query: &Query) -> Vec<&'a StoredPost> {
     let Some((expansion, _)) = REFERENCES.into_iter().find(|(expansion, _)| query.expansions.contains(*expansion))
     else {
         return Vec::new();
@@ -179,8 +179,8 @@ pub(crate) fn absent(absence: Absence, parameter: &str, id: &str) -> Value {
     }
 }
 
-/// The accounts that the expansions of a request bring along, each once.
-fn users(posts: &[&StoredPost], targets: &[&StoredPost], inner: &Inner, query: &Query) -> Vec<Value> {
+/// The accounts that the expansions of a request include, each once.
+fn users(posts: &[&StoredPost], targets: &[&StoredPost], inner: &SharedState, query: &Query) -> Vec<Value> {
     let mut ids = BTreeSet::new();
     if query.expansions.contains("author_id") {
         ids.extend(posts.iter().chain(targets).map(|post| post.author));

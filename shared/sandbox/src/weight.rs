@@ -1,10 +1,10 @@
 //! The length of a post as X counts it. Source: X documentation, counting characters.
 
-/// Units a post may have.
+/// The most units of a post.
 pub const LONGEST: usize = 280;
 const LINK: usize = 23;
 
-/// Weighted length: Latin and common punctuation 1, all else 2, an emoji sequence 2 as a whole, a link 23.
+/// The weighted length: Latin letters and common punctuation count 1, all others 2, an emoji sequence 2 as a whole, a link 23.
 pub fn weight(text: &str) -> usize {
     let mut total = 0;
     for (n, word) in text.split(' ').enumerate() {

@@ -21,7 +21,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// Cuts the connection a request came on, and knows from where it came.
+/// Cuts the connection of a request, and has the address of its client.
 #[derive(Debug, Clone)]
 pub(crate) struct Cutter {
     is_cut: Arc<AtomicBool>,
@@ -38,7 +38,7 @@ impl Cutter {
         self.peer.is_loopback()
     }
 
-    /// From now on not one more byte is written: whatever the handler answers, the client sees the connection end.
+    /// Cuts the connection: no more bytes are written, so the client gets no response, whatever the handler answers.
     pub fn cut(&self) {
         self.is_cut.store(true, Ordering::Release);
     }
@@ -65,13 +65,13 @@ impl Listener for CuttableListener {
         loop {
             match self.0.accept().await {
                 Ok((stream, peer)) => {
-                    // Without it small answers wait for the client's acknowledgement.
+                    // Without TCP_NODELAY small responses wait for the client's acknowledgement.
                     stream.set_nodelay(true).ok();
                     return (CuttableStream { stream, cutter: Cutter::new(peer) }, peer);
                 }
                 Err(error) => {
                     tracing::warn!(%error, "sandbox could not accept a connection");
-                    // Out of file descriptors: give others the time to close theirs.
+                    // Out of file descriptors: give other connections the time to close.
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             }
@@ -92,7 +92,7 @@ pub(crate) struct CuttableStream {
 impl Drop for CuttableStream {
     fn drop(&mut self) {
         if self.cutter.check().is_err() {
-            // A reset, as when the other side's process died, not an orderly end.
+            // A reset, as when the server process dies, instead of an orderly close.
             self.stream.set_zero_linger().ok();
         }
     }

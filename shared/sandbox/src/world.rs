@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-pub(crate) use timeline::{Page, Slice, Turn};
+pub(crate) use timeline::{Page, PagePosition, TimelineQuery};
 
 use crate::{
     account::{Absence, Account, AccountStanding, Plan},
@@ -16,19 +16,19 @@ use crate::{
 
 /// The first millisecond of snowflake ids. Source: X documentation, snowflake.
 const SNOWFLAKE_EPOCH_MS: i64 = 1_288_834_974_657;
-/// Posts kept; the oldest go first.
+/// The most posts kept; the oldest are removed first.
 const POSTS_KEPT: usize = 20_000;
-/// How many of an account's latest posts a new one may not repeat.
+/// How many of an account's latest posts a new one is compared with, as duplicates are refused.
 const REPEAT_WINDOW: usize = 100;
-/// A restarted sandbox has forgotten its posts. Ids this recent from before its start are taken as posts that were.
+/// A restarted sandbox has lost its posts. Ids from at most this long before its start are taken for ids of lost posts.
 const FORGOTTEN_FOR: TimeDelta = TimeDelta::days(7);
 
-/// All of it.
+/// All accounts and posts.
 #[derive(Debug)]
 pub(crate) struct World {
     accounts: Vec<Account>,
     posts: BTreeMap<u64, StoredPost>,
-    /// How many posts that are there refer so to another.
+    /// How many existing posts refer to another one, by kind.
     referring: HashMap<Reference, u64>,
     sequence: u64,
     started: DateTime<Utc>,
@@ -40,7 +40,7 @@ pub(crate) struct World {
 pub(crate) enum Refusal {
     Duplicate,
     NoSuchPost,
-    /// The plan allows no reply to somebody who has not summoned the account.
+    /// The plan allows replies only to users who have mentioned or quoted the account.
     NotSummoned,
     /// The plan allows no quotes.
     NoQuotes,
@@ -51,12 +51,12 @@ impl World {
         Self { accounts: Vec::new(), posts: BTreeMap::new(), referring: HashMap::new(), sequence: 0, started, plan }
     }
 
-    /// The account of a username, made if there is none. Its id depends on the name alone.
+    /// The account of a username, created if there is none. Its id depends on the name alone.
     pub fn account(&mut self, username: &str) -> Account {
         if let Some(known) = self.find(username) {
             return known.clone();
         }
-        // FNV-1a, so that ids stay the same over restarts.
+        // FNV-1a, so that ids stay the same after a restart.
         let hash = username
             .to_lowercase()
             .bytes()
@@ -84,7 +84,7 @@ impl World {
         &self.accounts
     }
 
-    /// Protects or suspends an account, or opens it again.
+    /// Sets an account protected, suspended, or open again.
     pub fn set_standing(&mut self, username: &str, standing: AccountStanding) {
         let id = self.account(username).id;
         if let Some(account) = self.accounts.iter_mut().find(|a| a.id == id) {
@@ -106,7 +106,7 @@ impl World {
         id
     }
 
-    /// Stores a post as it is, without any check.
+    /// Stores a post without any check.
     pub fn store(&mut self, post: StoredPost) -> u64 {
         let id = self.mint(post.created_at);
         *self.referring.entry(post.reference).or_insert(0) += 1;
@@ -119,8 +119,8 @@ impl World {
         id
     }
 
-    /// Changes the text of a post as its author would: a version with an id of its own takes its place. None when the post is not
-    /// there, or is not its newest version.
+    /// Edits the text of a post as its author would: a version with a new id takes its place. None when the post does not exist or is not
+    /// the newest version.
     pub fn edit(&mut self, id: u64, text: &str, at: DateTime<Utc>) -> Option<u64> {
         let before = self.posts.get(&id).filter(|post| !post.deleted && post.replaced_by.is_none())?.clone();
         let earlier = before.earlier.iter().copied().chain([id]).collect();
@@ -137,7 +137,7 @@ impl World {
         }
     }
 
-    /// Stores a post made through the API, unless it repeats one, refers to nothing, or breaks a rule of the plan.
+    /// Stores a post made through the API, unless it is a duplicate, refers to a post that does not exist, or breaks a rule of the plan.
     pub fn make(&mut self, account: &Account, post: StoredPost) -> Result<u64, Refusal> {
         match post.reference {
             Reference::Reply(to) | Reference::Quote(to) if !self.may_refer_to(to) => return Err(Refusal::NoSuchPost),
@@ -154,8 +154,8 @@ impl World {
         Ok(self.store(post))
     }
 
-    /// Whether the author of a post has mentioned the account or quoted it, in that conversation. Of a post from before a
-    /// restart nobody knows, and the account's own posts need no summons.
+    /// Whether the author of a post has mentioned or quoted the account in that conversation. It is true for posts lost in a restart and
+    /// for the account's own posts.
     fn is_summoned(&self, account: &Account, to: u64) -> bool {
         let Some(target) = self.posts.get(&to) else { return true };
         let conversation = self.conversation(target);
@@ -169,7 +169,7 @@ impl World {
         let of_account = |id: u64| self.posts.get(&id).is_some_and(|target| target.author == account.id);
         match post.reference {
             Reference::Reply(id) | Reference::Quote(id) if of_account(id) => true,
-            // A repost carries the names of the post it repeats, and calls nobody.
+            // A repost has the mentions of the original post, but mentions nobody itself.
             Reference::Retweet(_) => false,
             _ => names(&post.text, handle),
         }
@@ -186,7 +186,7 @@ impl World {
         root
     }
 
-    /// Whether a post is there to reply to or repost, or was there before the sandbox was restarted.
+    /// Whether a post exists to reply to or repost, or may have been lost in a restart of the sandbox.
     pub fn may_refer_to(&self, id: u64) -> bool {
         let written_ms = i64::try_from(id >> 22).unwrap_or(i64::MAX).saturating_add(SNOWFLAKE_EPOCH_MS);
         let started = self.started.timestamp_millis();
@@ -209,13 +209,13 @@ impl World {
         }
     }
 
-    /// Marks a post as deleted, as its author would; false when it is not there.
+    /// Marks a post as deleted, as its author would; false when it does not exist.
     pub fn withdraw(&mut self, id: u64) -> bool {
         let author = self.posts.get(&id).map(|post| post.author);
         author.is_some_and(|author| self.delete(author, id))
     }
 
-    /// Marks a post of its author as deleted; false when it is not there or not the author's.
+    /// Marks a post of this author as deleted; false when it does not exist or is not the author's.
     pub fn delete(&mut self, author: u64, id: u64) -> bool {
         match self.posts.get_mut(&id) {
             Some(post) if post.author == author && !post.deleted => {

@@ -1,4 +1,4 @@
-//! What is written to X: posts, replies, deletions, reposts.
+//! The write endpoints of X: posts, replies, deletions, reposts.
 
 use axum::{
     Json, Router,
@@ -33,7 +33,7 @@ pub(crate) fn routes(app: &App) -> Router {
         .with_state(app.clone())
 }
 
-/// Every field that X takes with a new post.
+/// Every field that X accepts in a new post.
 const FIELDS: [&str; 16] = [
     "card_uri",
     "community_id",
@@ -53,7 +53,7 @@ const FIELDS: [&str; 16] = [
     "text",
 ];
 
-/// The fields that the sandbox acts on; the others are accepted and left alone.
+/// The fields that the sandbox uses; the others are accepted and ignored.
 #[derive(Deserialize)]
 struct NewTweet {
     #[serde(default)]

@@ -1,4 +1,4 @@
-//! The client and the sandbox against each other, with the official description of X between them.
+//! The client and the sandbox together, each checked against the official description of the X API.
 
 mod common;
 
@@ -35,7 +35,7 @@ struct Exchange {
     answer: Value,
 }
 
-/// Stands between the client and the sandbox and keeps what passes.
+/// Records the exchanges between the client and the sandbox.
 #[derive(Clone)]
 struct Between {
     sandbox: String,
@@ -135,7 +135,7 @@ impl Pair {
         self.x.create_post(Permit, &main_account(), &post).await.map(|made| made.id)
     }
 
-    /// Holds every exchange so far against the description, and answers the operations there were.
+    /// Checks every exchange so far against the description, and answers their operations.
     fn check(&self) -> BTreeSet<String> {
         let passed = self.between.passed.lock().expect("not poisoned");
         passed.iter().map(check).collect()

@@ -1,4 +1,4 @@
-//! What is staged over HTTP, and what the accounts do by themselves.
+//! Staging over HTTP, and the posts that the accounts write by themselves.
 
 mod common;
 

@@ -1,20 +1,20 @@
-//! The official description of X API v2, and what it says about a request and an answer.
+//! Checks requests and responses against the official description of the X API v2.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 
-/// A request to X, as it went over the wire.
+/// A request to X as it was sent.
 #[derive(Debug, Clone, Default)]
 pub struct XRequest {
     /// `GET`, `POST`, …
     pub method: String,
-    /// Without the query.
+    /// The path without the query.
     pub path: String,
     /// The query, decoded.
     pub query: Vec<(String, String)>,
-    /// By their names in lower case.
+    /// The headers by their names in lower case.
     pub headers: BTreeMap<String, String>,
     /// The body.
     pub body: Vec<u8>,
@@ -41,7 +41,7 @@ pub struct XOperation {
 }
 
 impl XOperation {
-    /// Every operation that the description was cut down to, as `GET /2/users/me`.
+    /// Every operation of the reduced description, such as `GET /2/users/me`.
     pub fn all() -> Vec<String> {
         let paths = DESCRIPTION["paths"].as_object().expect("paths").iter();
         let named = paths.flat_map(|(path, item)| {
@@ -50,7 +50,7 @@ impl XOperation {
         named.collect()
     }
 
-    /// The operation a request is for; fails when the description has none.
+    /// The operation of a request; panics when the description has none.
     pub fn of(request: &XRequest) -> Self {
         let method = request.method.to_lowercase();
         let paths = DESCRIPTION["paths"].as_object().expect("paths");
@@ -67,7 +67,7 @@ impl XOperation {
         fitting.into_iter().next().expect(&problem)
     }
 
-    /// Holds a request against the description; answers what is wrong with it.
+    /// Checks a request against the description; answers what is wrong with it.
     pub fn check(&self, request: &XRequest) -> Vec<String> {
         let mut wrong = self.check_parameters(request);
         wrong.extend(self.check_body(request));
@@ -75,8 +75,8 @@ impl XOperation {
         wrong
     }
 
-    /// Holds an answer against the description; answers what is wrong with it. A refusal is one of the problems that the
-    /// description lists.
+    /// Checks a response against the description; answers what is wrong with it. An error response must be one of the problems that
+    /// the description lists.
     pub fn check_answer(&self, status: u16, body: &Value) -> Vec<String> {
         let responses = &self.definition["responses"];
         let response = responses.get(status.to_string()).unwrap_or(&responses["default"]);

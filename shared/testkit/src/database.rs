@@ -12,7 +12,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-/// A Postgres database of one's own, migrated, on the server of the tests. It is dropped with the value.
+/// A separate, migrated Postgres database on the server of the tests. It is dropped with the value.
 #[derive(Debug)]
 pub struct TestDatabase {
     server: PgConnectOptions,
@@ -20,13 +20,13 @@ pub struct TestDatabase {
     name: String,
     raw: PgPool,
     roles: Mutex<Vec<String>>,
-    with: With,
+    with: WithTables,
 }
 
 /// Gives a store the tables of bots.
-type With = fn(Store) -> Store;
+type WithTables = fn(Store) -> Store;
 
-/// A role of Postgres of one's own, which may log in and nothing else.
+/// A separate Postgres role, which may log in and nothing else.
 #[derive(Debug, Clone)]
 pub struct TestRole {
     /// Its name.
@@ -64,7 +64,7 @@ impl TestDatabase {
     ///
     /// # Panics
     /// As [`TestDatabase::create`].
-    pub async fn of(with: With) -> Self {
+    pub async fn of(with: WithTables) -> Self {
         let server = server();
         let mut conn = connect(&server).await;
         let template = template(&mut conn, with).await;
@@ -87,7 +87,7 @@ impl TestDatabase {
         database
     }
 
-    fn named(server: PgConnectOptions, with: With) -> Self {
+    fn named(server: PgConnectOptions, with: WithTables) -> Self {
         let name = format!("perch_test_{}", uuid::Uuid::new_v4().simple());
         let url = url_of(&name);
         let raw = PgPoolOptions::new().max_connections(4).connect_lazy_with(server.clone().database(&name));
@@ -99,7 +99,7 @@ impl TestDatabase {
         &self.url
     }
 
-    /// Its URL as configuration holds it.
+    /// Its URL as in the configuration.
     pub fn secret_url(&self) -> SecretString {
         SecretString::from(self.url.clone())
     }
@@ -110,7 +110,7 @@ impl TestDatabase {
         (self.with)(store.expect("the URL of a test database"))
     }
 
-    /// Its URL by way of a gate, which the caller may shut.
+    /// Its URL through a gate, which the caller may shut.
     ///
     /// # Panics
     /// When no port is free.
@@ -136,7 +136,7 @@ impl TestDatabase {
         TestRole { name, url: url.to_string() }
     }
 
-    /// Makes a role its owner, which may create in it. Everything that is there stays with whom it belongs to.
+    /// Makes a role the owner of the database, so that it may create objects. Existing objects keep their owners.
     ///
     /// # Panics
     /// When Postgres does not answer.
@@ -146,7 +146,7 @@ impl TestDatabase {
         let _ = conn.close().await;
     }
 
-    /// A plain pool, for looking behind the store's back: the same one at every call.
+    /// A plain pool, for queries without the store. Every call answers the same one.
     pub fn raw(&self) -> PgPool {
         self.raw.clone()
     }
@@ -156,7 +156,7 @@ impl Drop for TestDatabase {
     fn drop(&mut self) {
         let (server, name) = (self.server.clone(), self.name.clone());
         let roles = std::mem::take(self.roles.get_mut().unwrap_or_else(PoisonError::into_inner));
-        // The runtime of the test may be on its way out, so this brings its own.
+        // The runtime of the test may be shutting down, so this uses its own.
         let dropped = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
             runtime.block_on(async {
@@ -173,7 +173,7 @@ impl Drop for TestDatabase {
         let wait = || {
             let _ = dropped.join();
         };
-        // The server waits for whoever is just logging in to it, perhaps on this very runtime.
+        // The server waits for connections that are just being opened, perhaps on this very runtime.
         match tokio::runtime::Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
             Ok(tokio::runtime::RuntimeFlavor::MultiThread) => tokio::task::block_in_place(wait),
             _ => wait(),
@@ -214,8 +214,8 @@ async fn run(conn: &mut PgConnection, sql: &str) {
     sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(conn).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
 }
 
-/// The name of the migrated template, which is made if this is the first test on the server.
-async fn template(conn: &mut PgConnection, with: With) -> String {
+/// The name of the migrated template, which is created if this is the first test on the server.
+async fn template(conn: &mut PgConnection, with: WithTables) -> String {
     const LOCK: i64 = 7_037_042_161_995;
     let nowhere = Store::connect_lazy(&server_url().into(), Environment::Staging, &postgres_settings());
     let fingerprint = with(nowhere.expect("a Postgres URL")).schema_fingerprint();
@@ -227,7 +227,7 @@ async fn template(conn: &mut PgConnection, with: With) -> String {
         .await
         .expect("the list of databases");
     if !exists {
-        // A template that is not finished never bears the name that tests look for.
+        // An unfinished template never has the name that tests look for.
         let draft = format!("{name}_draft");
         run(conn, &format!("drop database if exists {draft} with (force)")).await;
         run(conn, &format!("create database {draft}")).await;

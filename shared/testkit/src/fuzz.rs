@@ -1,8 +1,8 @@
-//! Hostile input, made from examples: for everything that comes from outside.
+//! Fuzzing with hostile input that is made from examples, for everything that comes from outside.
 //!
 //! A fuzz test has a folder of examples beside it, its corpus: inputs made by hand, and inputs that once broke something.
 //! Each of them is checked first. Then, for `PERCH_FUZZ_SECONDS` (2 unless set), inputs are made from them by changing
-//! bytes, and by changing values where they are JSON. An input whose outcome is of a new kind becomes an example too.
+//! bytes, and by changing values where they are JSON. An input with a new kind of outcome becomes an example too.
 //!
 //! An input that breaks the check is made smaller, printed, and with `PERCH_FUZZ_SAVE=1` written to the corpus.
 //! `PERCH_FUZZ_SEED` repeats a run.
@@ -21,24 +21,24 @@ use std::{
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
-/// No input may take longer to check.
+/// The longest time for checking one input.
 const LONGEST: Duration = Duration::from_secs(20);
-/// How long a broken input is made smaller.
+/// The longest time for making a failing input smaller.
 const SHRINKING: Duration = Duration::from_secs(5);
-/// Examples kept at most.
+/// The most examples kept.
 const MOST: usize = 2_000;
 
 /// Checks every example in the folder `corpus` and then inputs made from them.
 ///
-/// `check` panics when something is wrong with what became of an input, and else answers with the kind of outcome, such
-/// as `ok` or the name of an error. The fewer kinds there are the better: each is explored.
+/// `check` panics when the outcome of an input is wrong, and otherwise answers the kind of outcome, such as `ok` or the name of an
+/// error. There should be few kinds, because each is explored.
 ///
 /// # Panics
 /// When `check` does, with the input; when the corpus is empty; when an input takes longer than 20 seconds, the process
 /// is ended.
 pub fn fuzz(corpus: impl AsRef<Path>, check: impl Fn(&[u8]) -> String) {
     let corpus = corpus.as_ref();
-    let watch = Watch::start();
+    let watch = HangGuard::start();
     let mut examples = examples(corpus);
     assert!(!examples.is_empty(), "there is no example in {}", corpus.display());
     let mut kinds = BTreeSet::new();
@@ -85,8 +85,8 @@ fn examples(corpus: &Path) -> Vec<Vec<u8>> {
     paths.iter().map(|path| fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))).collect()
 }
 
-/// Says which input broke the check.
-fn broken(corpus: &Path, input: &[u8], seed: Option<u64>, watch: &Watch, check: &impl Fn(&[u8]) -> String) -> ! {
+/// Reports the input that failed the check.
+fn broken(corpus: &Path, input: &[u8], seed: Option<u64>, watch: &HangGuard, check: &impl Fn(&[u8]) -> String) -> ! {
     let small = smaller(input, watch, check);
     if env::var_os("PERCH_FUZZ_SAVE").is_some_and(|value| value == "1") {
         let name =
@@ -97,8 +97,8 @@ fn broken(corpus: &Path, input: &[u8], seed: Option<u64>, watch: &Watch, check: 
     panic!("the check broke on {} bytes ({from}): \"{}\"", small.len(), small.escape_ascii());
 }
 
-/// The smallest part of a broken input that breaks too, as far as it is found in time.
-fn smaller(input: &[u8], watch: &Watch, check: &impl Fn(&[u8]) -> String) -> Vec<u8> {
+/// The smallest part of a failing input that fails too, as far as it is found in time.
+fn smaller(input: &[u8], watch: &HangGuard, check: &impl Fn(&[u8]) -> String) -> Vec<u8> {
     let loud = panic::take_hook();
     panic::set_hook(Box::new(|_| ()));
     let began = Instant::now();
@@ -111,7 +111,7 @@ fn smaller(input: &[u8], watch: &Watch, check: &impl Fn(&[u8]) -> String) -> Vec
         breaks
     };
     while step > 0 && began.elapsed() < SHRINKING {
-        // What is nested needs both its ends.
+        // Nested values need both their brackets, so one part from each end is removed.
         while small.len() > 2 * step && breaks(&small[step..small.len() - step]) {
             small = small[step..small.len() - step].to_vec();
         }
@@ -126,15 +126,15 @@ fn smaller(input: &[u8], watch: &Watch, check: &impl Fn(&[u8]) -> String) -> Vec
     small
 }
 
-/// Ends the process when an input hangs: nothing else can end a loop.
-struct Watch(Arc<Current>);
+/// Ends the process when an input hangs, because nothing else can end an endless loop.
+struct HangGuard(Arc<CurrentInput>);
 
 /// The input that is being checked, and since when.
-type Current = Mutex<Option<(Instant, Vec<u8>)>>;
+type CurrentInput = Mutex<Option<(Instant, Vec<u8>)>>;
 
-impl Watch {
+impl HangGuard {
     fn start() -> Self {
-        let current = Arc::<Current>::default();
+        let current = Arc::<CurrentInput>::default();
         let watched = Arc::downgrade(&current);
         thread::spawn(move || {
             while let Some(current) = watched.upgrade() {
@@ -190,7 +190,7 @@ mod tests {
         let long = format!(r#"{{"name":"{}","nothing":[1,2,3]}}"#, "somebody".repeat(20));
         let nested = format!("{}{{}}{}", "[".repeat(60), "]".repeat(60));
         for (input, most) in [(long, 20), (nested, 2)] {
-            let small = smaller(input.as_bytes(), &Watch::start(), &has_its_number);
+            let small = smaller(input.as_bytes(), &HangGuard::start(), &has_its_number);
             assert!(small.len() <= most, "{}", small.escape_ascii());
         }
     }

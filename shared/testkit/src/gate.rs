@@ -1,4 +1,4 @@
-//! A way to a server that a test can shut.
+//! A proxy before a server that a test can shut.
 
 use std::{
     net::SocketAddr,
@@ -18,22 +18,21 @@ use tokio::{
     sync::watch,
 };
 
-/// Passes connections on to a server of this machine while it is open. Shut, it breaks those there are and answers new ones
-/// by closing them.
+/// Forwards connections to a server of this machine while it is open. When shut, it breaks existing connections and closes new ones.
 #[derive(Debug)]
 pub struct Gate {
     address: SocketAddr,
     open: watch::Sender<bool>,
     resets: watch::Sender<u64>,
-    way: Arc<Way>,
+    link: Arc<Link>,
 }
 
-/// How the connections lead on.
+/// The state shared by the connections of a gate.
 #[derive(Debug, Default)]
-struct Way {
-    /// How often a client sent something that it waited for an answer to.
+struct Link {
+    /// Round trips: how often a client sent something and waited for the answer.
     trips: AtomicU64,
-    /// How long each of them takes, in microseconds, beyond what the server does.
+    /// The delay added to each of them, in microseconds.
     delay_us: AtomicU64,
 }
 
@@ -58,11 +57,11 @@ impl Gate {
         let address = listener.local_addr().expect("it is bound");
         let (open, is_open) = watch::channel(true);
         let (resets, reset) = watch::channel(0);
-        let way = Arc::<Way>::default();
-        let ahead = way.clone();
+        let link = Arc::<Link>::default();
+        let ahead = link.clone();
         tokio::spawn(async move {
             while let Ok((mut inside, _)) = listener.accept().await {
-                let (mut is_open, mut reset, way) = (is_open.clone(), reset.clone(), ahead.clone());
+                let (mut is_open, mut reset, link) = (is_open.clone(), reset.clone(), ahead.clone());
                 reset.mark_unchanged();
                 tokio::spawn(async move {
                     if !*is_open.borrow() {
@@ -70,7 +69,7 @@ impl Gate {
                     }
                     let Ok(mut outside) = TcpStream::connect(("127.0.0.1", port)).await else { return };
                     tokio::select! {
-                        () = way.pass(&mut inside, &mut outside) => {}
+                        () = link.pass(&mut inside, &mut outside) => {}
                         _ = is_open.wait_for(|open| !open) => {}
                         _ = reset.changed() => {
                             let _ = inside.set_zero_linger();
@@ -79,30 +78,30 @@ impl Gate {
                 });
             }
         });
-        Self { address, open, resets, way }
+        Self { address, open, resets, link }
     }
 
-    /// Where it listens.
+    /// The port on which it listens.
     pub fn port(&self) -> u16 {
         self.address.port()
     }
 
-    /// How often clients have sent something and waited for the answer since the gate was made.
+    /// The round trips of all clients since the gate was created.
     pub fn trips(&self) -> u64 {
-        self.way.trips.load(Ordering::Relaxed)
+        self.link.trips.load(Ordering::Relaxed)
     }
 
-    /// Lets each such trip take so much longer, as if the server were that far away.
+    /// Delays each round trip, as if the server were that far away.
     pub fn set_delay(&self, delay: Duration) {
-        self.way.delay_us.store(u64::try_from(delay.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.link.delay_us.store(u64::try_from(delay.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// Breaks all connections and lets none through.
+    /// Breaks all connections and refuses new ones.
     pub fn shut(&self) {
         self.open.send_replace(false);
     }
 
-    /// Resets all connections, as a proxy does that forgot them, and lets new ones through.
+    /// Resets all connections, like a proxy that lost its state, and lets new ones through.
     pub fn reset(&self) {
         self.resets.send_modify(|resets| *resets += 1);
     }
@@ -113,8 +112,8 @@ impl Gate {
     }
 }
 
-impl Way {
-    /// Passes on what comes from either side until both have ended.
+impl Link {
+    /// Forwards bytes in both directions until both sides have ended.
     async fn pass(&self, inside: &mut TcpStream, outside: &mut TcpStream) {
         let answered = AtomicBool::new(true);
         let _ = (inside.set_nodelay(true), outside.set_nodelay(true));

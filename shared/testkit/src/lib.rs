@@ -1,5 +1,5 @@
-//! What tests share: a Redis database and a Postgres database of one's own, on servers that `./ops/test` starts; and the
-//! official description of X, which requests and answers are held against.
+//! Shared by tests: separate Redis and Postgres databases on servers that `./ops/test` starts, and the official description of the X API,
+//! which requests and responses are checked against.
 
 #[cfg(feature = "contract")]
 mod contract;
@@ -27,7 +27,7 @@ pub use own_redis::{OwnRedis, free_port};
 pub use pooler::Pooler;
 pub use redis::{TestRedis, redis_settings};
 
-/// A user to become, where root runs this: several servers refuse to work as root.
+/// The user to run servers as where root runs the tests, because several servers refuse to run as root.
 fn unprivileged() -> Option<&'static str> {
     let id = |arguments: &[&str]| {
         let output = std::process::Command::new("id").args(arguments).output().ok()?;

@@ -3,24 +3,24 @@ use std::{fs::OpenOptions, io::Write as _, path::PathBuf, process::Command};
 use chrono::TimeDelta;
 use tempfile::TempDir;
 
-/// The machine that processes believe to be on when they are started with its variables: its clock may be wrong and its disk may be
-/// full, for running processes as well. On Linux, for programs that are linked with the C library at run time.
+/// A simulated machine for processes that are started with its variables: its clock may be wrong and its disk may be full, and both may
+/// change while they run. It works on Linux, for programs that are dynamically linked with the C library.
 #[derive(Debug)]
 pub struct Machine {
     dir: TempDir,
 }
 
-/// What is preloaded: a shim by name, its source, and the variable that tells it its file.
+/// The preloaded shims: name, source, and the variable with the path of the shim's file.
 const SHIMS: [(&str, &str, &str); 2] = [
     ("clock_shim", include_str!("clock_shim.c"), "PERCH_CLOCK_OFFSET"),
     ("disk_shim", include_str!("disk_shim.c"), "PERCH_DISK_FULL"),
 ];
 
 impl Machine {
-    /// One that is as this one until something is set.
+    /// A machine that does not differ from the real one until something is set.
     ///
     /// # Panics
-    /// When the C compiler cannot make what is preloaded into the processes.
+    /// When the C compiler cannot build the shims.
     pub fn new() -> Self {
         let machine = Self { dir: TempDir::new().expect("a temporary folder") };
         open_to_others(&machine.dir);
@@ -36,7 +36,7 @@ impl Machine {
         machine
     }
 
-    /// Sets how far its clock is ahead. Monotonic clocks are right.
+    /// Sets how far its clock is ahead. Monotonic clocks are not changed.
     ///
     /// # Panics
     /// When its file cannot be written.
@@ -44,7 +44,7 @@ impl Machine {
         self.write("clock_shim", ahead.num_nanoseconds().expect("an offset of less than 292 years"));
     }
 
-    /// Fills its disk, or makes room again.
+    /// Fills its disk, or frees it again.
     ///
     /// # Panics
     /// When its file cannot be written.
@@ -53,13 +53,13 @@ impl Machine {
     }
 
     fn write(&self, name: &str, number: i64) {
-        // In place, since processes have the file mapped.
+        // In place, because processes have the file mapped.
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(self.path(name));
         let written = file.and_then(|mut file| file.write_all(&number.to_ne_bytes()));
         written.expect("a file in a folder of one's own");
     }
 
-    /// The variables with which a process is started that is on this machine.
+    /// The environment variables for a process on this machine.
     pub fn variables(&self) -> Vec<(&'static str, String)> {
         let shims: Vec<String> = SHIMS.iter().map(|(name, ..)| self.text(&format!("{name}.so"))).collect();
         let files = SHIMS.iter().map(|(name, _, variable)| (*variable, self.text(name)));
@@ -81,7 +81,7 @@ impl Default for Machine {
     }
 }
 
-/// Servers that refuse to run as root run as another user.
+/// Opens a folder for the user as whom servers run that refuse to run as root.
 fn open_to_others(dir: &TempDir) {
     use std::os::unix::fs::PermissionsExt as _;
     let opened = std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755));

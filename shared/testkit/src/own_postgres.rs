@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::{free_port, unprivileged};
 
-/// A Postgres of one's own, whose only user is trusted. It ends with the value.
+/// A separate Postgres server, whose only user needs no password. It ends with the value.
 #[derive(Debug)]
 pub struct OwnPostgres {
     folder: TempDir,
@@ -21,7 +21,7 @@ pub struct OwnPostgres {
 }
 
 impl OwnPostgres {
-    /// A running one, with nothing in it.
+    /// Starts an empty one.
     ///
     /// # Panics
     /// When it cannot be started.
@@ -29,7 +29,7 @@ impl OwnPostgres {
         Self::with(&[], "")
     }
 
-    /// The same, with these files (name, content) in its folder, and further options.
+    /// The same with these files (name, content) in its folder, and further options.
     ///
     /// # Panics
     /// When it cannot be started.
@@ -63,7 +63,7 @@ impl OwnPostgres {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
     }
 
-    /// Starts it again as a standby, which follows nobody and waits to be promoted.
+    /// Restarts it as a standby without a primary, which can be promoted.
     ///
     /// # Panics
     /// When it cannot be started.
@@ -104,7 +104,7 @@ impl Drop for OwnPostgres {
     }
 }
 
-/// A program of Postgres, as somebody whom Postgres accepts: it refuses root.
+/// A program of Postgres, run as another user where root runs the tests, because Postgres refuses root.
 fn program(name: &str) -> Command {
     let mut command = Command::new(found(name));
     command.env("LC_ALL", "C").current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -114,7 +114,7 @@ fn program(name: &str) -> Command {
     command
 }
 
-/// Where the program is: on the path, or where Debian puts it.
+/// The path of the program: in `PATH`, or where Debian installs it.
 fn found(name: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let debian =
@@ -123,7 +123,7 @@ fn found(name: &str) -> PathBuf {
     program.unwrap_or_else(|| panic!("{name} is not installed; ./ops/test installs it"))
 }
 
-/// The user to become and its group, where root runs this.
+/// The ids of the user to run as and of its group, where root runs the tests.
 fn ids() -> Option<(u32, u32)> {
     let user = unprivileged()?;
     let id = |which: &str| {

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::Machine;
 
-/// A Redis server of one's own, for tests that kill it, restart it or configure it. It keeps an append-only file.
+/// A separate Redis server, for tests that kill, restart or configure it. It has an append-only file.
 #[derive(Debug)]
 pub struct OwnRedis {
     dir: TempDir,
@@ -19,7 +19,7 @@ pub struct OwnRedis {
 }
 
 impl OwnRedis {
-    /// Starts one with an append-only file that is written at once.
+    /// Starts one whose append-only file is synced on every write.
     pub async fn start() -> Self {
         Self::with(&["--appendonly", "yes", "--appendfsync", "always"]).await
     }
@@ -32,7 +32,7 @@ impl OwnRedis {
         Self::start_with(arguments, Vec::new()).await
     }
 
-    /// Starts one on this machine.
+    /// Starts one on this simulated machine.
     pub async fn on(machine: &Machine) -> Self {
         Self::start_with(&["--appendonly", "yes", "--appendfsync", "always"], machine.variables()).await
     }
@@ -67,12 +67,12 @@ impl OwnRedis {
         }
     }
 
-    /// Stops it as a machine that hangs does: it keeps its connections, accepts new ones, and answers nothing.
+    /// Freezes it like a machine that hangs: it keeps its connections, accepts new ones, and answers nothing.
     pub fn freeze(&self) {
         self.signal("-STOP");
     }
 
-    /// Lets it go on.
+    /// Lets it continue.
     pub fn thaw(&self) {
         self.signal("-CONT");
     }
@@ -82,7 +82,7 @@ impl OwnRedis {
         assert!(Command::new("kill").args([signal, &pid]).status().is_ok_and(|sent| sent.success()), "kill {signal}");
     }
 
-    /// Starts it again on its port and its data, and waits until it answers.
+    /// Restarts it on its port with its data, and waits until it answers.
     ///
     /// # Panics
     /// When it does not answer within 20 seconds.

@@ -14,14 +14,14 @@ use crate::{TestDatabase, free_port, unprivileged};
 /// A `PgBouncer` in transaction mode before the Postgres of the tests. It ends with the value.
 #[derive(Debug)]
 pub struct Pooler {
-    // It holds the configuration, with a password.
+    // The folder of the configuration, which has a password.
     _dir: TempDir,
     port: u16,
     child: Child,
 }
 
 impl Pooler {
-    /// One that has so many sessions of the server for all its clients together.
+    /// A pooler with this many server connections for all its clients together.
     ///
     /// # Panics
     /// When `pgbouncer` cannot be started.
@@ -40,7 +40,7 @@ impl Pooler {
             "\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n\
              pool_mode = transaction\ndefault_pool_size = {sessions}\nmax_client_conn = 200\n"
         );
-        // It refuses to work as root.
+        // PgBouncer refuses to run as root.
         if let Some(user) = unprivileged() {
             let _ = writeln!(text, "user = {user}");
         }
@@ -65,7 +65,7 @@ impl Pooler {
         let mut pace = tokio::time::interval(Duration::from_millis(20));
         loop {
             pace.tick().await;
-            // The driver asks for a parameter that it refuses; so the library's own connection is made without.
+            // PgBouncer refuses a startup parameter that the driver sets by default, so this connection is made without it.
             let options: sqlx::postgres::PgConnectOptions = url.parse().expect("a URL");
             if PgConnection::connect_with(&options.extra_float_digits(None)).await.is_ok() {
                 return;
@@ -74,7 +74,7 @@ impl Pooler {
         }
     }
 
-    /// A URL of the server, by way of this.
+    /// A URL of the server through this pooler.
     fn url_of(&self, url: &str) -> String {
         let mut url = Url::parse(url).expect("a URL");
         url.set_host(Some("127.0.0.1"))
@@ -83,12 +83,12 @@ impl Pooler {
         url.to_string()
     }
 
-    /// The URL of a database, by way of this.
+    /// The URL of a database through this pooler.
     pub fn url(&self, database: &TestDatabase) -> String {
         self.url_of(database.url())
     }
 
-    /// The same as configuration holds it.
+    /// The same as in the configuration.
     pub fn secret_url(&self, database: &TestDatabase) -> SecretString {
         SecretString::from(self.url(database))
     }

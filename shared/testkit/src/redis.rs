@@ -5,9 +5,9 @@ use perch_queue::Redis;
 use redis::{AsyncConnectionConfig, aio::MultiplexedConnection};
 use secrecy::SecretString;
 
-/// A Redis database of one's own on the server of the tests.
+/// A separate Redis database on the server of the tests.
 ///
-/// The server has 1,024 databases; database 0 hands out the others in turn.
+/// The server has 1,024 databases; a counter in database 0 assigns the others in turn.
 #[derive(Debug)]
 pub struct TestRedis {
     url: String,
@@ -39,12 +39,12 @@ impl TestRedis {
         &self.url
     }
 
-    /// Its URL as configuration holds it.
+    /// Its URL as in the configuration.
     pub fn secret_url(&self) -> SecretString {
         SecretString::from(self.url.clone())
     }
 
-    /// Empties it, as a Redis that lost its data.
+    /// Empties it, like a Redis that lost its data.
     ///
     /// # Panics
     /// When the server does not answer.
@@ -53,18 +53,18 @@ impl TestRedis {
         wiped.expect("the Redis of the tests answers");
     }
 
-    /// A door to it.
+    /// A client of it.
     pub fn door(&self) -> Redis {
         Redis::new(&self.secret_url(), &redis_settings()).expect("a Redis URL")
     }
 
-    /// A plain connection, for looking behind the engine's back.
+    /// A plain connection, for commands without the engine.
     ///
     /// # Panics
     /// When the server does not answer.
     pub async fn raw(&self) -> MultiplexedConnection {
         let client = redis::Client::open(self.url.as_str()).expect("a Redis URL");
-        // The library's own limits, a second and half a second, are soon over on a machine full of tests.
+        // The timeouts of the library, a second and half a second, are too short while many tests run.
         let patience = Some(Duration::from_secs(30));
         let config = AsyncConnectionConfig::new().set_connection_timeout(patience).set_response_timeout(patience);
         let connected = client.get_multiplexed_async_connection_with_config(&config).await;

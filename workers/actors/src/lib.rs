@@ -1,4 +1,4 @@
-//! The actors of the bots of Perch: what each bot brings to the sandbox. Only what plays a sandbox stands on this list.
+//! The actors of Perch's bots for the sandbox. Only code that runs a sandbox depends on this crate.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use perch_actor_mentions::MentionsActor;
 use perch_actor_picks::PicksActor;
 use perch_sandbox::Actor;
 
-/// One line a bot, in the order in which they play.
+/// The actors, in the order in which they write.
 pub fn actors() -> Vec<Arc<dyn Actor>> {
     vec![Arc::new(PicksActor), Arc::new(MentionsActor)]
 }

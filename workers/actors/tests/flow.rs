@@ -1,4 +1,4 @@
-//! What the actors of the bots write by themselves, and what they answer.
+//! The posts that the actors of the bots write, and their answers.
 
 use std::time::Duration;
 

@@ -5,7 +5,7 @@ use futures::future::{BoxFuture, FutureExt as _, ready};
 use perch_base::{ConfigError, ConfigSchema, Settings};
 use perch_core::{Clients, ClientsError, scheduler, sync_hot_state};
 use perch_jobs::{AccountId, CollectMetrics, JobTypes, PublishPost, RetweetPost, SyncHotState, platform_types};
-use perch_publishing::{Metrics, Origin, Publisher, amends, collect_metrics, publish_post, retweet_post};
+use perch_publishing::{Metrics, Origin, Publisher, collect_metrics, publish_post, reconciler, retweet_post};
 use perch_queue::{
     Client,
     worker::{Deps, Handlers, Runtime, RuntimeError},
@@ -21,14 +21,14 @@ use crate::{
     http::Routes,
 };
 
-/// Why something of a bot cannot be set up.
+/// Why a part of a bot cannot be set up.
 pub type BotError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A bot, as the platform sees it. Only its name and its job types are asked of every bot.
+/// A bot on the platform. Only its name and its job types are required.
 ///
-/// A deployment is made of bots ([`Bots`]); what a bot brings is there because the bot is, and nowhere else.
+/// A deployment consists of bots ([`Bots`]). Everything that belongs to a bot is registered here and nowhere else.
 pub trait Bot: Debug + Send + Sync {
-    /// Its name: of its settings and their file, of its schema in Postgres.
+    /// Its name, which is also that of its settings, their file, and its schema in Postgres.
     fn name(&self) -> &'static str;
 
     /// Adds its job types.
@@ -39,7 +39,7 @@ pub trait Bot: Debug + Send + Sync {
         schema
     }
 
-    /// The migrations of its tables, which stand in a schema of its name: `sqlx::migrate!()`. See [`Tables`] for what they keep to.
+    /// The migrations of its tables, which are in a schema of its name: `sqlx::migrate!()`. See [`Tables`] for their rules.
     fn tables(&self) -> Option<&'static Migrator> {
         None
     }
@@ -49,7 +49,7 @@ pub trait Bot: Debug + Send + Sync {
         families
     }
 
-    /// What the guard is told besides what it knows.
+    /// Rules for the guard besides its own.
     ///
     /// # Errors
     ///
@@ -58,7 +58,7 @@ pub trait Bot: Debug + Send + Sync {
         Ok(Rules::default())
     }
 
-    /// What it knows of the posts that it hands over.
+    /// What publishing asks about the posts that it hands over.
     fn origins(&self) -> Vec<Box<dyn Origin>> {
         Vec::new()
     }
@@ -68,12 +68,12 @@ pub trait Bot: Debug + Send + Sync {
         handlers
     }
 
-    /// Adds what its handlers ask for, besides what every handler may ask for: [`Platform`], [`Publisher`], [`Metrics`], [`Clients`],
-    /// [`Syncer`].
+    /// Adds the dependencies of its handlers, besides those that every handler has: [`Platform`], [`Publisher`], [`Metrics`],
+    /// [`Clients`], [`Syncer`].
     ///
     /// # Errors
     ///
-    /// The settings say something that cannot be set up.
+    /// The settings cannot be used.
     fn deps(&self, _: &Platform, deps: Deps) -> Result<Deps, BotError> {
         Ok(deps)
     }
@@ -88,17 +88,17 @@ pub trait Bot: Debug + Send + Sync {
         perch
     }
 
-    /// Carries out a subcommand of its own, as it stands in the arguments of `perch`.
+    /// Runs one of its subcommands, given the arguments of `perch`.
     fn run<'a>(&'a self, _: &'a Invocation<'a>, _: &'a ArgMatches) -> BoxFuture<'a, Result<(), CommandError>> {
         ready(Err(CommandError::Refused(format!("{} has no commands", self.name())))).boxed()
     }
 
-    /// What `perch doctor` finds of it, once Redis and Postgres answer.
+    /// Its checks for `perch doctor`, which are made once Redis and Postgres answer.
     fn checks<'a>(&'a self, _: &'a Platform) -> BoxFuture<'a, Vec<Check>> {
         ready(Vec::new()).boxed()
     }
 
-    /// The providers of models that it asks.
+    /// The model providers that it uses.
     ///
     /// # Errors
     ///
@@ -107,49 +107,49 @@ pub trait Bot: Debug + Send + Sync {
         Ok(Vec::new())
     }
 
-    /// Whom the sandbox plays for it.
+    /// The accounts that the sandbox plays for it.
     ///
     /// # Errors
     ///
     /// The settings are not there.
-    fn played(&self, _: &Settings) -> Result<Played, ConfigError> {
-        Ok(Played::default())
+    fn sandbox_roles(&self, _: &Settings) -> Result<SandboxRoles, ConfigError> {
+        Ok(SandboxRoles::default())
     }
 
-    /// Removes what is beyond its retention from its tables; answers how many rows. The scheduler calls it every ten minutes.
+    /// Removes rows beyond their retention from its tables; answers how many. The scheduler calls it every ten minutes.
     fn prune<'a>(&'a self, _: &'a Platform) -> BoxFuture<'a, Result<u64, StoreError>> {
         ready(Ok(0)).boxed()
     }
 }
 
-/// Whom the sandbox plays for a bot.
+/// The accounts that the sandbox plays for a bot.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Played {
+pub struct SandboxRoles {
     /// Handles of the accounts that write posts for it to read.
     pub authors: Vec<String>,
-    /// The account that people write to.
+    /// The account that the sandbox's users write to.
     pub spoken_to: Option<AccountId>,
 }
 
 /// How often the tables of the bots are pruned.
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
-/// How long that of one may take.
+/// How long pruning the tables of one bot may take.
 const PRUNE_WITHIN: Duration = Duration::from_secs(120);
 
 /// The bots of a deployment. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Bots(Vec<Arc<dyn Bot>>);
 
-/// Why what the handlers work with cannot be set up.
+/// Why the dependencies of the handlers cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum SetUpError {
     /// X and the language models.
     #[error(transparent)]
     Clients(#[from] ClientsError),
-    /// A word or phrase that a bot tells the guard.
+    /// A word or phrase that a bot gives the guard.
     #[error("a word or phrase for the guard: {0}")]
     Words(#[from] BadPattern),
-    /// A handler asks for what nobody gives.
+    /// A handler needs a dependency that is not registered.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
     /// A bot.
@@ -163,7 +163,7 @@ pub enum SetUpError {
 }
 
 impl Bots {
-    /// With one more. A name belongs to one bot; the later one wins.
+    /// Adds a bot. It replaces an earlier one of the same name.
     #[must_use]
     pub fn with(mut self, bot: impl Bot + 'static) -> Self {
         self.0.retain(|other| other.name() != bot.name());
@@ -171,7 +171,7 @@ impl Bots {
         self
     }
 
-    /// What is wrong with the name of one of them: it is that of a schema in Postgres, of a file, and of variables.
+    /// The first bot name that cannot be used, with the reason: it must do as a Postgres schema, a file name and in variables.
     pub fn wrong_name(&self) -> Option<String> {
         let is_name = |name: &str| {
             name.starts_with(|c: char| c.is_ascii_lowercase())
@@ -184,7 +184,7 @@ impl Bots {
         Some(format!("a bot cannot be called {wrong:?}: 1 to 32 of a-z, 0-9 and _, no schema of Postgres itself"))
     }
 
-    /// A family of records that does not say whose it is: two bots, or a bot and the platform, would take it for theirs.
+    /// The first family of records that does not begin with the name of its bot, so that another bot or the platform could have it too.
     pub fn wrong_family(&self) -> Option<String> {
         let of = |bot: &Arc<dyn Bot>| {
             let (name, families) = (bot.name(), bot.records(Families::none()));
@@ -205,7 +205,7 @@ impl Bots {
         self.0.iter().fold(platform_types(), |types, bot| bot.job_types(types))
     }
 
-    /// What the configuration may say.
+    /// The schema of the configuration.
     pub fn config_schema(&self) -> ConfigSchema {
         self.0.iter().fold(self.job_types().into(), |schema, bot| bot.settings(schema))
     }
@@ -218,7 +218,7 @@ impl Bots {
         store.with_tables(tables).with_records(records)
     }
 
-    /// The handlers of the platform and of the bots. They ask for what [`Bots::deps`] gives.
+    /// The handlers of the platform and of the bots. Their dependencies are those of [`Bots::deps`].
     pub fn handlers(&self) -> Handlers {
         let platform = Handlers::new()
             .on::<PublishPost, _, _>(publish_post)
@@ -228,12 +228,12 @@ impl Bots {
         self.0.iter().fold(platform, |handlers, bot| bot.handlers(handlers))
     }
 
-    /// What the platform gives to the bots, as `settings` describe it. Nothing is connected yet; a credential that is missing is
-    /// named by whatever first needs it.
+    /// What the platform gives to the bots, as `settings` describe it. It does not connect yet, and a missing credential fails the first
+    /// call that needs it.
     ///
     /// # Errors
     ///
-    /// The settings say something that cannot be set up.
+    /// The settings cannot be used.
     pub fn platform(&self, settings: &Settings, store: &Store, client: &Client) -> Result<Platform, SetUpError> {
         let mut rules = Rules::default();
         for bot in &self.0 {
@@ -251,11 +251,11 @@ impl Bots {
         })
     }
 
-    /// What the handlers work with.
+    /// The dependencies of the handlers.
     ///
     /// # Errors
     ///
-    /// The settings say something that cannot be set up.
+    /// The settings cannot be used.
     pub fn deps(&self, platform: &Platform) -> Result<Deps, SetUpError> {
         let Platform { settings, client, store, clients, guard } = platform;
         let (redis, queues) = (client.queues().redis(), client.queues().names());
@@ -272,11 +272,11 @@ impl Bots {
         Ok(deps)
     }
 
-    /// What runs the jobs of a deployment.
+    /// The runtime that runs the jobs of a deployment.
     ///
     /// # Errors
     ///
-    /// The settings say something that cannot be set up, or a handler asks for what nobody gives.
+    /// The settings cannot be used, or a handler needs a dependency that is not registered.
     pub fn worker(&self, settings: &Settings, store: &Store, client: &Client) -> Result<Runtime, SetUpError> {
         let platform = self.platform(settings, store, client)?;
         Ok(Runtime::new(client.clone(), self.handlers(), self.deps(&platform)?)?)
@@ -285,7 +285,7 @@ impl Bots {
     /// Runs every duty of a scheduler until `stop`: those of the platform, and the pruning of the tables of the bots.
     pub async fn schedule(&self, platform: &Platform, stop: CancellationToken) {
         let Platform { settings, client, store, .. } = platform;
-        let duties = scheduler::run(settings, client, store, amends(), stop.clone());
+        let duties = scheduler::run(settings, client, store, reconciler(), stop.clone());
         tokio::join!(duties, self.prune(platform, stop));
     }
 
@@ -294,7 +294,7 @@ impl Bots {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
             for bot in &self.0 {
-                // A bot that hangs, or panics, holds up no other.
+                // A bot that hangs or panics must not keep the others from being pruned.
                 let pruned = AssertUnwindSafe(tokio::time::timeout(PRUNE_WITHIN, bot.prune(platform))).catch_unwind();
                 match stop.run_until_cancelled(pruned).await {
                     None => return,
@@ -312,7 +312,7 @@ impl Bots {
         }
     }
 
-    /// The providers of models that each of them asks, by the name of the bot.
+    /// The model providers that each bot uses, by the name of the bot.
     ///
     /// # Errors
     ///
@@ -323,22 +323,22 @@ impl Bots {
         Ok(asked.into_iter().filter(|(_, providers)| !providers.is_empty()).collect())
     }
 
-    /// Whom the sandbox plays for all of them.
+    /// The accounts that the sandbox plays for all bots.
     ///
     /// # Errors
     ///
     /// The settings of one are not there.
-    pub fn played(&self, settings: &Settings) -> Result<Played, ConfigError> {
-        let mut all = Played::default();
+    pub fn sandbox_roles(&self, settings: &Settings) -> Result<SandboxRoles, ConfigError> {
+        let mut all = SandboxRoles::default();
         for bot in &self.0 {
-            let played = bot.played(settings)?;
-            all.authors.extend(played.authors);
-            all.spoken_to = all.spoken_to.or(played.spoken_to);
+            let roles = bot.sandbox_roles(settings)?;
+            all.authors.extend(roles.authors);
+            all.spoken_to = all.spoken_to.or(roles.spoken_to);
         }
         Ok(all)
     }
 
-    /// What all of them find wrong, or well.
+    /// The checks of all bots.
     pub async fn checks(&self, platform: &Platform) -> Vec<Check> {
         let mut checks = Vec::new();
         for bot in &self.0 {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// How bad it is.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
@@ -16,16 +16,16 @@ pub enum Level {
     Fail,
 }
 
-/// What was looked at, what was found, and how to mend it.
+/// A finding: what was checked, what was found, and how to fix it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// What was looked at.
+    /// What was checked.
     pub name: &'static str,
-    /// How bad it is.
+    /// Its severity.
     pub level: Level,
     /// What was found.
     pub found: String,
-    /// How to mend it.
+    /// How to fix it.
     pub mend: Option<String>,
 }
 
@@ -54,7 +54,7 @@ impl Check {
         Self::new(name, Level::Fail, found)
     }
 
-    /// The same with what to do.
+    /// The same with a way to fix it.
     #[must_use]
     pub fn mend(mut self, how: impl Into<String>) -> Self {
         self.mend = Some(how.into());

@@ -1,4 +1,4 @@
-//! What a bot is to Perch: one trait, which a deployment asks for job types, settings, tables, handlers, routes, commands and checks.
+//! The trait of a bot, by which a deployment gets its job types, settings, tables, handlers, routes, commands and checks.
 
 mod bot;
 mod check;
@@ -6,6 +6,6 @@ pub mod cli;
 pub mod http;
 mod platform;
 
-pub use bot::{Bot, BotError, Bots, Played, SetUpError};
+pub use bot::{Bot, BotError, Bots, SandboxRoles, SetUpError};
 pub use check::{Check, Level};
 pub use platform::Platform;

@@ -6,7 +6,7 @@ use perch_queue::Client;
 use perch_safety::Guard;
 use perch_store::Store;
 
-/// What the platform gives to a bot. Nothing of it is connected before it is used.
+/// What the platform gives to a bot. Connections are made at first use.
 #[derive(Debug, Clone)]
 pub struct Platform {
     /// All settings; those of the bot are a section of them.
@@ -17,6 +17,6 @@ pub struct Platform {
     pub store: Store,
     /// X and the language models, within their budgets.
     pub clients: Clients,
-    /// What looks over everything that goes out.
+    /// Checks every text before it is published.
     pub guard: Arc<Guard>,
 }

@@ -1,4 +1,4 @@
-//! X and the language models, as a handler calls them.
+//! The clients of X and of the language models for handlers.
 
 use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
@@ -10,13 +10,12 @@ use perch_store::{Budgets, HotStore, RateWindows, Store};
 
 use crate::{
     limits::SharedLimits,
-    models::{Answered, Models, Tried, Unanswered},
+    models::{AskError, ModelReply, Models, ProviderTrial},
     own_ids::OwnIds,
     spending::Spending,
 };
 
-/// X and the language models: what is called costs money, so each call is charged to a bot, and it ends with its attempt. Cheap to
-/// clone.
+/// The clients of X and of the language models. Calls cost money, so each is charged to a bot; it ends with its attempt. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Clients {
     /// X.
@@ -25,7 +24,7 @@ pub struct Clients {
     own_ids: OwnIds,
     /// Who pays for the calls.
     spender: Spender,
-    /// When the attempt is given up that they are made for.
+    /// When the attempt that makes the calls is given up.
     until: Option<Instant>,
 }
 
@@ -41,8 +40,7 @@ pub enum ClientsError {
 }
 
 impl Clients {
-    /// The clients that `settings` describe. Nothing is connected yet; a credential that is missing is named by the first call
-    /// that needs it.
+    /// The clients that `settings` describe. They do not connect yet, and a missing credential fails the first call that needs it.
     pub fn new(settings: &Settings, redis: &Redis, store: &Store) -> Result<Self, ClientsError> {
         let limits = Arc::new(SharedLimits::new(RateWindows::new(redis.clone(), settings.env)));
         let budgets = Budgets::new(redis.clone(), store.clone(), settings.env);
@@ -57,7 +55,7 @@ impl Clients {
         })
     }
 
-    /// The same clients, whose calls a bot pays for; the account is the one that they are for, whatever the case of its handle.
+    /// The same clients with their calls charged to this bot, for this account. The case of the account's name does not matter.
     #[must_use]
     pub fn charged_to(&self, bot: &'static str, account: impl Into<Option<String>>, cx: &JobContext) -> Self {
         let account = account.into().map(|account| account.to_lowercase());
@@ -65,13 +63,13 @@ impl Clients {
         Self { x: self.x.charged_to(spender.clone()), spender, until: Some(cx.until()), ..self.clone() }
     }
 
-    /// Asks these providers of models in turn until one answers; those in `except` are not asked.
+    /// Asks these providers one after the other until one answers; those in `except` are not asked.
     pub async fn ask(
         &self,
         providers: &[String],
         request: &ChatRequest,
         except: &[String],
-    ) -> Result<Answered, Unanswered> {
+    ) -> Result<ModelReply, AskError> {
         self.models.ask(providers, &self.spender, request, except, self.until).await
     }
 
@@ -85,23 +83,23 @@ impl Clients {
         self.own_ids.handle(&self.x, account).await
     }
 
-    /// Whether any of these providers that can be asked looks at pictures.
+    /// Whether any of these providers that has a key accepts pictures.
     pub fn look_at_pictures(&self, providers: &[String]) -> bool {
         self.models.look_at_pictures(providers)
     }
 
-    /// Whether a provider looks at pictures.
+    /// Whether a provider accepts pictures.
     pub fn looks_at_pictures(&self, provider: &str) -> bool {
         self.models.looks_at_pictures(provider)
     }
 
-    /// Asks each of these providers of models that has a key once, and tells how that went. The calls are charged to `doctor`.
-    pub async fn try_models(&self, providers: &BTreeSet<String>) -> Vec<Tried> {
+    /// Asks each of these providers that has a key once. The calls are charged to `doctor`.
+    pub async fn try_models(&self, providers: &BTreeSet<String>) -> Vec<ProviderTrial> {
         let spender = Spender { bot: "doctor", account: None, job: None };
         self.models.try_each(providers, &spender).await
     }
 
-    /// Whom the tokens of an account belong to, as X says it. A user read is charged to `doctor`.
+    /// The user whom the tokens of an account belong to. A user read is charged to `doctor`.
     pub async fn owner_of(&self, account: &AccountId) -> Result<XUser, XError> {
         let spender = Spender { bot: "doctor", account: Some(account.to_string()), job: None };
         self.x.charged_to(spender).me(account).await

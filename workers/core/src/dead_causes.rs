@@ -1,4 +1,4 @@
-//! Dead letters by cause: what the last error of a job says, without the numbers and ids in it.
+//! Dead letters by cause: the last error of a job without its numbers and ids.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ pub struct DeadCause {
     pub queue: QueueName,
     /// Their last error without what differs from job to job.
     pub cause: String,
-    /// How many they are.
+    /// How many letters there are.
     pub count: u64,
     /// Their kinds; `unreadable` where the envelope cannot be read.
     pub kinds: BTreeSet<String>,
@@ -24,7 +24,7 @@ pub struct DeadCause {
     pub oldest: DateTime<Utc>,
     /// When the last of them died.
     pub newest: DateTime<Utc>,
-    /// The id of the latest.
+    /// The id of the newest.
     #[schema(value_type = String)]
     pub sample: JobId,
 }
@@ -34,9 +34,9 @@ pub struct DeadCause {
 pub struct DeadStats {
     /// The causes, the most frequent first.
     pub causes: Vec<DeadCause>,
-    /// The letters of all causes.
+    /// How many letters there are in all.
     pub letters: u64,
-    /// False when a queue has more letters than were looked through.
+    /// False when a queue has more letters than were read.
     pub complete: bool,
 }
 
@@ -70,7 +70,7 @@ impl Causes {
         of.kinds.insert(kind_of(letter));
     }
 
-    /// What was counted. It is not complete where letters are left that nobody looked at.
+    /// The counts. `complete` says whether all letters were read.
     pub fn stats(self, complete: bool) -> DeadStats {
         let mut causes: Vec<DeadCause> = self.0.into_values().collect();
         causes.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| b.newest.cmp(&a.newest)));

@@ -12,14 +12,14 @@ use utoipa::ToSchema;
 
 use crate::job_list::ListError;
 
-/// Letters read from Redis at once, while it is not known how large they are and once they are known to be small.
+/// Letters read from Redis in one call, at first and after a page of small ones.
 const AT_ONCE: usize = 20;
 const SMALL_AT_ONCE: usize = 500;
-/// A letter whose envelope has fewer bytes on average is small.
+/// Letters are small when their envelopes have fewer bytes than this on average.
 const SMALL: usize = 4_096;
-/// Letters of one queue looked through for one page.
+/// The most letters of one queue read for one page.
 const LOOKED_THROUGH: usize = 100_000;
-/// Bytes of payloads after which a page ends.
+/// A page ends once its envelopes have this many bytes.
 const FULL: usize = 4 * 1024 * 1024;
 /// The name of the list in its cursors.
 const LIST: &str = "dead";
@@ -40,7 +40,7 @@ pub struct DeadSummary {
     pub died_at: DateTime<Utc>,
     /// Attempts made.
     pub attempts: u32,
-    /// How often it was brought back before.
+    /// How often it was replayed before.
     pub replays: u32,
     /// What its limits are counted by.
     pub group: Option<String>,
@@ -54,7 +54,7 @@ pub struct DeadSummary {
 }
 
 impl DeadSummary {
-    /// Of a letter of this queue.
+    /// The summary of a letter of this queue.
     pub fn of(queue: &QueueName, letter: &DeadLetter) -> Self {
         let envelope = letter.salvaged();
         let of = envelope.as_ref();
@@ -73,7 +73,7 @@ impl DeadSummary {
     }
 }
 
-/// JSON without characters of control, which stand between its parts alone.
+/// JSON without control characters, which are only whitespace between its tokens.
 fn on_one_line(json: Box<RawValue>) -> Option<Box<RawValue>> {
     if !json.get().contains(|c| c < ' ') {
         return Some(json);
@@ -81,40 +81,40 @@ fn on_one_line(json: Box<RawValue>) -> Option<Box<RawValue>> {
     RawValue::from_string(json.get().chars().filter(|c| *c >= ' ').collect()).ok()
 }
 
-/// When letters died that are looked at.
+/// A period in which letters died.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Died {
-    /// Then or later.
+pub struct DiedWithin {
+    /// From then on.
     pub since: Option<DateTime<Utc>>,
     /// Before then.
     pub until: Option<DateTime<Utc>>,
 }
 
-impl Died {
-    /// Whether a letter died in that time.
+impl DiedWithin {
+    /// Whether a letter died in this period.
     pub fn fits(&self, letter: &DeadLetter) -> bool {
         self.since.is_none_or(|since| letter.died_at >= since) && self.until.is_none_or(|until| letter.died_at < until)
     }
 
-    /// True when no later letter can fit, because letters come the latest first.
+    /// Whether the period begins after this letter, so that no letter after it can fit: the latest letters come first.
     fn ends_at(&self, letter: &DeadLetter) -> bool {
         self.since.is_some_and(|since| letter.died_at < since)
     }
 }
 
-/// The dead letters of these queues that fit, the latest first. Each letter that is there all the while is in one page of a walk. A page
-/// may have fewer letters than asked for, because they are large or because many were looked through that do not fit.
+/// The dead letters of these queues that fit, the latest first. A letter that stays meanwhile is in exactly one page of a walk. A page may
+/// have fewer letters than its limit, because they are large or because the letters read for one page are limited.
 ///
 /// # Errors
 ///
 /// Redis is away, or the cursor is of another list.
 pub async fn dead_letters(
     queues: &[Queue],
-    died: Died,
+    died: DiedWithin,
     fits: impl Fn(&DeadLetter) -> bool,
     paging: &Paging,
 ) -> Result<Page<DeadSummary>, ListError> {
-    let mut walk = Walk::new(queues, died, paging.place(LIST)?);
+    let mut walk = MergedPages::new(queues, died, paging.place(LIST)?);
     let (mut items, mut bytes) = (Vec::new(), 0);
     while let Some((queue, letter)) = walk.next().await? {
         if died.fits(&letter) && fits(&letter) {
@@ -128,20 +128,20 @@ pub async fn dead_letters(
     Ok(Page { items, next: walk.rest().map(|place| Cursor::at(LIST, &place)) })
 }
 
-/// The dead letters of several queues, the latest first.
-struct Walk<'a> {
+/// Merges the dead letters of several queues, the latest first.
+struct MergedPages<'a> {
     queues: Vec<DeadPages<'a>>,
     last: Option<DeadCursor>,
 }
 
-impl<'a> Walk<'a> {
-    /// Those after a place.
-    fn new(queues: &'a [Queue], died: Died, after: Option<DeadCursor>) -> Self {
+impl<'a> MergedPages<'a> {
+    /// The letters after a cursor.
+    fn new(queues: &'a [Queue], died: DiedWithin, after: Option<DeadCursor>) -> Self {
         let queues = queues.iter().map(|queue| DeadPages::of(queue, died, after.clone())).collect();
         Self { queues, last: after }
     }
 
-    /// The next letter. Nothing at the end, and when a queue has been looked through as far as it is for one page.
+    /// The next letter; `None` at the end, or once the most letters of a queue were read for one page.
     async fn next(&mut self) -> Result<Option<(&'a Queue, DeadLetter)>, QueueError> {
         for pages in &mut self.queues {
             if !pages.fill().await? {
@@ -154,34 +154,34 @@ impl<'a> Walk<'a> {
         Ok(pages.waiting.pop_front().map(|letter| (pages.queue, letter)))
     }
 
-    /// The place after which there may be more.
+    /// The cursor after which there may be more letters.
     fn rest(self) -> Option<DeadCursor> {
         let is_over = self.queues.iter().all(|pages| pages.waiting.is_empty() && pages.is_complete());
         self.last.filter(|_| !is_over)
     }
 }
 
-/// The dead letters of a queue, the latest first, page by page. Letters that are taken away meanwhile move no other out of sight.
+/// The dead letters of a queue, the latest first, page by page. Letters that are removed meanwhile do not make it skip others.
 #[derive(Debug)]
 pub struct DeadPages<'a> {
     queue: &'a Queue,
-    died: Died,
+    died: DiedWithin,
     after: Option<DeadCursor>,
     at_once: usize,
     seen: usize,
     over: bool,
-    /// Those that were read and not asked for yet.
+    /// Letters that were read and not returned yet.
     waiting: VecDeque<DeadLetter>,
 }
 
 impl<'a> DeadPages<'a> {
-    /// Those after a place that may have died in that time.
-    pub fn of(queue: &'a Queue, died: Died, after: Option<DeadCursor>) -> Self {
+    /// The letters after a cursor that may have died in this period.
+    pub fn of(queue: &'a Queue, died: DiedWithin, after: Option<DeadCursor>) -> Self {
         let after = after.into_iter().chain(died.until.map(DeadCursor::before)).max();
         Self { queue, died, after, at_once: AT_ONCE, seen: 0, over: false, waiting: VecDeque::new() }
     }
 
-    /// The next page; nothing once the letters are over, too old, or too many to look through.
+    /// The next page; `None` at the end, once the letters are too old, or once the most letters were read.
     ///
     /// # Errors
     ///
@@ -199,7 +199,7 @@ impl<'a> DeadPages<'a> {
         Ok(Some(letters))
     }
 
-    /// Reads on when no letter waits. False when there may be more, and too many have been looked through.
+    /// Reads more letters when none is buffered. False when there may be more, but the most letters were read.
     async fn fill(&mut self) -> Result<bool, QueueError> {
         while self.waiting.is_empty() && !self.over {
             match self.next().await? {
@@ -210,7 +210,7 @@ impl<'a> DeadPages<'a> {
         Ok(true)
     }
 
-    /// False when there are letters that nobody looked at.
+    /// False when there may be letters that were not read.
     pub fn is_complete(&self) -> bool {
         self.over
     }

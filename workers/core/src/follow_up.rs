@@ -2,8 +2,8 @@ use chrono::{DateTime, Utc};
 use perch_jobs::JobId;
 use sha2::{Digest, Sha256};
 
-/// The id of a job that follows from something: the same time and name always give the same id, so that an attempt
-/// that runs again after a crash enqueues nothing twice.
+/// The id of a job by its time and name. The same ones always give the same id, so that an attempt that runs again after a crash
+/// enqueues nothing twice.
 pub fn job_id(at: DateTime<Utc>, name: &str) -> JobId {
     let digest = Sha256::digest(name);
     JobId::from_parts(at, digest.iter().take(10).fold(0, |bits, byte| (bits << 8) | u128::from(*byte)))
@@ -20,7 +20,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_cause_gives_the_same_id_and_another_gives_another() {
+    fn the_same_time_and_name_give_the_same_id_and_others_another() {
         let at = DateTime::from_timestamp(1_790_000_000, 0).expect("a valid time");
         assert_eq!(job_id(at, "extract:1"), job_id(at, "extract:1"));
         assert_ne!(job_id(at, "extract:1"), job_id(at, "extract:2"));

@@ -12,17 +12,17 @@ use utoipa::ToSchema;
 
 use crate::look_up::JobStanding;
 
-/// Jobs read at once. Each may have a payload of the largest size.
+/// Jobs read from Redis in one call; each may have a payload of the largest size.
 const AT_ONCE: usize = 100;
-/// Jobs looked through for one page.
+/// The most jobs read for one page.
 const LOOKED_THROUGH: usize = 20_000;
 /// The name of the list in its cursors.
 const LIST: &str = "jobs";
 
-/// Why a list cannot be told.
+/// Why a list cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ListError {
-    /// A page was asked for with a cursor of another list.
+    /// The cursor is of another list.
     #[error("cursor: {0}")]
     Cursor(#[from] InvalidCursor),
     /// Redis.
@@ -53,9 +53,9 @@ pub struct JobSummary {
     /// Its queue.
     #[schema(value_type = String)]
     pub queue: QueueName,
-    /// Where it stands.
+    /// Its state.
     pub state: JobState,
-    /// Which jobs go first.
+    /// Its priority among the waiting jobs of its queue.
     pub priority: Priority,
     /// What its limits are counted by.
     pub group: Option<String>,
@@ -66,7 +66,7 @@ pub struct JobSummary {
     pub created_at: DateTime<Utc>,
     /// When it runs next, or was last meant to.
     pub run_at: Option<DateTime<Utc>>,
-    /// When it was done, dead, cancelled or discarded, as far as the history tells.
+    /// When it was done, dead, cancelled or discarded, as far as the history has it.
     pub finished_at: Option<DateTime<Utc>>,
     /// Attempts begun.
     pub attempts: u32,
@@ -141,7 +141,7 @@ impl From<&JobStanding> for JobSummary {
     }
 }
 
-/// Jobs that the history alone knows, in a state that only it has: the newest first.
+/// Finished jobs, which only the history has, the newest first.
 ///
 /// # Errors
 ///
@@ -155,45 +155,44 @@ pub async fn finished(
     Ok(store.history().page(filter, paging, now).await?.map(|record| JobSummary::from(&record)))
 }
 
-/// Where a page of unfinished jobs ends: in that state and queue, behind that place, or before its first job.
+/// Where a page of unfinished jobs ends: the state, the queue, and the last job in it; no job for the start of the queue.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Place(JobState, QueueName, Option<JobCursor>);
+struct ListPosition(JobState, QueueName, Option<JobCursor>);
 
-impl Place {
-    /// The state and queue, as they follow one another.
+impl ListPosition {
+    /// The state and queue, by which the list is ordered.
     fn section(&self) -> (JobState, &QueueName) {
         (self.0, &self.1)
     }
 }
 
-/// Jobs of these queues that are not finished: in the order running, waiting, delayed, dead, and in each state queue by queue. A job
-/// that stays in its state is in one page of a walk. A page may have fewer jobs than asked for, because many were looked through that
-/// do not fit.
+/// Unfinished jobs of these queues: running, waiting, delayed, then dead, and in each state queue by queue. A job that keeps its state is
+/// in exactly one page of a walk. A page may have fewer jobs than its limit, because the jobs read for one page are limited.
 ///
 /// # Errors
 ///
 /// Redis is away, or the cursor is of another list.
 pub async fn unfinished(queues: &[Queue], filter: &JobFilter, paging: &Paging) -> Result<Page<JobSummary>, ListError> {
-    let from: Option<Place> = paging.place(LIST)?;
+    let from: Option<ListPosition> = paging.place(LIST)?;
     let states = filter.state.map_or(JobState::LIVE.to_vec(), |state| vec![state]);
-    if from.as_ref().is_some_and(|Place(state, ..)| !states.contains(state)) {
+    if from.as_ref().is_some_and(|ListPosition(state, ..)| !states.contains(state)) {
         return Err(InvalidCursor.into());
     }
     let Some(now) = queues.first().map(Queue::now) else { return Ok(Page { items: Vec::new(), next: None }) };
     let sections = sections(queues, &states, from.as_ref());
-    let mut found = Found { paging, rows: Vec::new(), seen: HashSet::new(), looked: 0 };
+    let mut builder = PageBuilder { paging, rows: Vec::new(), seen: HashSet::new(), looked: 0 };
     for (state, queue) in sections {
         let is_first = from.as_ref().is_some_and(|from| from.section() == (state, queue.name()));
-        let start = from.as_ref().filter(|_| is_first).and_then(|Place(.., place)| place.clone());
-        if let Some(end) = found.section(&queue, state, filter, start, now).await? {
-            return Ok(found.page(Some(end)));
+        let start = from.as_ref().filter(|_| is_first).and_then(|ListPosition(.., place)| place.clone());
+        if let Some(end) = builder.section(&queue, state, filter, start, now).await? {
+            return Ok(builder.page(Some(end)));
         }
     }
-    Ok(found.page(None))
+    Ok(builder.page(None))
 }
 
-/// The states and queues in the order in which they are listed, from a place on.
-fn sections(queues: &[Queue], states: &[JobState], from: Option<&Place>) -> Vec<(JobState, Queue)> {
+/// The states and queues in the order of the list, from a position on.
+fn sections(queues: &[Queue], states: &[JobState], from: Option<&ListPosition>) -> Vec<(JobState, Queue)> {
     let mut by_name = queues.to_vec();
     by_name.sort_by(|a, b| a.name().cmp(b.name()));
     by_name.dedup_by(|a, b| a.name() == b.name());
@@ -201,17 +200,17 @@ fn sections(queues: &[Queue], states: &[JobState], from: Option<&Place>) -> Vec<
     all.filter(|(state, queue)| from.is_none_or(|from| (*state, queue.name()) >= from.section())).collect()
 }
 
-/// What was found so far.
-struct Found<'a> {
+/// Collects the rows of a page.
+struct PageBuilder<'a> {
     paging: &'a Paging,
-    rows: Vec<(Place, JobSummary)>,
-    /// One that has moved on meanwhile would come again.
+    rows: Vec<(ListPosition, JobSummary)>,
+    /// A job that changes its state meanwhile would be listed twice.
     seen: HashSet<JobId>,
     looked: usize,
 }
 
-impl Found<'_> {
-    /// Adds the jobs of a queue in a state. Answers where to go on, once there are enough or enough was looked through.
+impl PageBuilder<'_> {
+    /// Adds the jobs of a queue in a state. Answers where to continue once the page is full or the most jobs were read.
     async fn section(
         &mut self,
         queue: &Queue,
@@ -219,10 +218,10 @@ impl Found<'_> {
         filter: &JobFilter,
         mut after: Option<JobCursor>,
         now: DateTime<Utc>,
-    ) -> Result<Option<Place>, QueueError> {
-        let place = |after| Place(state, queue.name().clone(), after);
+    ) -> Result<Option<ListPosition>, QueueError> {
+        let place = |after| ListPosition(state, queue.name().clone(), after);
         loop {
-            // One beyond the page tells whether there is a next one.
+            // One row beyond the limit shows that there is a next page.
             if self.rows.len() > self.paging.limit() || self.looked >= LOOKED_THROUGH {
                 return Ok(Some(place(after)));
             }
@@ -240,8 +239,8 @@ impl Found<'_> {
         }
     }
 
-    /// The page, which ends at its last row when there are more, and else where it was looked to.
-    fn page(mut self, end: Option<Place>) -> Page<JobSummary> {
+    /// The page. It ends at its last row where there are more rows, and otherwise at `end`.
+    fn page(mut self, end: Option<ListPosition>) -> Page<JobSummary> {
         let limit = self.paging.limit();
         let is_more = self.rows.len() > limit;
         self.rows.truncate(limit);

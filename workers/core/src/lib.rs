@@ -1,4 +1,4 @@
-//! What every bot stands on: the scheduler, the relay, the recovery, the sync, and X and the language models within their budgets.
+//! What all bots share: the scheduler, the relay, the recovery, the sync, and X and the language models within their budgets.
 
 mod clients;
 pub mod dead_causes;
@@ -15,13 +15,13 @@ pub mod recovery;
 pub mod relay;
 pub mod scheduler;
 pub mod spending;
-mod started;
+mod started_polls;
 mod sync_to_store;
 pub mod worker_list;
 
 pub use clients::{Clients, ClientsError};
 pub use follow_up::{job_id, short_hash};
-pub use models::{Answered, Tried, Unanswered, declined};
+pub use models::{AskError, ModelReply, ProviderTrial, declined};
 pub use outcome::x_failed;
-pub use started::Started;
+pub use started_polls::StartedPolls;
 pub use sync_to_store::{Synced, sync_hot_state};

@@ -1,4 +1,4 @@
-//! The rate limits of outside services as all processes know them.
+//! The rate limits of outside services, shared by all processes.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use futures::future::BoxFuture;
 use perch_clients::RateLimits;
 use perch_store::{RateWindow, RateWindows};
 
-/// The rate limits of outside services as all processes know them, through Redis.
+/// The rate limits of outside services, shared by all processes through Redis.
 ///
-/// While Redis is away nothing is held back: the service itself refuses what is too much.
+/// While Redis is away no call is held back: the service itself refuses calls beyond its limit.
 #[derive(Debug, Clone)]
 pub(crate) struct SharedLimits(RateWindows);
 

@@ -1,5 +1,5 @@
-//! Where a job stands, by all that is known of it: Redis while it has the job, the events that are on their way to Postgres, and
-//! Postgres. By Postgres alone a job that has just ended would still wait.
+//! Looks up the state of a job in Redis, in the events that are not synced into Postgres yet, and in Postgres. By Postgres alone a job that
+//! has just ended would still be waiting.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -10,10 +10,10 @@ use perch_jobs::{JobId, JobState, QueueName};
 use perch_queue::{EventData, EventKind, JobEvent, JobView, QueueError, Queues};
 use perch_store::{AttemptOutcome, AttemptRecord, JobRecord, Store, StoreError, Syncer, UnsyncedEvents, UnsyncedJob};
 
-/// Events that one look reads of a queue: hundreds of times what is on its way while the sync runs.
+/// The most events of a queue that one look-up reads: hundreds of times the usual backlog of the sync.
 const MOST_EVENTS: usize = 200_000;
 
-/// Why it is not known.
+/// Why a job cannot be looked up.
 #[derive(Debug, thiserror::Error)]
 pub enum LookUpError {
     /// Redis.
@@ -24,25 +24,25 @@ pub enum LookUpError {
     Store(#[from] StoreError),
 }
 
-/// A job that Postgres knows.
+/// The record of a job, brought up to date.
 #[derive(Debug, Clone)]
 pub struct JobStanding {
-    /// What is known of it.
+    /// Its record.
     pub record: JobRecord,
-    /// False when Redis does not have it and nothing tells how it ended: its state is the last that was told.
+    /// False when Redis does not have the job and no event says how it ended: the state is then the last one recorded.
     pub is_known: bool,
 }
 
 impl JobStanding {
-    /// A job that Redis does not have, by its record and what has been told since; `is_whole` when that is all that was told. `None`
-    /// when nobody knows the job.
+    /// A job that Redis does not have, by its record and the events since; `is_whole` says that no event is missing. `None` when neither
+    /// has the job.
     pub fn of_gone(record: Option<JobRecord>, news: Option<&UnsyncedJob>, is_whole: bool) -> Option<Self> {
         let record = match news {
             Some(news) => news.apply_to(record),
             None => record,
         }?;
         let is_known = match record.state {
-            // Brought back or discarded, if not everything is known that was told since.
+            // Where events are missing, it may have been replayed or discarded.
             JobState::Dead => is_whole,
             state => state.is_final(),
         };
@@ -59,15 +59,15 @@ pub struct LookUp {
 }
 
 impl LookUp {
-    /// Of the deployment with these queues.
+    /// A look-up in the deployment with these queues.
     pub fn new(queues: &Queues, store: &Store, settings: &Settings) -> Self {
         let syncer =
             Syncer::new(queues.redis().clone(), store.clone(), settings.env, &queues.names(), settings.sync.batch);
         Self { queues: queues.clone(), store: store.clone(), syncer }
     }
 
-    /// What events that Postgres does not have yet say of a job, in whatever queue it is; and whether that is all that they say.
-    /// Ask Redis for the job before, and Postgres after this.
+    /// The events of a job, in any queue, that are not synced into Postgres yet, and whether all of them were read. To miss nothing, read
+    /// the job from Redis before this, and from Postgres after it.
     pub async fn news(&self, id: JobId) -> Result<(Option<UnsyncedJob>, bool), StoreError> {
         self.news_of(id, &self.queues.names()).await
     }
@@ -79,7 +79,7 @@ impl LookUp {
         Ok((all.into_iter().find_map(|mut news| news.jobs.remove(&id)), is_whole))
     }
 
-    /// A job that Redis did not have when it was asked, with the events that tell of it; `None` when nobody knows it.
+    /// A job that Redis did not have, with its events that are not synced yet; `None` when no source has it.
     pub async fn gone(&self, id: JobId) -> Result<Option<(JobStanding, Vec<JobEvent>)>, StoreError> {
         let history = self.store.history();
         let first = history.job(id).await?;
@@ -93,12 +93,12 @@ impl LookUp {
             Some(record) => self.news_of(id, std::slice::from_ref(&record.queue)).await?,
             None => self.news(id).await?,
         };
-        // Once more: what was moved in between is in it.
+        // Read again: events that were synced in between are in it.
         let standing = JobStanding::of_gone(history.job(id).await?, news.as_ref(), is_whole);
         Ok(standing.map(|standing| (standing, news.map(|news| news.events).unwrap_or_default())))
     }
 
-    /// Brings records up to what Redis and the events say. They were read before, so what those say is newer.
+    /// Brings records up to date from Redis and the events, which are newer because the records were read before.
     pub async fn standing(&self, records: Vec<JobRecord>) -> Result<Vec<JobStanding>, LookUpError> {
         let mut by_queue: BTreeMap<QueueName, Vec<JobId>> = BTreeMap::new();
         for record in &records {
@@ -127,8 +127,7 @@ fn standing(record: JobRecord, views: &HashMap<JobId, JobView>, told: &HashMap<J
     JobStanding { record, is_known }
 }
 
-/// The attempts of a job, oldest first: those of the history, what events on their way there tell, and what Redis alone remembers of a
-/// job that it has.
+/// The attempts of a job, oldest first: from the history, from events that are not synced yet, and from Redis if it has the job.
 pub fn attempts(history: Vec<AttemptRecord>, told: &[JobEvent], live: Option<&JobView>) -> Vec<AttemptRecord> {
     let mut all = history;
     for event in told {
@@ -137,12 +136,12 @@ pub fn attempts(history: Vec<AttemptRecord>, told: &[JobEvent], live: Option<&Jo
     if let Some(view) = live {
         remember(&mut all, view);
     }
-    // The sort keeps the order of attempts that share a number: those that did not count come first.
+    // The sort is stable: of attempts with the same number, those that did not count stay first.
     all.sort_by_key(|known| known.attempt);
     all
 }
 
-/// Adds what only Redis remembers: the last errors, and that the job runs.
+/// Adds what only Redis has: the last errors, and that the job is running.
 fn remember(all: &mut Vec<AttemptRecord>, view: &JobView) {
     let runs = |known: &AttemptRecord, attempt| known.attempt == attempt && known.outcome == AttemptOutcome::Running;
     for found in view.errors.iter().rev().filter_map(remembered) {
@@ -150,7 +149,7 @@ fn remember(all: &mut Vec<AttemptRecord>, view: &JobView) {
         if all.iter().any(|known| is_same(known) && known.outcome != AttemptOutcome::Running) {
             continue;
         }
-        // The attempt is known to have begun; how it ended is known only here.
+        // The history has the start of the attempt; only Redis has its end.
         match all.iter_mut().find(|known| runs(known, found.attempt)) {
             Some(begun) => *begun = AttemptRecord { started_at: begun.started_at.or(found.started_at), ..found },
             None => all.push(found),
@@ -161,7 +160,7 @@ fn remember(all: &mut Vec<AttemptRecord>, view: &JobView) {
     }
 }
 
-/// What Redis keeps of an attempt that failed.
+/// The record of a failed attempt from what Redis keeps of it.
 fn remembered(data: &EventData) -> Option<AttemptRecord> {
     let finished_at = data.at.and_then(DateTime::from_timestamp_millis);
     let took = data.ms.and_then(|ms| i64::try_from(ms).ok()).and_then(TimeDelta::try_milliseconds);
@@ -178,7 +177,7 @@ fn remembered(data: &EventData) -> Option<AttemptRecord> {
     })
 }
 
-/// An attempt of which nothing is known but that it began.
+/// An attempt that began; nothing else is known of it.
 fn begun(attempt: u32) -> AttemptRecord {
     AttemptRecord {
         attempt,
@@ -193,7 +192,7 @@ fn begun(attempt: u32) -> AttemptRecord {
     }
 }
 
-/// Adds what an event tells of an attempt. The history may have been read later, and know it already.
+/// Adds an event to the attempts. The history may have been read later and have it already.
 fn tell(all: &mut Vec<AttemptRecord>, event: &JobEvent) {
     let (data, at) = (event.data(), Some(event.at()));
     let (Some(attempt), Some(outcome)) = (data.attempt, outcome(event.kind)) else { return };
@@ -229,7 +228,7 @@ fn tell(all: &mut Vec<AttemptRecord>, event: &JobEvent) {
     }
 }
 
-/// What an event says of the attempt it belongs to.
+/// The outcome of an attempt by an event.
 fn outcome(event: EventKind) -> Option<AttemptOutcome> {
     Some(match event {
         EventKind::Started => AttemptOutcome::Running,
@@ -252,7 +251,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_attempt_that_ended_since_the_last_sync_is_told_as_it_ended() {
+    fn an_attempt_that_ended_since_the_last_sync_has_its_outcome() {
         let job = JobId::at(Utc::now());
         let event = |word: &str, ms: u64, value: &str| {
             JobEvent::read(EntryId { ms, seq: 0 }, 0, &format!("{word} {job}"), value.into()).expect("an event")
@@ -308,14 +307,14 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_that_both_know_is_told_once() {
+    fn an_attempt_in_both_redis_and_the_history_is_listed_once() {
         let history = [record(1, AttemptOutcome::Retried, Some("503"))];
         let view = view(JobState::Delayed, 2, &[(2, "timeout"), (1, "503")]);
         assert_eq!(outcomes(&history, &view), [(1, AttemptOutcome::Retried), (2, AttemptOutcome::Failed)]);
     }
 
     #[test]
-    fn without_postgres_the_attempts_are_those_that_redis_remembers() {
+    fn without_postgres_the_attempts_are_those_that_redis_has() {
         let view = view(JobState::Running, 3, &[(2, "second"), (1, "first")]);
         let all = [(1, AttemptOutcome::Failed), (2, AttemptOutcome::Failed), (3, AttemptOutcome::Running)];
         assert_eq!(outcomes(&[], &view), all);

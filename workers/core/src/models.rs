@@ -1,4 +1,4 @@
-//! The language models: several providers, asked in turn, within their budgets.
+//! The language models: several providers, asked one after the other within their budgets.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -15,67 +15,66 @@ use perch_clients::{
 use perch_queue::Fail;
 use serde_json::json;
 
-use crate::spending::{Aside, Held, Spending, Used};
+use crate::spending::{CallCost, CostReservation, HeldCall, Spending};
 
-/// An answer, and who gave it.
+/// The answer of a model, and its provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answered {
+pub struct ModelReply {
     /// The provider.
     pub provider: String,
-    /// What it said.
+    /// The answer.
     pub completion: Completion,
 }
 
-/// How one call of a provider went.
+/// The result of one trial call to a provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tried {
+pub struct ProviderTrial {
     /// The provider.
     pub provider: String,
     /// The model that was asked.
     pub model: String,
     /// Why it gave no answer.
     pub outcome: Result<(), String>,
-    /// Settings that its model asked for: what it refused was left out.
+    /// Settings of the provider that its model needs, as learned from calls that it refused.
     pub settings: Vec<Setting>,
 }
 
-/// Why nobody answered.
+/// Why no provider answered.
 #[derive(Debug)]
-pub enum Unanswered {
-    /// Nobody can be asked until then: every provider has used up its rate or its budget, or this process is short of what
-    /// a call takes.
+pub enum AskError {
+    /// No provider can be asked for this time: each has used up its rate or budget, or this process lacks the resources for a call.
     Held(Duration, String),
-    /// At least one was asked and is down, or cannot be asked.
+    /// At least one provider is down or not configured.
     Down(String, Disposition),
-    /// A provider has answered, and will not say anything else.
+    /// A provider refused the request or cut its answer short; another provider is not asked.
     Declined(Box<ModelError>),
-    /// There is no provider but those that were not to be asked.
-    NobodyElse,
+    /// All providers are excluded by the caller.
+    NoOtherProvider,
 }
 
-impl From<Unanswered> for Fail {
-    fn from(unanswered: Unanswered) -> Self {
+impl From<AskError> for Fail {
+    fn from(unanswered: AskError) -> Self {
         match unanswered {
-            Unanswered::Held(after, why) | Unanswered::Down(why, Disposition::Wait(after)) => Self::Snooze(after, why),
-            Unanswered::Down(why, Disposition::RetryAfter(after)) => Self::RetryAfter(after, why),
-            Unanswered::Down(why, Disposition::Retry) => Self::Retry(why),
-            Unanswered::Down(why, Disposition::Never) => Self::Dead(why),
-            Unanswered::Declined(error) => Self::Dead(error.to_string()),
-            Unanswered::NobodyElse => Self::Dead("no other provider of models is configured".to_owned()),
+            AskError::Held(after, why) | AskError::Down(why, Disposition::Wait(after)) => Self::Snooze(after, why),
+            AskError::Down(why, Disposition::RetryAfter(after)) => Self::RetryAfter(after, why),
+            AskError::Down(why, Disposition::Retry) => Self::Retry(why),
+            AskError::Down(why, Disposition::Never) => Self::Dead(why),
+            AskError::Declined(error) => Self::Dead(error.to_string()),
+            AskError::NoOtherProvider => Self::Dead("no other provider of models is configured".to_owned()),
         }
     }
 }
 
-/// What an attempt needs for what comes after the answer, unless that is over a tenth of what it has left.
+/// Time left to an attempt for its work after the answer, or a tenth of its remaining time where that is less.
 const AFTERWARDS: Duration = Duration::from_secs(5);
-/// In less time nobody answers.
+/// A provider is not asked with less time than this.
 const SHORTEST: Duration = Duration::from_secs(1);
-/// The time of whoever has no attempt that ends.
+/// The time limit of calls outside of an attempt.
 const UNBOUND: Duration = Duration::from_secs(240);
 
-/// How long a provider that is only tried may take.
+/// The time limit of a trial call.
 const TRIAL: Duration = Duration::from_secs(20);
-/// The longest answer to that, with what the model thinks.
+/// The most tokens of the answer to a trial call, including reasoning.
 const TRIAL_TOKENS: u32 = 500;
 
 fn trial_schema() -> serde_json::Value {
@@ -94,7 +93,7 @@ struct Inner {
     with_key: BTreeSet<String>,
     spending: Spending,
     rest: Duration,
-    /// Until when a provider that is down is left alone.
+    /// Providers that were down, and until when they are asked last.
     resting: Mutex<HashMap<String, Instant>>,
 }
 
@@ -124,21 +123,21 @@ impl Models {
         })))
     }
 
-    /// Whether any of these that can be asked looks at pictures.
+    /// Whether any of these providers that has a key accepts pictures.
     pub(crate) fn look_at_pictures(&self, providers: &[String]) -> bool {
         self.with_keys(providers).iter().any(|name| self.looks_at_pictures(name))
     }
 
-    /// Whether a provider looks at pictures.
+    /// Whether a provider accepts pictures.
     pub(crate) fn looks_at_pictures(&self, provider: &str) -> bool {
         self.0.providers.get(provider).is_some_and(|provider| provider.client.looks_at_pictures())
     }
 
-    /// Asks these providers in turn until one answers, or until the attempt is given up; those of `except` are not asked.
-    /// Every call is written down with its cost.
+    /// Asks these providers one after the other until one answers or the time `until` is over; those in `except` are not asked.
+    /// The cost of every call is recorded.
     ///
-    /// One that hangs leaves the others their part of the time. A provider that declines ends the round: what one model will not
-    /// touch is not carried to the next.
+    /// Each provider gets an equal share of the remaining time, so that one that hangs does not use it up. A provider that declines
+    /// ends the round: a request that one model declined is not sent to another.
     pub(crate) async fn ask(
         &self,
         providers: &[String],
@@ -146,13 +145,13 @@ impl Models {
         request: &ChatRequest,
         except: &[String],
         until: Option<Instant>,
-    ) -> Result<Answered, Unanswered> {
+    ) -> Result<ModelReply, AskError> {
         let until = until.unwrap_or_else(|| Instant::now() + UNBOUND);
-        let mut round = Round::default();
+        let mut round = FailedCalls::default();
         let mut turn = self.turn(providers);
         turn.retain(|name| !except.contains(name));
         if turn.is_empty() && !except.is_empty() {
-            return Err(Unanswered::NobodyElse);
+            return Err(AskError::NoOtherProvider);
         }
         for (at, name) in turn.iter().copied().enumerate() {
             let Some(provider) = self.0.providers.get(name) else { continue };
@@ -164,18 +163,18 @@ impl Models {
             match self.ask_one(name, provider, spender, request, time).await {
                 Ok(completion) => {
                     self.wake(name);
-                    return Ok(Answered { provider: name.clone(), completion });
+                    return Ok(ModelReply { provider: name.clone(), completion });
                 }
-                Err(Failed::Held(held)) => round.held(name, &held),
-                Err(Failed::Error(error)) => {
+                Err(CallError::Held(held)) => round.held(name, &held),
+                Err(CallError::Error(error)) => {
                     if declined(&error) {
-                        return Err(Unanswered::Declined(error));
+                        return Err(AskError::Declined(error));
                     }
-                    // No provider is to blame for it, and none can be reached.
+                    // This process cannot make calls now, so the other providers cannot be reached either.
                     if let Disposition::Wait(after) = error.for_job() {
-                        return Err(Unanswered::Held(after, error.to_string()));
+                        return Err(AskError::Held(after, error.to_string()));
                     }
-                    told(name, &error);
+                    log_failover(name, &error);
                     self.lay_to_rest(name, &error);
                     round.failed(&error);
                 }
@@ -184,8 +183,8 @@ impl Models {
         Err(round.ended())
     }
 
-    /// Asks each of these that has a key once, with every parameter that the bots send, and tells how that went.
-    pub(crate) async fn try_each(&self, names: &BTreeSet<String>, spender: &Spender) -> Vec<Tried> {
+    /// Asks each of these providers that has a key once, with every parameter that the bots send.
+    pub(crate) async fn try_each(&self, names: &BTreeSet<String>, spender: &Spender) -> Vec<ProviderTrial> {
         let providers = names.intersection(&self.0.with_key).filter_map(|name| self.0.providers.get_key_value(name));
         let request = ChatRequest {
             messages: vec![Message::user("Answer with {\"reply\": \"ok\"}.")],
@@ -199,15 +198,15 @@ impl Models {
             async move {
                 let outcome = match self.ask_one(name, provider, spender, request, TRIAL).await {
                     Ok(_) => Ok(()),
-                    Err(Failed::Held(Held { what, after })) => {
+                    Err(CallError::Held(HeldCall { what, after })) => {
                         Err(format!("{what}; it is asked again in {}", humantime::format_duration(after)))
                     }
-                    // It has answered, if at length.
-                    Err(Failed::Error(error)) if matches!(*error, ModelError::Truncated { .. }) => Ok(()),
-                    Err(Failed::Error(error)) => Err(error.to_string()),
+                    // A truncated answer shows that the provider works.
+                    Err(CallError::Error(error)) if matches!(*error, ModelError::Truncated { .. }) => Ok(()),
+                    Err(CallError::Error(error)) => Err(error.to_string()),
                 };
                 let settings = provider.client.settings_learned();
-                Tried { provider: name.clone(), model: provider.client.model().to_owned(), outcome, settings }
+                ProviderTrial { provider: name.clone(), model: provider.client.model().to_owned(), outcome, settings }
             }
         });
         join_all(tries).await
@@ -220,36 +219,36 @@ impl Models {
         spender: &Spender,
         request: &ChatRequest,
         time: Duration,
-    ) -> Result<Completion, Failed> {
+    ) -> Result<Completion, CallError> {
         let asked = request.about_tokens();
         let most = provider.price.micros(asked, u64::from(request.max_tokens.unwrap_or(1_000)));
         let used = |model: &str, usage: Usage| {
             let micros = provider.price.micros(usage.prompt_tokens, usage.completion_tokens);
-            Used { model: model.to_owned(), usage, micros }
+            CallCost { model: model.to_owned(), usage, micros }
         };
-        // Of an answer that is lost no more is known than what was asked.
+        // Where the answer is lost, only the tokens of the request are known.
         let lost = used(provider.client.model(), Usage { prompt_tokens: asked, completion_tokens: 0 });
-        let aside = Aside::set(&self.0.spending, name, most, spender, lost).await.map_err(Failed::Held)?;
+        let aside = CostReservation::set(&self.0.spending, name, most, spender, lost).await.map_err(CallError::Held)?;
         let answer = provider.client.complete_within(time, request).await;
         let came_to = match &answer {
             Ok(Completion { model, usage, .. }) => Some(used(model, *usage)),
             Err(error) if error.is_lost() => aside.lost(),
             Err(error) => error.usage().map(|usage| used(provider.client.model(), usage)),
         };
-        if let Some(Used { usage, .. }) = &came_to {
+        if let Some(CallCost { usage, .. }) = &came_to {
             count(name, *usage);
         }
         aside.settle(came_to).await;
-        answer.map_err(|error| Failed::Error(Box::new(error)))
+        answer.map_err(|error| CallError::Error(Box::new(error)))
     }
 
-    /// Those of these providers that can be asked; all of them where none has a key, so that the error names what is missing.
+    /// The providers that have a key; all of them where none has one, so that the error names what is missing.
     fn with_keys<'n>(&self, names: &'n [String]) -> Vec<&'n String> {
         let some: Vec<&String> = names.iter().filter(|name| self.0.with_key.contains(*name)).collect();
         if some.is_empty() { names.iter().collect() } else { some }
     }
 
-    /// The same in the order in which they are asked: those that rest come last.
+    /// The same, in the order in which they are asked: those that were down lately come last.
     fn turn<'n>(&self, names: &'n [String]) -> Vec<&'n String> {
         let names = self.with_keys(names);
         let (now, resting) = (Instant::now(), self.resting());
@@ -259,7 +258,7 @@ impl Models {
     }
 
     fn lay_to_rest(&self, name: &str, error: &ModelError) {
-        // One whose window is used up is known to be so by all processes, and costs nothing to ask.
+        // A used-up rate limit is shared by all processes, so a call to such a provider ends before it is sent.
         if !matches!(error, ModelError::RateLimited { .. }) {
             self.resting().insert(name.to_owned(), Instant::now() + self.0.rest);
         }
@@ -274,8 +273,8 @@ impl Models {
     }
 }
 
-/// Tells that a provider did not answer and the next one is asked. What waits for somebody to mend it is a warning.
-fn told(name: &str, error: &ModelError) {
+/// Logs and counts that a provider did not answer and the next one is asked. It is a warning where somebody has to act.
+fn log_failover(name: &str, error: &ModelError) {
     if error.disposition() == Disposition::Never {
         tracing::warn!(provider = name, %error, "the next provider is asked");
     } else {
@@ -285,23 +284,23 @@ fn told(name: &str, error: &ModelError) {
     metrics::counter!("perch_model_failovers_total", "provider" => provider, "why" => why).increment(1);
 }
 
-enum Failed {
-    Held(Held),
+enum CallError {
+    Held(HeldCall),
     Error(Box<ModelError>),
 }
 
-/// What the providers said that gave no answer.
+/// The calls of one round that gave no answer.
 #[derive(Debug, Default)]
-struct Round {
+struct FailedCalls {
     said: Vec<String>,
-    /// The shortest wait of those that only have to wait.
+    /// The shortest wait of the providers that are at a limit.
     wait: Option<Duration>,
-    /// The best prospect of the others.
+    /// The most hopeful disposition of the other failures.
     down: Option<Disposition>,
 }
 
-impl Round {
-    fn held(&mut self, name: &str, held: &Held) {
+impl FailedCalls {
+    fn held(&mut self, name: &str, held: &HeldCall) {
         self.said.push(format!("{name}: {}", held.what));
         self.waits(held.after);
     }
@@ -328,23 +327,23 @@ impl Round {
         self.wait = Some(self.wait.map_or(after, |wait| wait.min(after)));
     }
 
-    fn ended(self) -> Unanswered {
+    fn ended(self) -> AskError {
         let why = self.said.join("; ");
         match (self.wait, self.down) {
-            // Where one only has to wait, the job waits: the others may be back by then too.
-            (Some(after), None | Some(Disposition::Never)) => Unanswered::Held(after, why),
-            (_, Some(disposition)) => Unanswered::Down(why, disposition),
-            (None, None) => Unanswered::Down("no provider is configured".into(), Disposition::Never),
+            // The job waits for the first provider whose limit resets.
+            (Some(after), None | Some(Disposition::Never)) => AskError::Held(after, why),
+            (_, Some(disposition)) => AskError::Down(why, disposition),
+            (None, None) => AskError::Down("no provider is configured".into(), Disposition::Never),
         }
     }
 }
 
-/// The part of the time that the next of so many providers may take.
+/// The time that the next provider may take, where this many are still to be asked.
 fn share(left: Duration, providers: usize) -> Duration {
     left.saturating_sub(AFTERWARDS.min(left / 10)) / u32::try_from(providers).unwrap_or(u32::MAX).max(1)
 }
 
-/// Whether a provider has answered, so that another one would be asked in vain.
+/// Whether a provider refused the request or cut its answer short, so that no other provider is asked.
 pub fn declined(error: &ModelError) -> bool {
     matches!(error, ModelError::Refused { .. } | ModelError::Truncated { .. })
 }
@@ -375,14 +374,14 @@ mod tests {
     }
 
     fn ended(errors: &[ModelError], held: Option<u64>) -> Fail {
-        let mut round = Round::default();
+        let mut round = FailedCalls::default();
         for error in errors {
             round.failed(error);
         }
         if let Some(seconds) = held {
             round.held(
                 "together",
-                &Held { what: "the daily budget of 5.00 USD is used up".into(), after: Duration::from_secs(seconds) },
+                &HeldCall { what: "the daily budget of 5.00 USD is used up".into(), after: Duration::from_secs(seconds) },
             );
         }
         round.ended().into()

@@ -1,10 +1,10 @@
-//! How the errors of outside services end an attempt.
+//! How the errors of X end an attempt.
 
 use perch_clients::XError;
 use perch_queue::Fail;
 
-/// A used-up rate limit is nobody's failure: the job is put off until the window resets, and no attempt counts.
-/// Every other error ends the attempt by its own disposition.
+/// Rate limits snooze a job until the window resets and do not consume an attempt. Every other error ends the attempt by its own
+/// disposition.
 pub fn x_failed(error: XError) -> Fail {
     match error {
         XError::RateLimited { after, .. } => Fail::Snooze(after, error.to_string()),
@@ -19,7 +19,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_used_up_rate_limit_puts_the_job_off_and_costs_no_attempt() {
+    fn a_rate_limit_snoozes_the_job() {
         let limited = XError::RateLimited { call: "GET /2/tweets".into(), after: Duration::from_secs(7) };
         assert!(matches!(x_failed(limited), Fail::Snooze(after, _) if after == Duration::from_secs(7)));
         let what = "the daily budget of 10.00 USD".to_owned();

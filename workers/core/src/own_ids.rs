@@ -6,7 +6,7 @@ use std::{
 use perch_clients::{XClient, XError};
 use perch_jobs::AccountId;
 
-/// Who the accounts are that Perch posts as, by their tokens: asked for once in the life of a process.
+/// The users whom the tokens of the accounts belong to. Each is read from X once in the life of a process.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct OwnIds(Arc<Mutex<HashMap<AccountId, Owner>>>);
 

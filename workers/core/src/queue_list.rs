@@ -29,7 +29,7 @@ pub struct QueueSummary {
 }
 
 impl QueueSummary {
-    /// Of a queue that has these numbers.
+    /// The summary of a queue with these numbers.
     pub fn of(queue: &Queue, stats: QueueStats) -> Self {
         let settings = queue.settings();
         Self {
@@ -49,7 +49,7 @@ pub struct QueueList {
     /// Those that can be read, by name.
     #[serde(flatten)]
     pub page: Page<QueueSummary>,
-    /// The others of the page: what stands in one says nothing of its neighbours.
+    /// Queues of the page that cannot be read; the others are listed all the same.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unreadable: Vec<UnreadableQueue>,
 }
@@ -68,7 +68,7 @@ pub struct UnreadableQueue {
 ///
 /// # Errors
 ///
-/// None can be read, as while Redis is away; or the cursor is of another list.
+/// No queue can be read, as while Redis is away; or the cursor is of another list.
 pub async fn queues(
     all: &[Queue],
     paging: &Paging,

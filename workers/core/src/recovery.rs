@@ -1,7 +1,7 @@
-//! Rebuilding queues from what Postgres knows of them: all of it for `perch recover`, and by itself, for the ledger queues,
-//! whenever Redis was started again.
+//! Rebuilding queues in Redis from Postgres: all queues for `perch recover`, and the ledger queues automatically whenever Redis was
+//! restarted.
 
-mod doubts;
+mod loss_check;
 mod watch;
 
 use std::{
@@ -17,44 +17,43 @@ use perch_queue::{LostJob, Queue, QueueError, Queues};
 use perch_store::{HotStore, Store, StoreError, Syncer, UnfinishedPage};
 use serde::Serialize;
 
-pub use doubts::{Doubts, Found};
-pub use watch::{Look, Watch};
+pub use loss_check::{LossCheck, LossReport};
+pub use watch::{Watch, WatchOutcome};
 
-/// What was made good after a server lost something.
+/// What a reconciliation repaired after a server lost data.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct MadeGood {
-    /// Effects that are on record as published and that the ledger had lost.
+pub struct Reconciled {
+    /// Effects restored to the ledger, because a record says that they were published.
     pub effects: u64,
-    /// Records of acts that the ledger holds as confirmed.
+    /// Records of acts restored, because the ledger has their effect as confirmed.
     pub records: u64,
 }
 
-/// Knows what the effect ledger and the records of acts say of each other.
-pub trait Amends: Send + Sync + 'static {
-    /// Makes good what either lacks of the other, of the last day. It may be done again, and beside workers: what is right stays
-    /// as it is.
-    fn make_good<'a>(&'a self, store: &'a Store, hot: &'a HotStore) -> BoxFuture<'a, Result<MadeGood, StoreError>>;
+/// Reconciles the effect ledger with the records of acts.
+pub trait Reconciler: Send + Sync + 'static {
+    /// Restores from each what the other lacks, for the last day. It is idempotent and may run beside workers.
+    fn reconcile<'a>(&'a self, store: &'a Store, hot: &'a HotStore) -> BoxFuture<'a, Result<Reconciled, StoreError>>;
 }
 
-/// How long one recovery holds off the others.
-const ALONE: Duration = Duration::from_secs(20);
-/// Jobs looked at in one step.
+/// How long a recovery holds its lock, which keeps others from running.
+const LOCKED_FOR: Duration = Duration::from_secs(20);
+/// Jobs read in one step.
 const AT_ONCE: u32 = 500;
 
-/// What was done, or would be, with the jobs of one queue.
+/// What a recovery did with the jobs of one queue, or would do in a dry run.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Recovered {
-    /// Jobs that wait again.
+    /// Jobs that were put back to wait.
     pub restored: u64,
-    /// Dead letters that are back.
+    /// Dead letters that were put back.
     pub dead_letters: u64,
-    /// Jobs that had ended and were there again.
+    /// Jobs removed from Redis, because they had ended.
     pub removed: u64,
     /// Jobs whose row or envelope cannot be read.
     pub unreadable: u64,
 }
 
-/// Why queues were not rebuilt. It may be tried again; what was done stays.
+/// Why queues were not rebuilt. A recovery may be repeated; what it has done stays.
 #[derive(Debug, thiserror::Error)]
 pub enum RecoveryError {
     /// Redis.
@@ -63,25 +62,25 @@ pub enum RecoveryError {
     /// Postgres.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// What was read of Postgres may be older than what was known when it was looked at.
+    /// Another Postgres took over, which may have older data than the one that was checked.
     #[error(
         "another Postgres took over during the recovery: look at it again before more is put back (it was {was}, and is {is})"
     )]
     TakenOver {
-        /// Which one was looked at.
+        /// The identity of the one that was checked.
         was: String,
-        /// Which one is there.
+        /// The identity of the present one.
         is: String,
     },
 }
 
-/// Brings queues to what Postgres knows of them. Workers may go on meanwhile, and it may be done again.
+/// Makes queues in Redis agree with Postgres. Workers may run meanwhile, and a recovery may be repeated.
 pub struct Recovery {
     queues: Vec<Queue>,
     store: Store,
     syncer: Syncer,
     hot: HotStore,
-    amends: Arc<dyn Amends>,
+    reconciler: Arc<dyn Reconciler>,
     retention: Duration,
     dry_run: bool,
     in_doubt: bool,
@@ -90,7 +89,7 @@ pub struct Recovery {
 
 impl Recovery {
     /// A recovery of `queues`.
-    pub fn new(queues: Vec<Queue>, all: &Queues, store: &Store, settings: &Settings, amends: Arc<dyn Amends>) -> Self {
+    pub fn new(queues: Vec<Queue>, all: &Queues, store: &Store, settings: &Settings, reconciler: Arc<dyn Reconciler>) -> Self {
         let env = settings.env;
         let syncer = Syncer::new(all.redis().clone(), store.clone(), env, &all.names(), settings.sync.batch);
         let retention = queues.iter().map(|queue| queue.settings().dead_retention).max().unwrap_or_default();
@@ -100,7 +99,7 @@ impl Recovery {
             store: store.clone(),
             syncer,
             hot,
-            amends,
+            reconciler,
             retention,
             dry_run: false,
             in_doubt: false,
@@ -108,42 +107,42 @@ impl Recovery {
         }
     }
 
-    /// The same, which only counts what it would do.
+    /// The same recovery, which only counts what it would do.
     #[must_use]
     pub fn dry_run(self, dry_run: bool) -> Self {
         Self { dry_run, ..self }
     }
 
-    /// The same, of a Postgres that may have lost something: what is put back may have run, and is told so.
+    /// The same recovery, from a Postgres that may have lost data: jobs are put back with a mark that they may have run already.
     #[must_use]
     pub fn in_doubt(self, in_doubt: bool) -> Self {
         Self { in_doubt, ..self }
     }
 
-    /// Puts back what Redis has lost, and removes what has ended and came back with an older copy of Redis. `seen` is told of
-    /// the jobs looked at. It goes by the Postgres that was looked at and by no other. Answers what was done, by queue.
+    /// Puts back the jobs that Redis has lost, and removes ended jobs that came back with an older copy of Redis. `seen` is called with
+    /// the number of jobs read. Fails when Postgres is not the one of `looked` any more. Answers what was done, by queue.
     pub async fn whole(
         mut self,
-        looked: &Found,
+        looked: &LossReport,
         seen: impl Fn(u64) + Send + Sync,
     ) -> Result<BTreeMap<QueueName, Recovered>, RecoveryError> {
-        let _alone = self.store.recovery().lock(ALONE).await?;
-        // Looked at before the sync: a job that is there now and has ended after it was not left there by a worker.
+        let _lock = self.store.recovery().alone(LOCKED_FOR).await?;
+        // Read before the sync: a job that is present now and, by the sync, has ended, came back with an older copy of Redis.
         let present = self.present(&seen).await?;
         self.sync().await?;
-        self.make_good().await?;
+        self.reconcile().await?;
         self.remove_ended(present).await?;
         let all = self.queues.iter().map(|queue| queue.name().clone()).collect();
         self.restore_lost((all, Vec::new()), looked, &seen).await?;
         Ok(self.done)
     }
 
-    /// Puts back what Redis has lost of what Postgres was told of first: all of the ledger queues, and of the others what was enqueued
-    /// in SQL. It goes by the Postgres that was looked at and by no other.
-    pub async fn lost(mut self, looked: &Found) -> Result<BTreeMap<QueueName, Recovered>, RecoveryError> {
-        let _alone = self.store.recovery().lock(ALONE).await?;
+    /// Puts back the lost jobs that Postgres had before Redis: all jobs of the ledger queues, and of other queues those that were
+    /// enqueued in SQL. Fails when Postgres is not the one of `looked` any more.
+    pub async fn lost(mut self, looked: &LossReport) -> Result<BTreeMap<QueueName, Recovered>, RecoveryError> {
+        let _lock = self.store.recovery().alone(LOCKED_FOR).await?;
         self.sync().await?;
-        self.make_good().await?;
+        self.reconcile().await?;
         let (ledger, others): (Vec<Queue>, Vec<Queue>) =
             self.queues.iter().cloned().partition(|queue| queue.settings().ledger);
         let names = |queues: Vec<Queue>| queues.iter().map(|queue| queue.name().clone()).collect();
@@ -151,15 +150,15 @@ impl Recovery {
         Ok(self.done)
     }
 
-    /// Makes good what the effect ledger and the records of acts lack of each other.
-    async fn make_good(&self) -> Result<(), StoreError> {
+    /// Reconciles the effect ledger with the records of acts.
+    async fn reconcile(&self) -> Result<(), StoreError> {
         if !self.dry_run {
-            self.amends.make_good(&self.store, &self.hot).await?;
+            self.reconciler.reconcile(&self.store, &self.hot).await?;
         }
         Ok(())
     }
 
-    /// What Redis still has to tell is newer than what Postgres knows. A dry run leaves it where it is.
+    /// Moves newer events from Redis into Postgres. A dry run leaves them where they are.
     async fn sync(&self) -> Result<(), StoreError> {
         if !self.dry_run {
             self.syncer.run_once().await?;
@@ -202,19 +201,19 @@ impl Recovery {
         Ok(())
     }
 
-    /// Fails when Postgres is not the one that was looked at any more.
-    async fn is_still(&self, looked: &Found) -> Result<(), RecoveryError> {
+    /// Fails when Postgres is not the one that was checked any more.
+    async fn is_still(&self, looked: &LossReport) -> Result<(), RecoveryError> {
         match (&looked.identity, self.store.recovery().identity().await?) {
             (Some(was), Some(is)) if *was != is => Err(RecoveryError::TakenOver { was: was.clone(), is }),
             _ => Ok(()),
         }
     }
 
-    /// Of the first queues all, of the others what was accepted into the outbox.
+    /// Restores all lost jobs of `queues`, and of `others` those that were accepted into the outbox.
     async fn restore_lost(
         &mut self,
         (queues, others): (Vec<QueueName>, Vec<QueueName>),
-        looked: &Found,
+        looked: &LossReport,
         seen: &(impl Fn(u64) + Send),
     ) -> Result<(), RecoveryError> {
         let mut after = None;
@@ -249,7 +248,7 @@ impl Recovery {
         if missing.is_empty() {
             return Ok(());
         }
-        // Some may have ended since Postgres was asked; their end is in Redis by now.
+        // Some may have ended since Postgres was read; the events of that are in Redis.
         self.sync().await?;
         let missing: HashSet<JobId> = not_ended(queue, &self.syncer, &self.store, missing).await?.into_iter().collect();
         jobs.retain(|job| missing.contains(&job.id));
@@ -271,7 +270,7 @@ impl Recovery {
     }
 }
 
-/// Of jobs that Postgres knows as unfinished, those that `queue` has lost: it does not have them, and nothing tells that they ended.
+/// The jobs of `unfinished` (unfinished by Postgres) that `queue` has lost: it does not have them, and no event says that they ended.
 pub async fn lost(
     queue: &Queue,
     syncer: &Syncer,
@@ -281,7 +280,7 @@ pub async fn lost(
     not_ended(queue, syncer, store, queue.missing(unfinished).await?).await
 }
 
-/// Those of `missing` of which neither the events on their way to Postgres nor Postgres say that they have ended.
+/// The jobs of `missing` that have ended neither by the events not yet synced nor by Postgres.
 async fn not_ended(
     queue: &Queue,
     syncer: &Syncer,
@@ -291,16 +290,15 @@ async fn not_ended(
     if missing.is_empty() {
         return Ok(missing);
     }
-    // In this order: an end that is moved in between is in Postgres when that is asked.
-    let news = syncer.unsynced(queue.name(), &missing.iter().copied().collect(), usize::MAX).await?;
+    // In this order: an event that is synced in between is in Postgres when it is read.
+    let news = syncer.news(queue.name(), &missing.iter().copied().collect(), usize::MAX).await?;
     missing.retain(|id| !news.jobs.get(id).is_some_and(|news| is_over(news.state())));
     let ended: HashSet<JobId> = store.recovery().ended(&missing).await?.into_iter().collect();
     missing.retain(|id| !ended.contains(id));
     Ok(missing)
 }
 
-/// How many of these jobs, which have ended as Postgres knows, are in Redis all the same. One that left it in the meantime is
-/// not, nor one that began anew.
+/// How many of these jobs, ended by Postgres, are still in Redis. Jobs that were removed or brought back in the meantime do not count.
 async fn still_there(queue: &Queue, syncer: &Syncer, ended: Vec<JobId>) -> Result<usize, RecoveryError> {
     let gone: HashSet<JobId> = queue.missing(&ended).await?.into_iter().collect();
     let there: HashSet<JobId> = ended.into_iter().filter(|id| !gone.contains(id)).collect();

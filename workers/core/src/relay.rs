@@ -1,5 +1,5 @@
-//! The relay: hands over to Redis what the outbox in Postgres holds. Requests of other services, jobs that were accepted while
-//! Redis was away, and jobs whose acceptance was broken off by a crash.
+//! The relay hands the jobs in the Postgres outbox over to Redis: requests of other services, jobs accepted while Redis was away,
+//! and jobs whose enqueue was interrupted by a crash.
 
 use std::{
     collections::BTreeMap,
@@ -14,21 +14,21 @@ use tokio_util::sync::CancellationToken;
 
 /// Rows handed over in one step.
 const AT_ONCE: u32 = 250;
-/// How often it looks without having been told.
+/// How often the outbox is read without a notification.
 const EVERY: Duration = Duration::from_secs(5);
 /// The pause after a failure.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How often rows of jobs that ended are looked for.
+/// How often the rows of ended jobs are pruned.
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
-/// How long the row of a job that ended is kept.
+/// How long the row of an ended job is kept.
 const KEPT: Duration = Duration::from_secs(86_400);
 
-/// Relays until `stop`. Any number of relays may run: each row is handed over by one of them at a time.
+/// Relays until `stop`. Any number of relays may run: only one of them takes a row at a time.
 pub async fn run(store: Store, client: Client, stop: CancellationToken) {
     let work = async {
         loop {
             if let Err(error) = listen_and_relay(&store, &client).await {
-                tracing::warn!(%error, "the relay of the outbox waits");
+                tracing::warn!(%error, "the relay of the outbox failed; it tries again");
             }
             tokio::time::sleep(PAUSE).await;
         }
@@ -46,7 +46,7 @@ async fn listen_and_relay(store: &Store, client: &Client) -> Result<(), StoreErr
         let types = client.queues().types();
         store.outbox().register(types, engine.max_payload_bytes, engine.max_schedule_ahead).await?;
     }
-    // Heard of before the first look, so that nothing falls between the two.
+    // Listens before the first read, so that no notification between the two is missed.
     let mut listener = store.outbox().listen().await;
     let mut pruned = Instant::now();
     loop {
@@ -55,12 +55,12 @@ async fn listen_and_relay(store: &Store, client: &Client) -> Result<(), StoreErr
             store.outbox().prune(KEPT).await?;
             pruned = Instant::now();
         }
-        // What was missed while nothing was heard, the next look makes up for.
-        listener.next(EVERY).await;
+        // A missed notification only delays a row: the outbox is read after `EVERY` at the latest.
+        listener.heard(EVERY).await;
     }
 }
 
-/// Hands over until nothing waits that Redis takes.
+/// Hands rows over until a batch is not full, or Redis is away.
 async fn relay_all(store: &Store, client: &Client) -> Result<(), StoreError> {
     loop {
         let relayed = relay_some(store, client).await?;
@@ -73,22 +73,22 @@ async fn relay_all(store: &Store, client: &Client) -> Result<(), StoreError> {
     }
 }
 
-/// What became of one step.
+/// The result of one step of the relay.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Relayed {
-    /// Rows that waited, those included that another relay took.
+    /// Rows that waited, including those that another relay took.
     pub waited: usize,
-    /// Rows looked at.
+    /// Rows that this relay took.
     pub taken: usize,
-    /// Jobs that Redis has now.
+    /// Jobs that Redis has accepted.
     pub handed_over: usize,
-    /// Requests that did not become jobs, because another one holds their unique key.
+    /// Requests that did not become jobs, because another job holds their unique key.
     pub never: usize,
-    /// Whether Redis was away for some.
+    /// Whether Redis was away for some of the rows.
     pub waits_for_redis: bool,
 }
 
-/// Hands over up to 250 rows. What Redis does not take now stays for the next time.
+/// Hands over up to 250 rows. Rows that Redis does not accept now stay in the outbox.
 pub async fn relay_some(store: &Store, client: &Client) -> Result<Relayed, StoreError> {
     let outbox = store.outbox();
     let batch = outbox.take(AT_ONCE).await?;
@@ -108,12 +108,12 @@ pub async fn relay_some(store: &Store, client: &Client) -> Result<Relayed, Store
     for (name, jobs) in &by_queue {
         let Some(queue) = client.queues().get(name) else { continue };
         for (job, answer) in jobs.iter().zip(client.hand_over(queue, jobs).await) {
-            match verdict(answer) {
-                Verdict::There => there.push(job),
-                Verdict::Never(reason) => never.push((job.id, reason)),
-                Verdict::Soon => soon.push(job.id),
-                Verdict::Full => full += 1,
-                Verdict::Later(error) => tracing::warn!(job = %job.id, %error, "the outbox keeps a job"),
+            match hand_over_of(answer) {
+                HandOver::Accepted => there.push(job),
+                HandOver::Rejected(reason) => never.push((job.id, reason)),
+                HandOver::RedisAway => soon.push(job.id),
+                HandOver::QueueFull => full += 1,
+                HandOver::Failed(error) => tracing::warn!(job = %job.id, %error, "a job could not be handed over; it stays in the outbox"),
             }
         }
     }
@@ -132,8 +132,8 @@ pub async fn relay_some(store: &Store, client: &Client) -> Result<Relayed, Store
     Ok(relayed)
 }
 
-/// A row as Redis takes it. What cannot be a job becomes a dead letter with the reason. `None` for a queue that this deployment does not
-/// have, and for a while for a kind that it does not know: the row waits for a release that does.
+/// Converts a row to a job for Redis. A request that cannot be a job becomes a dead letter with the reason. Answers `None` for a queue
+/// that this deployment does not have, and, up to `unknown_kind_wait`, for a kind that it does not know: a newer release may know it.
 fn admitted(client: &Client, row: &OutboxEntry) -> Option<LedgerJob> {
     let queue = client.queues().get(&row.queue)?;
     let refused = |payload: &str, reason: &str| {
@@ -159,12 +159,12 @@ fn admitted(client: &Client, row: &OutboxEntry) -> Option<LedgerJob> {
     })
 }
 
-/// Whether a newer release may know the kind of a row: in a rolling deploy it is written before this process is replaced.
+/// Whether the row still waits for a release that knows its kind: in a rolling deploy it may be written before this process is replaced.
 fn awaits_its_kind(client: &Client, queue: &Queue, row: &OutboxEntry) -> bool {
     client.queues().types().get(row.kind.as_str()).is_none() && row.waited < queue.engine().unknown_kind_wait
 }
 
-/// Refuses what a caller of `perch_enqueue` may not ask for: the keys of Perch's own jobs and effects.
+/// Refuses requests that use the keys reserved for Perch's own jobs and effects.
 fn from_outside(client: &Client, job: &NewJob) -> Result<(), EnqueueError> {
     if job.options.unique.as_ref().is_some_and(|unique| is_own_key(&unique.key)) {
         return Err(EnqueueError::Field { field: "unique_key".into(), reason: own_key_reason() });
@@ -175,25 +175,25 @@ fn from_outside(client: &Client, job: &NewJob) -> Result<(), EnqueueError> {
     }
 }
 
-enum Verdict {
-    There,
-    Never(String),
-    /// Redis is away.
-    Soon,
-    /// The queue takes no more jobs at present.
-    Full,
-    Later(EnqueueError),
+enum HandOver {
+    Accepted,
+    /// The job is not enqueued, for this reason; the row ends here.
+    Rejected(String),
+    RedisAway,
+    /// The queue has reached `max_depth`.
+    QueueFull,
+    Failed(EnqueueError),
 }
 
-fn verdict(answer: Result<Enqueued, EnqueueError>) -> Verdict {
+fn hand_over_of(answer: Result<Enqueued, EnqueueError>) -> HandOver {
     match answer {
         Ok(Enqueued { acceptance: Acceptance::Kept, id, .. }) => {
-            Verdict::Never(format!("job {id} held the unique key and was kept"))
+            HandOver::Rejected(format!("job {id} held the unique key and was kept"))
         }
-        Ok(_) => Verdict::There,
-        Err(error @ EnqueueError::Conflict { .. }) => Verdict::Never(error.to_string()),
-        Err(EnqueueError::Queue(error)) if error.is_unavailable() => Verdict::Soon,
-        Err(EnqueueError::Full { .. }) => Verdict::Full,
-        Err(error) => Verdict::Later(error),
+        Ok(_) => HandOver::Accepted,
+        Err(error @ EnqueueError::Conflict { .. }) => HandOver::Rejected(error.to_string()),
+        Err(EnqueueError::Queue(error)) if error.is_unavailable() => HandOver::RedisAway,
+        Err(EnqueueError::Full { .. }) => HandOver::QueueFull,
+        Err(error) => HandOver::Failed(error),
     }
 }

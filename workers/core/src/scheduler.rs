@@ -1,7 +1,7 @@
-//! What keeps the deployment going besides its pools: cron, the intakes, the relay of the outbox, the recovery of ledger queues,
-//! pruning of dead letters and of the history, the gauges of the queues.
+//! The scheduler runs the background duties of a deployment: cron, the intakes, the relay of the outbox, the recovery of ledger queues,
+//! pruning of dead letters and of the history, and the gauges of the queues.
 //!
-//! Any number of schedulers may run; each tick fires once, each task is taken over once.
+//! Any number of schedulers may run: each tick of cron fires once, and each task of an intake is taken over once.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    recovery::{self, Amends},
+    recovery::{self, Reconciler},
     relay,
 };
 
@@ -22,15 +22,15 @@ const PRUNE_HISTORY_EVERY: Duration = Duration::from_secs(600);
 /// Jobs removed from the history in one transaction.
 const PRUNED_AT_ONCE: u32 = 1_000;
 const MEASURE_EVERY: Duration = Duration::from_secs(15);
-/// The pause before a duty that ended by itself is started again.
+/// The pause before a duty that panicked is started again.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Runs every duty of a scheduler until `stop`. No failure of one ends it or the others.
+/// Runs every duty until `stop`. The failure of one ends neither it nor the others.
 pub async fn run(
     settings: &Settings,
     client: &Client,
     store: &Store,
-    amends: Arc<dyn Amends>,
+    reconciler: Arc<dyn Reconciler>,
     stop: CancellationToken,
 ) {
     let mut duties = JoinSet::new();
@@ -39,7 +39,7 @@ pub async fn run(
             Ok(entry) => {
                 duties.spawn(kept_up(format!("cron {name}"), stop.clone(), move |stop| entry.clone().run(stop)));
             }
-            Err(error) => tracing::error!(entry = name, %error, "the entry cannot fire; mend its schedule"),
+            Err(error) => tracing::error!(entry = name, %error, "the cron entry cannot fire; fix its schedule"),
         }
     }
     for queue in client.queues().iter() {
@@ -55,7 +55,7 @@ pub async fn run(
     let watched = (settings.clone(), client.queues().clone(), store.clone());
     duties.spawn(kept_up("recovery".into(), stop.clone(), move |stop| {
         let (settings, queues, store) = &watched;
-        recovery::Watch::new(settings, queues, store, amends.clone()).run(stop)
+        recovery::Watch::new(settings, queues, store, reconciler.clone()).run(stop)
     }));
     let queues: Vec<Queue> = client.queues().iter().cloned().collect();
     let pruned = queues.clone();
@@ -82,7 +82,7 @@ where
         match tokio::spawn(duty(stop.clone())).await {
             Ok(()) => return,
             Err(error) => {
-                tracing::error!(duty = name, %error, "a duty of the scheduler broke off; it is started again");
+                tracing::error!(duty = name, %error, "a duty of the scheduler panicked; it is started again");
             }
         }
         if tokio::time::timeout(PAUSE, stop.cancelled()).await.is_ok() {
@@ -91,7 +91,7 @@ where
     }
 }
 
-/// Does something with each queue at once and then in every period.
+/// Runs `work` for each queue, now and then once in each period.
 async fn every<Fut>(period: Duration, stop: CancellationToken, queues: Vec<Queue>, work: fn(Queue) -> Fut)
 where
     Fut: Future<Output = Result<(), QueueError>> + Send,
@@ -105,7 +105,7 @@ where
         }
         for queue in &queues {
             if let Err(error) = work(queue.clone()).await {
-                tracing::warn!(queue = %queue.name(), %error, "the upkeep of a queue waits for Redis");
+                tracing::warn!(queue = %queue.name(), %error, "a duty for a queue failed; it is tried again");
             }
         }
     }
@@ -120,7 +120,7 @@ async fn prune(queue: Queue) -> Result<(), QueueError> {
         }
     }
     if pruned > 0 {
-        tracing::info!(queue = %queue.name(), dead_letters = pruned, "beyond their retention");
+        tracing::info!(queue = %queue.name(), dead_letters = pruned, "dead letters beyond their retention are removed");
         metrics::counter!("perch_dead_pruned_total", "queue" => queue.name().to_string()).increment(pruned as u64);
     }
     Ok(())

@@ -9,14 +9,14 @@ use perch_store::{Store, Syncer};
 use crate::MentionsSettings;
 use crate::store::MentionControl;
 
-/// What the handlers of mentions work with. Cheap to clone.
+/// The dependencies of the mention handlers. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Mentions {
     pub(crate) settings: Arc<MentionsSettings>,
     /// Those of the platform.
     pub(crate) platform: Arc<Settings>,
     pub(crate) clients: Clients,
-    /// Who the bot is, as the models are told.
+    /// The persona, as the models are given it.
     pub(crate) persona: Arc<str>,
     pub(crate) guard: Arc<Guard>,
     pub(crate) control: MentionControl,
@@ -35,10 +35,10 @@ pub enum MentionsError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
-    /// The file with the persona says nothing.
+    /// The file with the persona is empty.
     #[error("mentions.persona_file: {} is empty; write who the bot is", .0.display())]
     Empty(PathBuf),
 }
@@ -66,7 +66,7 @@ impl Mentions {
         })
     }
 
-    /// The same, whose calls are charged to it for an account.
+    /// The same with calls charged to this bot, for an account.
     pub(crate) fn charged_for(&self, account: impl Into<Option<String>>, cx: &JobContext) -> Self {
         Self { clients: self.clients.charged_to("mentions", account, cx), ..self.clone() }
     }

@@ -1,4 +1,4 @@
-//! The bot that answers mentions: it reads them, has a language model write a reply, and lets a person decide where it must.
+//! The bot that answers mentions: it reads them, has a language model write a reply, and asks a person where needed.
 
 mod blocked;
 mod bot;
@@ -16,12 +16,12 @@ pub use mentions_bot::MentionsBot;
 pub use origin::Replies;
 pub use polling::{MentionsPolled, poll_mentions};
 pub use replying::{
-    Approved, DayStatus, MentionStatus, PollStatus, RateLimit, Replied, ReviewError, approve, mention_status, reject,
+    ApprovedReply, DayStatus, MentionStatus, PollStatus, RateLimit, ReplyOutcome, ReviewError, approve, mention_status, reject,
     reply_to_mention, settle,
 };
 pub use settings::{MentionsSettings, ReviewMode};
 pub use store::{
     BlockedUser, Decision, MentionControl, MentionCounts, MentionFilter, MentionPoll, MentionRecord, MentionState,
-    MentionStore, MentionSwitches, MentionTable, Review, ReviewFilter, ReviewOutcome, ReviewState, ReviewTable, Room,
-    SeenMention, Settled, Written,
+    MentionStore, MentionSwitches, MentionTable, ReplyPlace, Review, ReviewFilter, ReviewOutcome, ReviewState, ReviewTable,
+    SeenMention, SettledMentions, WrittenReply,
 };

@@ -5,7 +5,7 @@ use perch_store::{Store, StoreError};
 
 use crate::store::MentionStore as _;
 
-/// Replies to mentions.
+/// The origin of replies to mentions.
 #[derive(Debug, Clone, Copy)]
 pub struct Replies;
 
@@ -14,7 +14,7 @@ impl Origin for Replies {
         (source.is_none() && reply_to.is_some()).then_some("mentions")
     }
 
-    /// Whether it is the reply to a mention that was decided on, in these words.
+    /// Whether the post is the reply to a mention that was decided on, with the same text.
     fn is_decided<'a>(&'a self, store: &'a Store, post: &'a PublishPost) -> BoxFuture<'a, Result<bool, StoreError>> {
         Box::pin(async move {
             let (Some(mention), Some(key)) = (&post.reply_to, &post.effect_key) else { return Ok(false) };

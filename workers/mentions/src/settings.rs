@@ -1,4 +1,4 @@
-//! What the bot asks of the configuration: `config/bots/mentions.toml`.
+//! The settings of the bot: `config/bots/mentions.toml`.
 
 use std::time::Duration;
 
@@ -20,35 +20,35 @@ const DAY: Duration = Duration::from_secs(86_400);
 pub struct MentionsSettings {
     /// The accounts whose mentions are answered.
     pub accounts: Vec<AccountId>,
-    /// How often the mentions of an account are read, until somebody sets another interval at run time.
+    /// How often the mentions of an account are read, unless another interval is set at run time.
     #[serde(with = "humantime_serde")]
     pub interval: Duration,
     /// Mentions read in one request, 5 to 100 (the range of X's `max_results`).
     pub page: u8,
-    /// Requests of one poll. What is left is read by the next.
+    /// The most requests of one poll. The next poll reads the rest.
     pub pages: u8,
-    /// Older mentions are not answered.
+    /// The greatest age of a mention that is answered.
     #[serde(with = "humantime_serde")]
     pub max_age: Duration,
-    /// Mentions answered in one conversation.
+    /// The most mentions answered in one conversation.
     pub replies_per_conversation: u32,
-    /// Mentions of one user answered in one day (UTC).
+    /// The most mentions of one user answered in one day (UTC).
     pub replies_per_user_per_day: u32,
-    /// Posts before the mention that the model is shown; 0 reads none.
+    /// The most posts before the mention that the model is given; 0 reads none.
     pub context: u8,
-    /// Who the model is when it replies.
+    /// The persona in which the model replies.
     pub persona: String,
-    /// A file with the persona, in place of it; empty uses the text.
+    /// A file with the persona, which replaces `persona`; empty for none.
     pub persona_file: String,
     /// The providers of models that write replies, in the order in which they are asked.
     pub providers: Providers,
-    /// How freely the model writes.
+    /// The temperature of the model.
     pub temperature: f32,
     /// The longest answer of the model, in tokens.
     pub max_tokens: u32,
-    /// Which replies a person looks at first.
+    /// Which replies a person reviews before they are published.
     pub review: ReviewMode,
-    /// How long a reply waits for a person.
+    /// How long a reply waits for a person before it expires.
     #[serde(with = "humantime_serde")]
     pub review_expires: Duration,
     /// Words and phrases of topics that are left to people.
@@ -57,15 +57,15 @@ pub struct MentionsSettings {
     pub allowed_hosts: Vec<String>,
     /// Users who are not answered, by handle or id.
     pub blocked_users: Vec<String>,
-    /// Further wordings of people in need of help.
+    /// Further phrases of people in need of help.
     pub crisis_words: Vec<String>,
 }
 
-/// Which replies a person looks at before they are published.
+/// Which replies a person reviews before they are published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ReviewMode {
-    /// None; what the guard objects to is dropped.
+    /// None; replies that the guard objects to are dropped.
     None,
     /// Those that the guard objects to.
     Flagged,
@@ -74,7 +74,7 @@ pub enum ReviewMode {
 }
 
 impl MentionsSettings {
-    /// What the guard is told besides what it knows.
+    /// Rules for the guard besides its own.
     pub fn rules(&self) -> Rules {
         Rules {
             banned_topics: self.banned_topics.clone(),

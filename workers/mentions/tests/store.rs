@@ -1,4 +1,4 @@
-//! What is promised about mentions and the replies that people decide about.
+//! The guarantees of the tables of mentions and reviews.
 #![allow(clippy::unwrap_used, reason = "a test that panics says where and why")]
 
 use std::time::Duration;
@@ -8,7 +8,7 @@ use perch_base::{Environment, Paging};
 use perch_bot::Bots;
 use perch_bot_mentions::{
     Decision, MentionControl, MentionFilter, MentionState, MentionStore as _, MentionsBot, ReviewFilter, ReviewOutcome,
-    Room, SeenMention, Written,
+    ReplyPlace, SeenMention, WrittenReply,
 };
 use perch_jobs::{AccountId, JobId, Mention, PostId};
 use perch_store::Store;
@@ -43,8 +43,8 @@ fn seen(n: u64) -> SeenMention {
     SeenMention { mention: mention(n, n, "12"), author: Some("Fan".into()), left_out: None }
 }
 
-fn written(text: &str) -> Written {
-    Written { text: Some(text.into()), ..Written::default() }
+fn written(text: &str) -> WrittenReply {
+    WrittenReply { text: Some(text.into()), ..WrittenReply::default() }
 }
 
 async fn begun(store: &Store, n: u64) {
@@ -65,7 +65,7 @@ async fn the_first_decision_about_a_mention_stays() {
     assert_eq!((a.state, a.reply.is_some()), (MentionState::Decided, true));
     let last = mentions.get(&main(), &id(1)).await.unwrap().unwrap();
     assert!([a.reply, b.reply].contains(&last.reply));
-    mentions.drop(&main(), &id(1), MentionState::Rejected, "too late", &Written::default()).await.unwrap();
+    mentions.drop(&main(), &id(1), MentionState::Rejected, "too late", &WrittenReply::default()).await.unwrap();
     let opened = store.reviews().open(&main(), &id(1), &other, &json!([]), Duration::from_secs(60)).await.unwrap();
     assert_eq!(opened, None, "nothing is left to ask a person about");
     assert_eq!(mentions.get(&main(), &id(1)).await.unwrap().unwrap().state, MentionState::Decided);
@@ -122,23 +122,23 @@ async fn the_place_up_to_which_mentions_were_read_never_moves_back() {
 async fn places_for_replies_are_given_out_once_each_and_no_more_than_there_are() {
     let (database, redis) = (database().await, TestRedis::claim().await);
     let control = MentionControl::new(redis.door(), database.store(Environment::Staging));
-    let take = async |mention: &Mention| control.take_room(&main(), mention, 2, 3).await.unwrap();
+    let take = async |mention: &Mention| control.take_place(&main(), mention, 2, 3).await.unwrap();
     let first = mention(1, 1, "12");
-    assert_eq!(take(&first).await, Room::Unknown);
-    control.tell_room(&main(), &first, &["90".to_owned()], &[]).await.unwrap();
-    assert_eq!((take(&first).await, take(&first).await), (Room::Taken, Room::Taken));
-    assert_eq!(take(&mention(2, 1, "12")).await, Room::ConversationFull, "one of its two places was taken before");
+    assert_eq!(take(&first).await, ReplyPlace::Unknown);
+    control.restore_places(&main(), &first, &["90".to_owned()], &[]).await.unwrap();
+    assert_eq!((take(&first).await, take(&first).await), (ReplyPlace::Taken, ReplyPlace::Taken));
+    assert_eq!(take(&mention(2, 1, "12")).await, ReplyPlace::ConversationFull, "one of its two places was taken before");
     for n in [3, 4] {
         let other = mention(n, n, "12");
-        control.tell_room(&main(), &other, &[], &[]).await.unwrap();
-        assert_eq!(take(&other).await, Room::Taken);
+        control.restore_places(&main(), &other, &[], &[]).await.unwrap();
+        assert_eq!(take(&other).await, ReplyPlace::Taken);
     }
     let fourth = mention(5, 5, "12");
-    control.tell_room(&main(), &fourth, &[], &[]).await.unwrap();
-    assert_eq!(take(&fourth).await, Room::UserFull);
+    control.restore_places(&main(), &fourth, &[], &[]).await.unwrap();
+    assert_eq!(take(&fourth).await, ReplyPlace::UserFull);
     let tomorrow = Mention { created_at: Utc::now() + TimeDelta::days(1), ..fourth };
-    control.tell_room(&main(), &tomorrow, &[], &[]).await.unwrap();
-    assert_eq!(take(&tomorrow).await, Room::Taken);
+    control.restore_places(&main(), &tomorrow, &[], &[]).await.unwrap();
+    assert_eq!(take(&tomorrow).await, ReplyPlace::Taken);
 }
 
 #[tokio::test]

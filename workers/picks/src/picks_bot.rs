@@ -2,7 +2,7 @@ use clap::{ArgMatches, Command, Subcommand as _};
 use futures::future::{BoxFuture, FutureExt as _};
 use perch_base::{ConfigError, ConfigSchema, Settings};
 use perch_bot::{
-    Bot, BotError, Check, Platform, Played,
+    Bot, BotError, Check, Platform, SandboxRoles,
     cli::{CommandError, Invocation},
     http::Routes,
 };
@@ -85,9 +85,9 @@ impl Bot for PicksBot {
         Ok(settings.sections.get::<PicksSettings>()?.providers.to_vec())
     }
 
-    fn played(&self, settings: &Settings) -> Result<Played, ConfigError> {
+    fn sandbox_roles(&self, settings: &Settings) -> Result<SandboxRoles, ConfigError> {
         let picks = settings.sections.get::<PicksSettings>()?;
-        Ok(Played { authors: picks.watch.clone(), spoken_to: Some(picks.account.clone()) })
+        Ok(SandboxRoles { authors: picks.watch.clone(), spoken_to: Some(picks.account.clone()) })
     }
 
     fn checks<'a>(&'a self, platform: &'a Platform) -> BoxFuture<'a, Vec<Check>> {

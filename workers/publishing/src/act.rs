@@ -6,32 +6,32 @@ use perch_jobs::{AccountId, JobId, PostId};
 use perch_store::{ActionKind, PlaceKind, PublishedPost};
 use serde_json::Value;
 
-use super::permit::Permitted;
+use super::permit::LeasedPermit;
 use crate::Publisher;
 
-/// Something that is done on X once: all in which one kind of it differs from another.
+/// Something that is done on X once: what differs between the kinds of acts.
 pub(super) trait Act: Sync {
-    /// As the ledger and messages call it, for example `post`.
+    /// Its name in the ledger and in messages, for example `post`.
     fn kind(&self) -> &'static str;
 
-    /// What the limits of the account count it as.
+    /// The quota of the account that it counts for.
     fn counts_as(&self) -> PlaceKind;
 
     /// The account that acts.
     fn account(&self) -> &AccountId;
 
-    /// What is asked of X. Two acts under one key must not differ in it.
+    /// The parts of the request to X, which the ledger keeps as a digest. Two acts under one key must not differ in them.
     fn request(&self) -> Vec<&str>;
 
-    /// Asks X for what has to be known before anything is claimed.
+    /// Reads from X what the call needs, before the effect is claimed.
     fn prepare(&self, _: &Publisher) -> impl Future<Output = Result<(), XError>> + Send {
         async { Ok(()) }
     }
 
-    /// Does it.
-    fn call(&self, publisher: &Publisher, permit: Permitted) -> impl Future<Output = Result<Answer, XError>> + Send;
+    /// Makes the call.
+    fn call(&self, publisher: &Publisher, permit: LeasedPermit) -> impl Future<Output = Result<ActResponse, XError>> + Send;
 
-    /// Looks whether the user `user_id`, who is the account that acts, has done it since then.
+    /// Searches X for the act, done by the user `user_id` (the account that acts) since then.
     fn look(
         &self,
         publisher: &Publisher,
@@ -39,23 +39,23 @@ pub(super) trait Act: Sync {
         since: DateTime<Utc>,
     ) -> impl Future<Output = Result<Search, XError>> + Send;
 
-    /// What the record of the action says of it.
-    fn told(&self) -> Told<'_>;
+    /// The details for the record of the action.
+    fn details(&self) -> ActDetails<'_>;
 
-    /// The post of one's own that it makes, whose metrics are read from then on; none for what makes no post.
+    /// The record of the post that it makes, whose metrics are then collected; none for an act that makes no post of its own.
     fn post(&self, id: &PostId, at: DateTime<Utc>, job: JobId) -> Option<PublishedPost>;
 }
 
-/// What X answered when it was done.
-pub(super) struct Answer {
+/// The answer of X to a call that succeeded.
+pub(super) struct ActResponse {
     /// The id that X gave it.
     pub id: Option<String>,
-    /// What is stored of the answer.
+    /// The part of the answer that is stored.
     pub response: Value,
 }
 
-/// What the record of an action says.
-pub(super) struct Told<'a> {
+/// The details of an act for its record.
+pub(super) struct ActDetails<'a> {
     pub kind: ActionKind,
     pub text: &'a str,
     pub subject: Option<&'a str>,

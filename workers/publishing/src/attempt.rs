@@ -5,18 +5,18 @@ use super::decide::Sending;
 use crate::Publisher;
 
 /// One attempt at one act.
-pub(super) struct Once<'a, A> {
+pub(super) struct ActAttempt<'a, A> {
     pub(super) act: &'a A,
     pub(super) cx: &'a JobContext,
     pub(super) publisher: &'a Publisher,
-    /// What makes the effect one of a kind.
+    /// The key of the effect in the ledger.
     pub(super) key: String,
     pub(super) sending: Sending,
-    /// Why it may not begin.
+    /// Why the guard stops it, if it does.
     pub(super) objection: Option<String>,
 }
 
-/// True for an effect that was confirmed without sending anything.
+/// Whether an effect was confirmed without sending anything.
 pub(super) fn was_simulated(effect: &StoredEffect) -> bool {
     let simulated = effect.response.as_ref().is_some_and(|response| response["simulated"] == true);
     effect.state == EffectState::Confirmed && simulated

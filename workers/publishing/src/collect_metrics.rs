@@ -15,7 +15,7 @@ use perch_queue::{
 use perch_store::{HotRecord, HotStore, MetricPoint};
 use serde::Serialize;
 
-/// Reads how published posts do. Cheap to clone.
+/// Reads the metrics of published posts. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Metrics {
     clients: Clients,
@@ -23,21 +23,21 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// With these clients.
+    /// Reads with these clients.
     pub fn new(clients: Clients, hot: HotStore) -> Self {
         Self { clients, hot }
     }
 }
 
-/// What one reading of metrics gave.
+/// The result of one reading of metrics.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Collected {
     /// Posts whose metrics were read.
     pub read: usize,
-    /// Posts that X showed, and whose counts cannot be read.
+    /// Posts that X returned, but whose counts cannot be read.
     #[serde(skip_serializing_if = "is_zero")]
     pub unreadable: usize,
-    /// Posts that X does not show any more: deleted, or hidden.
+    /// Posts that X does not return any more: deleted or hidden.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub gone: Vec<PostId>,
 }
@@ -47,11 +47,10 @@ fn is_zero(n: &usize) -> bool {
     *n == 0
 }
 
-/// Reads the public metrics of published posts and appends a point to the time series of each. A post that is gone is
-/// part of the answer, not a failure.
+/// Reads the public metrics of published posts and appends a point to the time series of each. A post that is gone is part of the
+/// result, not an error.
 ///
-/// An account reads its own posts itself, from its own timeline, for less than others would; what is not there is asked for by
-/// its id.
+/// An account reads its own posts from its own timeline, which costs less; posts that are not there are read by their ids.
 pub async fn collect_metrics(job: CollectMetrics, cx: JobContext, metrics: Data<Metrics>) -> HandlerResult<Collected> {
     let account = job.account.as_ref().map(AccountId::to_string);
     let clients = metrics.clients.charged_to("analytics", account, &cx);
@@ -65,7 +64,7 @@ pub async fn collect_metrics(job: CollectMetrics, cx: JobContext, metrics: Data<
     let points = points(&found.data, clock::now());
     let records = points.iter().map(HotRecord::of).collect::<Result<Vec<_>, _>>()?;
     metrics.hot.put(&records).await?;
-    // One that cannot be read and has no id may be any of those that are missing.
+    // An unreadable post without an id may be any of the missing ones.
     let gone = if found.odd.iter().any(|odd| odd.id.is_none()) { Vec::new() } else { missing(&job.post_ids, &found) };
     metrics::counter!("perch_metric_points_total").increment(points.len() as u64);
     metrics::counter!("perch_posts_gone_total").increment(gone.len() as u64);
@@ -76,7 +75,7 @@ pub async fn collect_metrics(job: CollectMetrics, cx: JobContext, metrics: Data<
     Ok(Collected { read: points.len(), unreadable, gone })
 }
 
-/// Posts of an account as far as it can read them itself.
+/// The posts of an account, read with its own credentials where it has them.
 async fn own(clients: &Clients, account: &AccountId, ids: &[PostId]) -> Result<Partial<XPost>, Fail> {
     let read = async {
         let user_id = clients.own_id(account).await?;
@@ -84,14 +83,14 @@ async fn own(clients: &Clients, account: &AccountId, ids: &[PostId]) -> Result<P
     };
     match read.await {
         Err(error @ (XError::NotConfigured { .. } | XError::Unauthorized { .. })) => {
-            tracing::info!(%account, %error, "the account cannot read its own posts; the application does, for more");
+            tracing::info!(%account, %error, "the account cannot read its own posts; the application reads them, at a higher price");
             Ok(Partial::default())
         }
         read => read.map_err(x_failed),
     }
 }
 
-/// A point of the series of each post whose counts X says.
+/// A point for each post with all required counts.
 fn points(posts: &[XPost], observed_at: DateTime<Utc>) -> Vec<MetricPoint> {
     let point = |post: &XPost| {
         let counts = post.public_metrics?;
@@ -109,7 +108,7 @@ fn points(posts: &[XPost], observed_at: DateTime<Utc>) -> Vec<MetricPoint> {
     posts.iter().filter_map(point).collect()
 }
 
-/// The posts that were asked for and not answered, each once.
+/// The posts that were asked for but not returned, each once.
 fn missing(asked: &[PostId], found: &Partial<XPost>) -> Vec<PostId> {
     let odd = found.odd.iter().filter_map(|odd| odd.id.as_ref());
     let found: BTreeSet<&PostId> = found.data.iter().map(|post| &post.id).chain(odd).collect();
@@ -138,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_asked_for_and_not_answered_is_missing_and_what_cannot_be_read_is_not() {
+    fn posts_that_were_not_returned_are_missing_and_unreadable_ones_are_not() {
         let asked = ["3", "1", "3", "2", "4"].map(|id| id.parse::<PostId>().expect("an id"));
         let odd = UnreadableItem { id: Some(asked[4].clone()), reason: "a text that is no text".into() };
         let found = Partial { data: vec![post("1", 0)], odd: vec![odd], ..Partial::default() };
@@ -147,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_that_x_does_not_say_are_not_taken_for_zero() {
+    fn counts_that_x_does_not_return_are_not_taken_for_zero() {
         let mut unsaid = post("1", 0);
         unsaid.public_metrics.as_mut().expect("it has some").reply_count = None;
         assert!(points(&[unsaid], Utc::now()).is_empty());

@@ -13,7 +13,7 @@ use perch_jobs::PostId;
 use perch_store::{ACT_WITHIN, EffectState};
 use url::{Host, Url};
 
-/// Whether posts leave this process.
+/// Whether acts are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sending {
     /// They are sent to X, or to the sandbox.
@@ -22,8 +22,7 @@ pub(super) enum Sending {
     Simulated,
 }
 
-/// Posts are sent when `live_posts` says so, and to a server on this machine in any case: that is the sandbox, whose
-/// posts nobody sees.
+/// Posts are sent when `live_posts` is on, and always to a server on this machine: that is the sandbox, whose posts nobody sees.
 pub(super) fn sending(live_posts: bool, x_base_url: &Url) -> Sending {
     let on_this_machine = match x_base_url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
@@ -34,7 +33,7 @@ pub(super) fn sending(live_posts: bool, x_base_url: &Url) -> Sending {
     if live_posts || on_this_machine { Sending::Real } else { Sending::Simulated }
 }
 
-/// What keeps a text from being a post, if anything.
+/// Why a text cannot be a post, if it cannot.
 pub(super) fn unfit(text: &str) -> Option<String> {
     if text.trim().is_empty() {
         return Some("the text is empty; a post needs one".to_owned());
@@ -47,14 +46,13 @@ pub(super) fn unfit(text: &str) -> Option<String> {
 /// How to go on with an effect that an earlier attempt left open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Resolution {
-    /// X knows whether it happened.
+    /// Search X for it.
     Ask,
     /// It cannot have happened.
     NotDone,
 }
 
-/// What an attempt left open was sent or not as that attempt was to send it, whatever this one is to do: sending may have been
-/// turned off since.
+/// Decides by whether the earlier attempt was live, not by the present setting, which may have changed since.
 pub(super) fn resolution(was_live: bool, state: EffectState) -> Resolution {
     match (was_live, state) {
         (false, EffectState::Intended) => Resolution::NotDone,
@@ -62,18 +60,18 @@ pub(super) fn resolution(was_live: bool, state: EffectState) -> Resolution {
     }
 }
 
-/// How long nobody can have been at an effect any more, and how long that has to be before "not shown" means "not done".
+/// How long an effect has been quiet, and how long it has to be before "not shown by X" means "not done".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Waited {
-    /// Time since the last word of the attempt that had the permit.
+pub(super) struct SettleTime {
+    /// The time since the attempt that had the permit last wrote to the ledger.
     pub quiet: Duration,
-    /// Time after that word by which X shows what was done.
+    /// The time after that by which X shows the effect, if it was done.
     pub needed: Duration,
 }
 
-impl Waited {
-    /// An attempt that says it does not know has ended its call. One that says nothing begins its call within
-    /// [`ACT_WITHIN`] of its permit or never, and ends it within `x.timeout`. X takes `x.settle` from then.
+impl SettleTime {
+    /// An attempt that noted an unknown outcome has ended its call. One that noted nothing begins its call within [`ACT_WITHIN`] of
+    /// its permit or never, and ends it within `x.timeout`. X shows what was done at most `x.settle` after the call.
     pub(super) fn of(state: EffectState, quiet: Duration, x: &XSettings) -> Self {
         let needed = match state {
             EffectState::Unknown => x.settle,
@@ -82,26 +80,26 @@ impl Waited {
         Self { quiet, needed }
     }
 
-    /// The call has ended at this moment.
+    /// For a call that has ended just now.
     pub(super) fn none(x: &XSettings) -> Self {
         Self { quiet: Duration::ZERO, needed: x.settle }
     }
 }
 
-/// What the answer of X to the question for an effect comes to.
+/// What a search for an effect on X shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Finding {
-    /// It is there.
+    /// It was done, as this post.
     Happened(PostId),
-    /// It did not happen.
+    /// It was not done.
     NotDone,
-    /// It may be there and not be shown yet. Ask again after this time.
+    /// X may not show it yet. Search again after this time.
     TooEarly(Duration),
-    /// X does not show enough to tell.
+    /// X shows too few posts to tell.
     CannotTell,
 }
 
-pub(super) fn finding(search: &Search, waited: &Waited) -> Finding {
+pub(super) fn finding(search: &Search, waited: &SettleTime) -> Finding {
     if let Some(id) = &search.found {
         return Finding::Happened(id.clone());
     }
@@ -111,29 +109,29 @@ pub(super) fn finding(search: &Search, waited: &Waited) -> Finding {
     if search.complete { Finding::NotDone } else { Finding::CannotTell }
 }
 
-/// What an error of the call says about what it was to do.
+/// What an error of the call says about whether the act was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Aftermath {
-    /// It was certainly not made.
+pub(super) enum ErrorMeaning {
+    /// It was certainly not done.
     NotMade,
-    /// It may have been made.
+    /// It may have been done.
     Unknown,
-    /// X has such a post already, and it may be this one.
+    /// X has the same post already, which may be that of an earlier attempt.
     Exists,
-    /// It is so already; doing it again would change nothing.
+    /// It was done already, and doing it again would change nothing.
     Done,
 }
 
-pub(super) fn aftermath(error: &XError) -> Aftermath {
+pub(super) fn error_meaning(error: &XError) -> ErrorMeaning {
     match (error, error.write_outcome()) {
-        (XError::DuplicateContent { .. }, _) => Aftermath::Exists,
-        (XError::AlreadyReposted { .. }, _) => Aftermath::Done,
-        (_, WriteOutcome::NotDone) => Aftermath::NotMade,
-        (_, WriteOutcome::Unknown) => Aftermath::Unknown,
+        (XError::DuplicateContent { .. }, _) => ErrorMeaning::Exists,
+        (XError::AlreadyReposted { .. }, _) => ErrorMeaning::Done,
+        (_, WriteOutcome::NotDone) => ErrorMeaning::NotMade,
+        (_, WriteOutcome::Unknown) => ErrorMeaning::Unknown,
     }
 }
 
-/// When the metrics of a post are to be read. Of the times that have passed only the last one is made up for.
+/// When the metrics of a post are to be read. Of the times that have passed already, only the last one is kept.
 pub(super) fn readings(published_at: DateTime<Utc>, after: &[Duration], now: DateTime<Utc>) -> Vec<DateTime<Utc>> {
     let mut times: Vec<DateTime<Utc>> = after.iter().map(|after| published_at + *after).collect();
     times.sort_unstable();
@@ -181,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_have_been_sent_is_asked_for_and_what_was_only_simulated_is_not() {
+    fn x_is_searched_for_what_may_have_been_sent_and_not_for_what_was_simulated() {
         for state in [EffectState::Intended, EffectState::Unknown] {
             assert_eq!(resolution(true, state), Resolution::Ask);
         }
@@ -190,17 +188,17 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_read_for_what_it_says_about_the_post() {
+    fn an_error_says_whether_the_post_may_have_been_made() {
         let call = || "POST /2/tweets as main".to_owned();
         let server = |status| XError::Server { call: call(), status, retry_after: None };
-        assert_eq!(aftermath(&server(503)), Aftermath::NotMade);
-        assert_eq!(aftermath(&server(500)), Aftermath::Unknown);
-        assert_eq!(aftermath(&XError::Timeout { call: call(), sent: true }), Aftermath::Unknown);
+        assert_eq!(error_meaning(&server(503)), ErrorMeaning::NotMade);
+        assert_eq!(error_meaning(&server(500)), ErrorMeaning::Unknown);
+        assert_eq!(error_meaning(&XError::Timeout { call: call(), sent: true }), ErrorMeaning::Unknown);
         let duplicate = XError::DuplicateContent { call: call(), problem: Box::default() };
-        assert_eq!(aftermath(&duplicate), Aftermath::Exists);
+        assert_eq!(error_meaning(&duplicate), ErrorMeaning::Exists);
         let already = XError::AlreadyReposted { call: call(), problem: Box::default() };
-        assert_eq!(aftermath(&already), Aftermath::Done);
-        assert_eq!(aftermath(&XError::PermitLost { call: call() }), Aftermath::NotMade);
+        assert_eq!(error_meaning(&already), ErrorMeaning::Done);
+        assert_eq!(error_meaning(&XError::PermitLost { call: call() }), ErrorMeaning::NotMade);
     }
 
     #[test]
@@ -214,7 +212,7 @@ mod tests {
             XError::Problem { call: call(), status: 403, problem: problem("You are not permitted to do this") },
         ];
         for (refusal, says) in refusals.into_iter().zip(["may be answered", "not permitted to do this"]) {
-            assert_eq!(aftermath(&refusal), Aftermath::NotMade);
+            assert_eq!(error_meaning(&refusal), ErrorMeaning::NotMade);
             let Fail::Dead(why) = x_failed(refusal) else { panic!("it is tried again") };
             assert!(why.contains(says), "{why}");
         }
@@ -241,7 +239,7 @@ mod tests {
     fn what_x_does_not_show_is_not_done_only_after_the_longest_call_and_the_delay_of_reading() {
         let seconds = Duration::from_secs;
         let (missing, x) = (search(None, true), x_settings());
-        let after = |state, quiet| finding(&missing, &Waited::of(state, seconds(quiet), &x));
+        let after = |state, quiet| finding(&missing, &SettleTime::of(state, seconds(quiet), &x));
         assert_eq!(after(EffectState::Unknown, 5), Finding::TooEarly(seconds(2)));
         assert_eq!(after(EffectState::Unknown, 7), Finding::NotDone);
         assert_eq!(after(EffectState::Intended, 7), Finding::TooEarly(seconds(15)));
@@ -251,14 +249,14 @@ mod tests {
     #[test]
     fn what_x_shows_has_happened_however_early_and_a_search_cut_short_decides_nothing() {
         let x = x_settings();
-        let early = Waited::of(EffectState::Intended, Duration::ZERO, &x);
-        let late = Waited::of(EffectState::Unknown, Duration::from_secs(60), &x);
+        let early = SettleTime::of(EffectState::Intended, Duration::ZERO, &x);
+        let late = SettleTime::of(EffectState::Unknown, Duration::from_secs(60), &x);
         assert!(matches!(finding(&search(Some("1849"), true), &early), Finding::Happened(_)));
         assert_eq!(finding(&search(None, false), &late), Finding::CannotTell);
     }
 
     #[test]
-    fn readings_that_were_missed_are_made_up_for_once() {
+    fn of_the_readings_that_were_missed_only_the_last_is_kept() {
         let published = DateTime::from_timestamp(1_790_000_000, 0).expect("a valid time");
         let after = [1, 6, 24].map(|hours| Duration::from_secs(hours * 3_600));
         let at = |hours: u64| published + Duration::from_secs(hours * 3_600);

@@ -1,4 +1,4 @@
-//! What the guard says of a text that is handed over for publishing, by a bot, another service, or a person.
+//! Checks every text that a bot, another service or a person hands over for publishing with the guard.
 
 use perch_base::settings::GuardMode;
 use perch_jobs::PublishPost;
@@ -7,22 +7,22 @@ use perch_store::StoreError;
 
 use crate::Publisher;
 
-/// Why a text does not go out.
+/// Why the guard stops a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stopped {
-    /// It may not, whoever says so; otherwise a person may let it pass.
+pub struct GuardObjection {
+    /// Nobody can let it pass; otherwise a person can.
     is_refused: bool,
     reasons: Vec<Reason>,
 }
 
-impl Stopped {
-    /// What is against the text.
+impl GuardObjection {
+    /// The findings in the text, joined by `; `.
     pub fn reasons(&self) -> String {
         self.reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
     }
 
-    /// For the dead letter.
-    fn told(&self, account: &str) -> String {
+    /// The error for the dead letter.
+    fn message(&self, account: &str) -> String {
         let reasons = self.reasons();
         if self.is_refused {
             return format!("the guard refuses the text: {reasons}; change it and replay, or discard this");
@@ -34,26 +34,26 @@ impl Stopped {
     }
 }
 
-/// What the guard stops of a text.
-pub fn stopped(guard: &Guard, mode: GuardMode, text: &str) -> Option<Stopped> {
+/// Why the guard stops a text in this mode, if it does.
+pub fn stopped(guard: &Guard, mode: GuardMode, text: &str) -> Option<GuardObjection> {
     if mode == GuardMode::Off {
         return None;
     }
     match guard.post(text) {
-        GuardVerdict::Refuse(reasons) => Some(Stopped { is_refused: true, reasons }),
-        GuardVerdict::Review(reasons) if mode == GuardMode::All => Some(Stopped { is_refused: false, reasons }),
+        GuardVerdict::Refuse(reasons) => Some(GuardObjection { is_refused: true, reasons }),
+        GuardVerdict::Review(reasons) if mode == GuardMode::All => Some(GuardObjection { is_refused: false, reasons }),
         GuardVerdict::Pass | GuardVerdict::Review(_) => None,
     }
 }
 
-/// Why a post does not go out. One that was decided on has been read; what was flagged in it then, a person let pass.
+/// Why the guard stops a post, if it does. Flagged words do not stop a post that a person has approved.
 pub(super) async fn objection(publisher: &Publisher, job: &PublishPost) -> Result<Option<String>, StoreError> {
     let mode = publisher.settings.posting_of(&job.account).guard;
     let Some(stopped) = stopped(&publisher.guard, mode, &job.text) else { return Ok(None) };
     if !stopped.is_refused && publisher.is_decided(job).await? {
         return Ok(None);
     }
-    Ok(Some(stopped.told(job.account.as_str())))
+    Ok(Some(stopped.message(job.account.as_str())))
 }
 
 #[cfg(test)]
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_settings_say_what_of_the_verdict_counts() {
+    fn the_mode_decides_which_verdicts_stop_a_text() {
         let guard = Guard::new(&Rules::default()).expect("the lists can be read");
         let is_stopped = |mode, text| stopped(&guard, mode, text).is_some();
         for (text, all, refused) in
@@ -76,10 +76,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_names_what_was_found_and_what_to_do() {
+    fn the_message_names_what_was_found_and_what_to_do() {
         let guard = Guard::new(&Rules::default()).expect("the lists can be read");
-        let told = |text| stopped(&guard, GuardMode::All, text).expect("it is stopped").told("main");
-        assert!(told("see bet.com").contains("bet.com") && told("see bet.com").contains("replay"));
-        assert!(told("damn").contains("posting.guard = \"refused\""), "{}", told("damn"));
+        let message = |text| stopped(&guard, GuardMode::All, text).expect("it is stopped").message("main");
+        assert!(message("see bet.com").contains("bet.com") && message("see bet.com").contains("replay"));
+        assert!(message("damn").contains("posting.guard = \"refused\""), "{}", message("damn"));
     }
 }

@@ -1,5 +1,5 @@
-//! The one way out: everything that a bot publishes goes through the guard, the gate and the effect ledger. And what was published
-//! is looked at again: its metrics are read from here.
+//! Publishing: everything that a bot publishes goes through the guard, the gate and the effect ledger. The metrics of published posts
+//! are collected here too.
 
 mod act;
 mod attempt;
@@ -8,18 +8,18 @@ mod decide;
 mod gate;
 mod guarded;
 pub mod limits;
-mod make_good;
 mod once;
 mod permit;
 mod publish_post;
 mod publisher;
+mod reconcile;
 mod record;
 mod retweet_post;
 
 pub use collect_metrics::{Collected, Metrics, collect_metrics};
-pub use guarded::{Stopped, stopped};
-pub use make_good::amends;
+pub use guarded::{GuardObjection, stopped};
 pub use publish_post::publish_post;
 pub use publisher::{Origin, Publisher};
+pub use reconcile::reconciler;
 pub use record::Published;
 pub use retweet_post::retweet_post;

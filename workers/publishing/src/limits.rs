@@ -1,4 +1,4 @@
-//! The limits of all three levels, as they stand: the windows of outside services, what accounts publish, what pools start.
+//! The present state of the limits on all three levels: rate windows of outside services, quotas of accounts, and limits of pools.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::try_join_all;
@@ -9,20 +9,20 @@ use perch_store::{Places, RateWindows, StoreError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::gate::hours::{Day, day, has_caps, is_quiet, open_from};
+use crate::gate::hours::{PostingDay, day, has_caps, is_quiet, open_from};
 
 /// The limits at one moment.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct LimitsReport {
-    /// Windows of outside services that have not ended, as their answers told them; at most 1,000.
+    /// Rate windows of outside services that have not ended, as of their last answers; at most 1,000.
     pub api: Vec<ApiWindow>,
-    /// What the accounts publish.
+    /// What the accounts publish today.
     pub posting: Vec<AccountPosting>,
     /// What the pools start.
     pub processing: Vec<QueueProcessing>,
 }
 
-/// A window of an outside service.
+/// A rate window of an outside service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ApiWindow {
     /// The service: `x`, or `model`.
@@ -45,17 +45,17 @@ pub struct AccountPosting {
     /// The account, by its name in `[x.accounts]`.
     #[schema(value_type = String)]
     pub account: AccountId,
-    /// Posts of its own today, under way ones included.
+    /// Posts today, including those under way.
     pub posts: u64,
     /// Replies today.
     pub replies: u64,
     /// Retweets today.
     pub retweets: u64,
-    /// Most of all three together a day; 0 stands for no limit.
+    /// The most of all three together in a day; 0 stands for no limit.
     pub per_day: u32,
-    /// Most replies a day; 0 stands for no limit of their own.
+    /// The most replies in a day; 0 stands for no limit of their own.
     pub replies_per_day: u32,
-    /// Most retweets a day; 0 stands for no limit of their own.
+    /// The most retweets in a day; 0 stands for no limit of their own.
     pub retweets_per_day: u32,
     /// The least time between two, in milliseconds.
     pub min_interval_ms: u64,
@@ -63,9 +63,9 @@ pub struct AccountPosting {
     pub day_ends: DateTime<Utc>,
     /// Its quiet hours and their time zone; none when it has none.
     pub quiet_hours: Option<String>,
-    /// Whether these are quiet hours.
+    /// Whether it is in its quiet hours.
     pub quiet: bool,
-    /// When the next post may begin as far as these limits go; none when one may now.
+    /// When the next post may begin by these limits; none when one may begin now.
     pub next_allowed: Option<DateTime<Utc>>,
 }
 
@@ -86,7 +86,7 @@ pub struct QueueProcessing {
     pub group_concurrency: usize,
     /// The rate of the queue, if it has one.
     pub rate: Option<Rate>,
-    /// Its groups that have jobs running or waiting for a place or a turn, and the accounts, where groups have a limit.
+    /// Its groups with running or parked jobs and, where groups have a limit, the accounts.
     pub groups: Vec<GroupProcessing>,
 }
 
@@ -97,7 +97,7 @@ pub struct GroupProcessing {
     pub group: String,
     /// Its jobs that run.
     pub running: u64,
-    /// Its jobs that wait for a place, or for its rate.
+    /// Its jobs that wait for its concurrency or its rate.
     pub parked: u64,
     /// Its rate, if groups have one.
     pub rate: Option<Rate>,
@@ -106,11 +106,11 @@ pub struct GroupProcessing {
 /// A rate at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Rate {
-    /// Starts allowed in the time.
+    /// Starts allowed in the period.
     pub count: u32,
-    /// The time, in milliseconds.
+    /// The period, in milliseconds.
     pub per_ms: u64,
-    /// Starts that are allowed at once.
+    /// Starts that are allowed now.
     pub left: u32,
     /// When the next start is allowed; none when one is now.
     pub next: Option<DateTime<Utc>>,
@@ -182,10 +182,10 @@ async fn posting(settings: &Settings, places: &Places, account: &AccountId) -> R
     })
 }
 
-/// When a post may begin, of an account that published so much today.
+/// When the next post of an account may begin, after `used` acts today.
 fn next_allowed(
     posting: &PostingSettings,
-    today: &Day,
+    today: &PostingDay,
     used: u64,
     last: Option<DateTime<Utc>>,
     now: DateTime<Utc>,

@@ -1,5 +1,5 @@
-//! Doing a thing on X once, however often the job runs: claim, call, settle, record. Whatever an earlier attempt left
-//! open is settled by what X says before anything is called again. The gate is asked before the claim and before the call.
+//! Does an act on X once, however often the job runs: claim, call, settle, record. An effect that an earlier attempt left open is
+//! settled by searching X before the call is made again. The gate is passed before the claim and checked again before the call.
 
 use std::time::{Duration, Instant};
 
@@ -15,32 +15,32 @@ use perch_store::{
 use serde_json::json;
 
 use super::{
-    act::{Act, Answer},
-    attempt::Once,
-    decide::{Aftermath, Finding, Resolution, Sending, Waited, aftermath, finding, resolution},
-    gate::{Entry, Gate, Held, Pass, Wanted},
-    permit::Permitted,
+    act::{Act, ActResponse},
+    attempt::ActAttempt,
+    decide::{ErrorMeaning, Finding, Resolution, Sending, SettleTime, error_meaning, finding, resolution},
+    gate::{Deferral, Gate, GateDecision, GatePass, GateRequest},
+    permit::LeasedPermit,
     record::{Published, record, record_refusal},
 };
 
-/// Why an attempt ends before the effect is settled as done.
-enum Stop {
+/// Why an attempt ends without a confirmed effect.
+enum ActError {
     /// X refused it for good.
     Refused(String),
-    /// Its key belongs to another.
+    /// Its effect key belongs to another act.
     Foreign(String),
-    /// Anything else.
+    /// Any other failure.
     Failed(Fail),
 }
 
-impl From<StoreError> for Stop {
+impl From<StoreError> for ActError {
     fn from(error: StoreError) -> Self {
         Self::Failed(error.into())
     }
 }
 
-impl Stop {
-    /// What an error of X that changed nothing comes to.
+impl ActError {
+    /// For an error of X after which the act is certainly not done.
     fn of(error: XError) -> Self {
         match x_failed(error) {
             Fail::Dead(why) => Self::Refused(why),
@@ -52,7 +52,7 @@ impl Stop {
         Self::Failed(Fail::Retry(why.into()))
     }
 
-    fn held(held: Held) -> Self {
+    fn held(held: Deferral) -> Self {
         Self::Failed(held.into())
     }
 
@@ -71,8 +71,8 @@ impl Stop {
     }
 }
 
-impl<A: Act> Once<'_, A> {
-    /// Does it, unless it is done, and records it.
+impl<A: Act> ActAttempt<'_, A> {
+    /// Does the act, unless it is done already, and records it.
     pub(super) async fn carry_out(&self) -> HandlerResult<Published> {
         match self.done().await {
             Ok(effect) => {
@@ -81,12 +81,12 @@ impl<A: Act> Once<'_, A> {
                 crash_point!("publish.recorded");
                 Ok(published)
             }
-            Err(Stop::Refused(why)) => {
+            Err(ActError::Refused(why)) => {
                 record_refusal(self, &why).await?;
                 Err(Fail::Dead(why))
             }
-            Err(Stop::Foreign(why)) => Err(Fail::Dead(why)),
-            Err(Stop::Failed(fail)) => {
+            Err(ActError::Foreign(why)) => Err(Fail::Dead(why)),
+            Err(ActError::Failed(fail)) => {
                 if let Some(why) = self.gives_up(&fail) {
                     record_refusal(self, why).await?;
                 }
@@ -95,7 +95,7 @@ impl<A: Act> Once<'_, A> {
         }
     }
 
-    /// Why the job will be dead after this attempt.
+    /// The error where this failure makes the job a dead letter.
     fn gives_up<'f>(&self, fail: &'f Fail) -> Option<&'f str> {
         match fail {
             Fail::Dead(why) => Some(why),
@@ -104,9 +104,9 @@ impl<A: Act> Once<'_, A> {
         }
     }
 
-    /// The effect once it is confirmed.
-    async fn done(&self) -> Result<StoredEffect, Stop> {
-        // What may have happened is looked for whatever the gate says, and what has happened is only recorded.
+    /// The confirmed effect: an earlier one, or that of a call made now.
+    async fn done(&self) -> Result<StoredEffect, ActError> {
+        // An effect that may have been done is searched for without passing the gate, and a confirmed one is only recorded.
         let known = self.ledger().get(&self.key).await?;
         let settled_at = known.as_ref().and_then(|effect| effect.settled_at);
         let pass = match known {
@@ -117,7 +117,7 @@ impl<A: Act> Once<'_, A> {
             }
             _ => {
                 if let Some(why) = &self.objection {
-                    return Err(Stop::Refused(why.clone()));
+                    return Err(ActError::Refused(why.clone()));
                 }
                 Some(self.admitted_and_prepared().await?)
             }
@@ -125,7 +125,7 @@ impl<A: Act> Once<'_, A> {
         crash_point!("publish.admitted");
         let claim = self.ledger().claim(&self.intent()).await?;
         crash_point!("publish.claimed");
-        // Without a permit the place stays: it is that of the effect, and whoever has the permit may be acting in it.
+        // Without a permit the place is kept: it belongs to the effect, and the attempt with the permit may be using it.
         match claim {
             Claim::Granted(permit) if self.may_be_forgotten(settled_at, permit.lost_at()) => {
                 self.ask_first(&permit, pass).await
@@ -134,39 +134,39 @@ impl<A: Act> Once<'_, A> {
             Claim::Done(effect) => Ok(*effect),
             Claim::Unresolved { effect, takeover } => self.resolve(&effect, takeover).await,
             Claim::Busy { effect, retry_after } => {
-                let why = format!("job {} is at the same {}", effect.job_id, self.act.kind());
-                Err(Stop::Failed(Fail::Snooze(retry_after, why)))
+                let why = format!("job {} is working on the same {}", effect.job_id, self.act.kind());
+                Err(ActError::Failed(Fail::Snooze(retry_after, why)))
             }
             Claim::Superseded { effect } => {
-                Err(Stop::retry(format!("attempt {} of this job has taken over; this one stops", effect.attempt)))
+                Err(ActError::retry(format!("attempt {} of this job has taken over; this one stops", effect.attempt)))
             }
-            Claim::DigestMismatch { effect } => Err(Stop::Foreign(format!(
+            Claim::DigestMismatch { effect } => Err(ActError::Foreign(format!(
                 "the effect key {} belongs to another {}, of job {}; enqueue this one with a key of its own",
                 self.key, effect.kind, effect.job_id
             ))),
         }
     }
 
-    /// Since when the ledger may lack what this job did before: it was put back from a Postgres that may have lost something, or
-    /// another Postgres took over while it waited.
+    /// Until when the ledger may lack what this job did: the job was put back from a Postgres that may have lost data, or Postgres lost
+    /// data while the job waited.
     fn in_doubt_since(&self, lost_at: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
         self.cx.recovered_at().max(lost_at)
     }
 
-    /// Whether it may have been done though the ledger knows nothing of it.
+    /// Whether the act may have been done although the ledger has nothing of it.
     fn may_be_forgotten(&self, settled_at: Option<DateTime<Utc>>, lost_at: Option<DateTime<Utc>>) -> bool {
         let is_unsettled = |since| settled_at.is_none_or(|at| at < since);
         self.sending == Sending::Real && self.in_doubt_since(lost_at).is_some_and(is_unsettled)
     }
 
-    /// Notes that nobody knows whether it was done. The next attempt, which comes at once, asks X before it does anything.
-    async fn ask_first(&self, permit: &Permit, pass: Option<Pass>) -> Result<StoredEffect, Stop> {
+    /// Settles the effect as unknown. The next attempt, which comes at once, searches X before it does anything.
+    async fn ask_first(&self, permit: &Permit, pass: Option<GatePass>) -> Result<StoredEffect, ActError> {
         let why = "Postgres may have lost that it was done; X is asked first";
         self.ledger().unknown(permit, why).await?;
         if let Some(pass) = pass {
             self.gate().leave(&pass).await;
         }
-        Err(Stop::Failed(Fail::Snooze(Duration::from_millis(1), why.to_owned())))
+        Err(ActError::Failed(Fail::Snooze(Duration::from_millis(1), why.to_owned())))
     }
 
     fn ledger(&self) -> Effects<'_> {
@@ -190,28 +190,28 @@ impl<A: Act> Once<'_, A> {
         &self.publisher.gate
     }
 
-    fn wanted(&self) -> Wanted<'_> {
-        Wanted { account: self.act.account(), kind: self.act.counts_as(), key: &self.key, cx: self.cx }
+    fn wanted(&self) -> GateRequest<'_> {
+        GateRequest { account: self.act.account(), kind: self.act.counts_as(), key: &self.key, cx: self.cx }
     }
 
-    /// A pass for what nobody is at. A job that the brake stops waits here for a while.
-    async fn admitted(&self) -> Result<Pass, Stop> {
+    /// Passes the gate. A job that the brake stops waits here for a while.
+    async fn admitted(&self) -> Result<GatePass, ActError> {
         match self.gate().enter(&self.wanted()).await? {
-            Entry::Open(pass) => Ok(pass),
-            Entry::Braked(state) => Err(Stop::held(self.gate().wait_for_lift(&state, self.cx).await)),
-            Entry::Held(held) => Err(Stop::held(held)),
+            GateDecision::Open(pass) => Ok(pass),
+            GateDecision::Braked(state) => Err(ActError::held(self.gate().wait_for_lift(&state, self.cx).await)),
+            GateDecision::Deferred(held) => Err(ActError::held(held)),
         }
     }
 
-    /// Nothing is asked of X for an act that may not begin: while the brake is on its tokens may be revoked.
-    async fn admitted_and_prepared(&self) -> Result<Pass, Stop> {
+    /// Passes the gate before any call to X, even a read: while the brake is on, the tokens may be revoked.
+    async fn admitted_and_prepared(&self) -> Result<GatePass, ActError> {
         let pass = self.admitted().await?;
         let asked = Instant::now();
         if let Err(stop) = self.prepare().await {
             self.gate().leave(&pass).await;
             return Err(stop);
         }
-        // What took a while asks anew, in the place that it has.
+        // After a slow preparation the gate is passed again, with the same place.
         if asked.elapsed() < CLEAR_FOR {
             return Ok(pass);
         }
@@ -224,34 +224,34 @@ impl<A: Act> Once<'_, A> {
         }
     }
 
-    async fn prepare(&self) -> Result<(), Stop> {
+    async fn prepare(&self) -> Result<(), ActError> {
         match self.sending {
-            Sending::Real => self.act.prepare(self.publisher).await.map_err(Stop::of),
+            Sending::Real => self.act.prepare(self.publisher).await.map_err(ActError::of),
             Sending::Simulated => Ok(()),
         }
     }
 
-    /// A pass that holds right before the call: the one from before the claim, or a new one.
-    async fn open(&self, pass: Option<Pass>) -> Result<Pass, Stop> {
+    /// A pass that is valid right before the call: the one from before the claim, or a new one.
+    async fn open(&self, pass: Option<GatePass>) -> Result<GatePass, ActError> {
         let pass = match pass {
             Some(pass) => pass,
             None => match self.gate().enter(&self.wanted()).await? {
-                Entry::Open(pass) => pass,
-                Entry::Braked(state) => return Err(Stop::held(Held::braked(&state))),
-                Entry::Held(held) => return Err(Stop::held(held)),
+                GateDecision::Open(pass) => pass,
+                GateDecision::Braked(state) => return Err(ActError::held(Deferral::braked(&state))),
+                GateDecision::Deferred(held) => return Err(ActError::held(held)),
             },
         };
         let stopped = match self.gate().begin(&pass).await {
             Ok(None) => return Ok(pass),
-            Ok(Some(held)) => Stop::held(held),
+            Ok(Some(held)) => ActError::held(held),
             Err(error) => error.into(),
         };
         self.gate().leave(&pass).await;
         Err(stopped)
     }
 
-    /// Calls X with a permit of the ledger, and settles it.
-    async fn act(&self, permit: Permit, pass: Option<Pass>) -> Result<StoredEffect, Stop> {
+    /// Calls X with a permit of the ledger, and settles the effect.
+    async fn act(&self, permit: Permit, pass: Option<GatePass>) -> Result<StoredEffect, ActError> {
         let pass = match self.open(pass).await {
             Ok(pass) => pass,
             Err(stop) => {
@@ -267,53 +267,53 @@ impl<A: Act> Once<'_, A> {
         settled
     }
 
-    async fn call(&self, permit: &Permit, pass: &Pass) -> Result<Answer, XError> {
+    async fn call(&self, permit: &Permit, pass: &GatePass) -> Result<ActResponse, XError> {
         if self.sending == Sending::Simulated {
-            let text = self.act.told().text;
+            let text = self.act.details().text;
             tracing::info!(account = %self.act.account(), kind = self.act.kind(), text, "simulated; live_posts is off");
-            return Ok(Answer { id: None, response: json!({ "simulated": true }) });
+            return Ok(ActResponse { id: None, response: json!({ "simulated": true }) });
         }
         crash_point!("publish.before_call");
         let answer = tokio::select! {
-            answer = self.act.call(self.publisher, Permitted::new(permit, self.cx, pass)) => answer,
+            answer = self.act.call(self.publisher, LeasedPermit::new(permit, self.cx, pass)) => answer,
             never = self.gate().watch(pass) => match never {},
         };
         crash_point!("publish.after_call");
         answer
     }
 
-    async fn confirm(&self, permit: &Permit, Answer { id, response }: Answer) -> Result<StoredEffect, Stop> {
+    async fn confirm(&self, permit: &Permit, ActResponse { id, response }: ActResponse) -> Result<StoredEffect, ActError> {
         Ok(self.ledger().confirm(permit, id.as_deref(), &response).await?)
     }
 
-    async fn settle_failure(&self, mut permit: Permit, pass: &Pass, error: XError) -> Result<StoredEffect, Stop> {
-        match aftermath(&error) {
-            Aftermath::NotMade => {
+    async fn settle_failure(&self, mut permit: Permit, pass: &GatePass, error: XError) -> Result<StoredEffect, ActError> {
+        match error_meaning(&error) {
+            ErrorMeaning::NotMade => {
                 self.ledger().fail(&permit, &error.to_string()).await?;
                 self.gate().leave(pass).await;
-                Err(pass.withdrawn(&error).map_or_else(|| Stop::of(error), Stop::held))
+                Err(pass.withdrawn(&error).map_or_else(|| ActError::of(error), ActError::held))
             }
-            Aftermath::Unknown => self.unknown(&permit, &error).await,
-            Aftermath::Done => {
-                permit.add_evidence(Evidence::Refused { said: error.to_string() });
-                self.confirm(&permit, Answer { id: None, response: json!({ "already": true }) }).await
+            ErrorMeaning::Unknown => self.unknown(&permit, &error).await,
+            ErrorMeaning::Done => {
+                permit.learnt(Evidence::Refused { said: error.to_string() });
+                self.confirm(&permit, ActResponse { id: None, response: json!({ "already": true }) }).await
             }
-            Aftermath::Exists => {
-                permit.add_evidence(Evidence::Refused { said: error.to_string() });
+            ErrorMeaning::Exists => {
+                permit.learnt(Evidence::Refused { said: error.to_string() });
                 self.look_for_duplicate(permit, pass, error).await
             }
         }
     }
 
-    /// The next attempt asks X before it does anything, so this one may always be followed by another.
-    async fn unknown(&self, permit: &Permit, error: &XError) -> Result<StoredEffect, Stop> {
+    /// Settles the effect as unknown. A retry is always safe, because the next attempt searches X before it does anything.
+    async fn unknown(&self, permit: &Permit, error: &XError) -> Result<StoredEffect, ActError> {
         let why = error.to_string();
         self.ledger().unknown(permit, &why).await?;
-        Err(Stop::retry(why))
+        Err(ActError::retry(why))
     }
 
-    /// X refused it as a duplicate: what is there already may be an earlier attempt's.
-    async fn look_for_duplicate(&self, mut permit: Permit, pass: &Pass, error: XError) -> Result<StoredEffect, Stop> {
+    /// X refused the call as a duplicate: the post that is there already may be that of an earlier attempt.
+    async fn look_for_duplicate(&self, mut permit: Permit, pass: &GatePass, error: XError) -> Result<StoredEffect, ActError> {
         let claimed = self.ledger().get(&self.key).await?;
         let since = claimed.map_or_else(clock::now, |effect| effect.created_at);
         let search = match self.look(since).await {
@@ -321,18 +321,18 @@ impl<A: Act> Once<'_, A> {
             Err(looking) => {
                 self.ledger().unknown(&permit, &error.to_string()).await?;
                 return Err(match x_failed(looking) {
-                    Fail::Dead(why) => Stop::retry(why),
-                    fail => Stop::Failed(fail),
+                    Fail::Dead(why) => ActError::retry(why),
+                    fail => ActError::Failed(fail),
                 });
             }
         };
-        permit.add_evidence(evidence(&search, &Waited::none(&self.publisher.settings.x)));
+        permit.learnt(evidence(&search, &SettleTime::none(&self.publisher.settings.x)));
         match search.found {
             Some(id) => {
                 let response = json!({ "id": id, "found": true });
-                self.confirm(&permit, Answer { id: Some(id.to_string()), response }).await
+                self.confirm(&permit, ActResponse { id: Some(id.to_string()), response }).await
             }
-            // X knows of it before it shows it.
+            // X detects duplicates before it shows the post, and an earlier attempt had a permit.
             None if permit.fence() > 1 => self.unknown(&permit, &error).await,
             None => {
                 let kind = self.act.kind();
@@ -340,24 +340,24 @@ impl<A: Act> Once<'_, A> {
                     format!("{error}; no such {kind} of this job is there, so the text is another post's: change it");
                 self.ledger().fail(&permit, &why).await?;
                 self.gate().leave(pass).await;
-                Err(Stop::Refused(why))
+                Err(ActError::Refused(why))
             }
         }
     }
 
-    /// Settles an effect that an earlier attempt left open, by what X says, and acts if it did not happen.
-    async fn resolve(&self, effect: &StoredEffect, takeover: Takeover) -> Result<StoredEffect, Stop> {
+    /// Settles an effect that an earlier attempt left open by searching X, and makes the call if it was not done.
+    async fn resolve(&self, effect: &StoredEffect, takeover: Takeover) -> Result<StoredEffect, ActError> {
         if resolution(effect.live, effect.state) == Resolution::NotDone {
             let because = "that attempt was to send nothing: live_posts was off".to_owned();
             let permit = self.ledger().resolve_not_done(takeover, &Evidence::NotAsked { because }).await?;
             return self.act(permit, None).await;
         }
-        // What the ledger lacks may have begun at any time since the job was enqueued, and may have been under way to the last.
+        // A call that the ledger lacks may have begun at any time since the job was enqueued, and ended only just now.
         let (since, state) = match self.in_doubt_since(takeover.lost_at()) {
             Some(_) => (takeover.earliest(), EffectState::Intended),
             None => (effect.intended_at, effect.state),
         };
-        let waited = Waited::of(state, takeover.quiet(), &self.publisher.settings.x);
+        let waited = SettleTime::of(state, takeover.quiet(), &self.publisher.settings.x);
         let search = self.look(since).await.map_err(|error| self.not_asked(error))?;
         let evidence = evidence(&search, &waited);
         match finding(&search, &waited) {
@@ -374,11 +374,11 @@ impl<A: Act> Once<'_, A> {
                 self.ledger().resolve_later(takeover, &evidence).await?;
                 let kind = self.act.kind();
                 let why = format!("an earlier attempt may have made the {kind}, and X may not show it yet");
-                Err(Stop::Failed(Fail::Snooze(wait, why)))
+                Err(ActError::Failed(Fail::Snooze(wait, why)))
             }
             Finding::CannotTell => {
                 self.ledger().resolve_later(takeover, &evidence).await?;
-                Err(Stop::Failed(Fail::Dead(format!(
+                Err(ActError::Failed(Fail::Dead(format!(
                     "an earlier attempt may have made the {}, and X shows too few posts to tell; look there, settle it \
                      with `perch effects resolve {}`, then replay",
                     self.act.kind(),
@@ -388,10 +388,10 @@ impl<A: Act> Once<'_, A> {
         }
     }
 
-    /// X does not say whether an earlier attempt has done it. Nothing is recorded of that, and the next attempt asks again.
-    fn not_asked(&self, error: XError) -> Stop {
+    /// The search on X failed. Nothing is noted in the ledger, and the next attempt searches again.
+    fn not_asked(&self, error: XError) -> ActError {
         let (kind, key) = (self.act.kind(), &self.key);
-        Stop::Failed(match x_failed(error) {
+        ActError::Failed(match x_failed(error) {
             Fail::Dead(why) => Fail::Dead(format!(
                 "an earlier attempt may have made the {kind}, and X cannot be asked for it: {why}; mend that and replay, or look \
                  there and settle it with `perch effects resolve {key}`"
@@ -406,7 +406,7 @@ impl<A: Act> Once<'_, A> {
     }
 }
 
-fn evidence(search: &Search, waited: &Waited) -> Evidence {
+fn evidence(search: &Search, waited: &SettleTime) -> Evidence {
     let Search { found, looked_at, since, complete } = search;
     let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     match found {

@@ -2,24 +2,24 @@ use perch_clients::EffectPermit;
 use perch_queue::worker::JobContext;
 use perch_store::{Permit, PermitDeadline};
 
-use super::gate::Pass;
+use super::gate::GatePass;
 
-/// The ledger's permit, as the clients of outside services ask for it. It holds while the attempt holds its lease, the
-/// permit is fresh and the gate is open: a process that was frozen in between finds them run out when it wakes.
-pub(super) struct Permitted {
+/// The permit that the client of X requires. It holds while the attempt holds its lease, the ledger's permit is fresh and the gate's
+/// pass holds: in a process that was frozen for longer, they have run out when it resumes.
+pub(super) struct LeasedPermit {
     key: String,
     term: PermitDeadline,
     cx: JobContext,
-    pass: Pass,
+    pass: GatePass,
 }
 
-impl Permitted {
-    pub(super) fn new(permit: &Permit, cx: &JobContext, pass: &Pass) -> Self {
-        Self { key: permit.key().to_owned(), term: permit.deadline(), cx: cx.clone(), pass: pass.clone() }
+impl LeasedPermit {
+    pub(super) fn new(permit: &Permit, cx: &JobContext, pass: &GatePass) -> Self {
+        Self { key: permit.key().to_owned(), term: permit.term(), cx: cx.clone(), pass: pass.clone() }
     }
 }
 
-impl EffectPermit for Permitted {
+impl EffectPermit for LeasedPermit {
     fn effect_key(&self) -> &str {
         &self.key
     }

@@ -12,16 +12,16 @@ use perch_store::{ActionKind, PlaceKind, PublishedPost};
 use serde_json::json;
 
 use super::{
-    act::{Act, Answer, Told},
-    attempt::Once,
+    act::{Act, ActDetails, ActResponse},
+    attempt::ActAttempt,
     decide::{sending, unfit},
     guarded::objection,
-    permit::Permitted,
+    permit::LeasedPermit,
     record::Published,
 };
 use crate::Publisher;
 
-/// Publishes one post or reply, once, however often it runs, unless the guard has something against its text.
+/// Publishes one post or reply once, however often the job runs, unless the guard stops its text.
 pub async fn publish_post(job: PublishPost, cx: JobContext, publisher: Data<Publisher>) -> HandlerResult<Published> {
     if let Some(why) = unfit(&job.text) {
         return Err(Fail::Dead(why));
@@ -30,7 +30,7 @@ pub async fn publish_post(job: PublishPost, cx: JobContext, publisher: Data<Publ
     let key = job.effect_key.clone().unwrap_or_else(|| format!("publish:{}", cx.id()));
     let sending = sending(publisher.settings.live_posts, &publisher.settings.x.base_url);
     let objection = objection(&publisher, &job).await?;
-    Once { act: &job, cx: &cx, publisher: &publisher, key, sending, objection }.carry_out().await
+    ActAttempt { act: &job, cx: &cx, publisher: &publisher, key, sending, objection }.carry_out().await
 }
 
 impl Act for PublishPost {
@@ -51,19 +51,19 @@ impl Act for PublishPost {
         vec![self.account.as_str(), &self.text, target]
     }
 
-    async fn call(&self, publisher: &Publisher, permit: Permitted) -> Result<Answer, XError> {
+    async fn call(&self, publisher: &Publisher, permit: LeasedPermit) -> Result<ActResponse, XError> {
         let post = CreatePost { text: self.text.clone(), reply_to: self.reply_to.clone() };
         let CreatedPost { id, text } = publisher.clients.x.create_post(permit, &self.account, &post).await?;
-        Ok(Answer { id: Some(id.to_string()), response: json!({ "id": id, "text": text }) })
+        Ok(ActResponse { id: Some(id.to_string()), response: json!({ "id": id, "text": text }) })
     }
 
     async fn look(&self, publisher: &Publisher, user_id: &str, since: DateTime<Utc>) -> Result<Search, XError> {
         publisher.clients.x.find_recent_post(&self.account, user_id, &self.text, self.reply_to.as_ref(), since).await
     }
 
-    fn told(&self) -> Told<'_> {
+    fn details(&self) -> ActDetails<'_> {
         let source = self.source.as_ref();
-        Told {
+        ActDetails {
             kind: if self.reply_to.is_some() { ActionKind::Comment } else { ActionKind::Post },
             text: &self.text,
             subject: source.map(|source| source.subject.as_str()),

@@ -10,7 +10,7 @@ use perch_store::{HotStore, Store, StoreError};
 
 use crate::gate::Gate;
 
-/// The one way out: what acts on X, once, past the guard and the gate. Cheap to clone.
+/// Acts on X, each act once, after the guard and the gate have let it pass. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Publisher {
     pub(super) settings: Arc<Settings>,
@@ -22,18 +22,18 @@ pub struct Publisher {
     pub(super) origins: Arc<[Box<dyn Origin>]>,
 }
 
-/// What a bot knows of the posts that it hands over.
+/// What publishing asks a bot about the posts that it hands over.
 pub trait Origin: Debug + Send + Sync + 'static {
-    /// The name of the bot, if a post of this source, or one that answers another, is its own: its calls are charged to it.
+    /// The name of the bot if a post with this source, or this reply, is its own. The calls are charged to it.
     fn bot(&self, source: Option<&PublishSource>, reply_to: Option<&PostId>) -> Option<&'static str>;
 
-    /// Whether a post has been decided on in these words: what the guard flagged then, a person has let pass.
+    /// Whether this text was approved, so that what the guard flags in it no longer stops it.
     fn is_decided<'a>(&'a self, _: &'a Store, _: &'a PublishPost) -> BoxFuture<'a, Result<bool, StoreError>> {
         Box::pin(ready(Ok(false)))
     }
 }
 
-/// Who pays for posts that no bot knows.
+/// The name that is charged for posts of no bot.
 const NO_BOT: &str = "posts";
 
 impl Publisher {
@@ -57,7 +57,7 @@ impl Publisher {
         }
     }
 
-    /// The same, whose calls are charged for an account to the bot whose post it is.
+    /// The same publisher with its calls charged to the bot of the post, for this account.
     pub(super) fn charged_for(
         &self,
         account: &AccountId,
@@ -69,7 +69,7 @@ impl Publisher {
         Self { clients: self.clients.charged_to(bot, account.to_string(), cx), ..self.clone() }
     }
 
-    /// Whether a post has been decided on in these words.
+    /// Whether a bot has this text as approved.
     pub(super) async fn is_decided(&self, post: &PublishPost) -> Result<bool, StoreError> {
         for origin in self.origins.iter() {
             if origin.is_decided(&self.store, post).await? {

@@ -1,4 +1,4 @@
-//! What is kept of a published post, and what follows from it. Everything here may run again.
+//! Records a published post and enqueues the jobs that follow from it. Everything here is idempotent.
 
 use chrono::{DateTime, Utc};
 use perch_base::clock;
@@ -9,29 +9,29 @@ use perch_store::{ActionRecord, ActionState, HotRecord, StoredEffect};
 use serde::Serialize;
 
 use super::{
-    act::{Act, Told},
-    attempt::{Once, was_simulated},
+    act::{Act, ActDetails},
+    attempt::{ActAttempt, was_simulated},
     decide::readings,
 };
 
-/// What became of a post, reply or retweet.
+/// The outcome of a post, reply or retweet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Published {
     /// It is on X.
     Published {
-        /// Its id, or the one that X answered with. A person who settled it may not have known it.
+        /// The id that X gave it. It is missing where a person settled the effect without it.
         #[serde(skip_serializing_if = "Option::is_none")]
         post_id: Option<PostId>,
         /// When it was confirmed.
         at: DateTime<Utc>,
     },
-    /// It was rendered and recorded, and not sent.
+    /// It was rendered and recorded, but not sent.
     Simulated,
 }
 
-/// Records a confirmed effect by what the ledger says of it, and has the metrics of a post read in time.
-pub(super) async fn record<A: Act>(once: &Once<'_, A>, effect: &StoredEffect) -> Result<Published, Fail> {
+/// Records a confirmed effect as the ledger has it, and schedules the readings of a post's metrics.
+pub(super) async fn record<A: Act>(once: &ActAttempt<'_, A>, effect: &StoredEffect) -> Result<Published, Fail> {
     let at = effect.settled_at.unwrap_or(effect.intended_at);
     if was_simulated(effect) {
         let action = action(once, ActionState::Simulated, at, effect.job_id);
@@ -57,8 +57,8 @@ pub(super) async fn record<A: Act>(once: &Once<'_, A>, effect: &StoredEffect) ->
     Ok(Published::Published { post_id, at })
 }
 
-/// Records that X refused it for good, or that its job is dead.
-pub(super) async fn record_refusal<A: Act>(once: &Once<'_, A>, why: &str) -> Result<(), Fail> {
+/// Records that X refused the act for good, or that its job is dead.
+pub(super) async fn record_refusal<A: Act>(once: &ActAttempt<'_, A>, why: &str) -> Result<(), Fail> {
     let action = action(once, ActionState::Failed, clock::now(), once.cx.id());
     let action = ActionRecord { error: Some(why.to_owned()), ..action };
     once.publisher.hot.put(&[HotRecord::of(&action)?]).await?;
@@ -66,7 +66,7 @@ pub(super) async fn record_refusal<A: Act>(once: &Once<'_, A>, why: &str) -> Res
     Ok(())
 }
 
-fn count<A: Act>(once: &Once<'_, A>, outcome: &'static str) {
+fn count<A: Act>(once: &ActAttempt<'_, A>, outcome: &'static str) {
     metrics::counter!("perch_publications_total", "kind" => once.act.kind(), "outcome" => outcome).increment(1);
 }
 
@@ -75,7 +75,7 @@ fn post_id(effect: &StoredEffect) -> Result<Option<PostId>, Fail> {
     id.map_err(|error| Fail::Dead(format!("the ledger holds no post of effect {}: {error}", effect.key)))
 }
 
-fn action<A: Act>(once: &Once<'_, A>, state: ActionState, at: DateTime<Utc>, job_id: JobId) -> ActionRecord {
+fn action<A: Act>(once: &ActAttempt<'_, A>, state: ActionState, at: DateTime<Utc>, job_id: JobId) -> ActionRecord {
     action_of(once.act, &once.key, state, at, job_id)
 }
 
@@ -87,7 +87,7 @@ pub(super) fn action_of(
     at: DateTime<Utc>,
     job_id: JobId,
 ) -> ActionRecord {
-    let Told { kind, text, subject, why, source_post } = act.told();
+    let ActDetails { kind, text, subject, why, source_post } = act.details();
     ActionRecord {
         key: key.to_owned(),
         kind,
@@ -105,7 +105,7 @@ pub(super) fn action_of(
 }
 
 /// Schedules the readings of the metrics of a post. Their ids follow from the post, so a second call adds nothing.
-async fn watch<A: Act>(once: &Once<'_, A>, post: &PostId, at: DateTime<Utc>) -> Result<(), EnqueueError> {
+async fn watch<A: Act>(once: &ActAttempt<'_, A>, post: &PostId, at: DateTime<Utc>) -> Result<(), EnqueueError> {
     let (cx, account) = (once.cx, once.act.account());
     let after = &once.publisher.settings.analytics.collect_after;
     let reading = |run_at: DateTime<Utc>| {

@@ -9,19 +9,19 @@ use perch_store::{ActionKind, PlaceKind, PublishedPost};
 use serde_json::json;
 
 use super::{
-    act::{Act, Answer, Told},
-    attempt::Once,
+    act::{Act, ActDetails, ActResponse},
+    attempt::ActAttempt,
     decide::sending,
-    permit::Permitted,
+    permit::LeasedPermit,
     record::Published,
 };
 use crate::Publisher;
 
-/// Retweets one post, once, however often it runs.
+/// Retweets one post once, however often the job runs.
 pub async fn retweet_post(job: RetweetPost, cx: JobContext, publisher: Data<Publisher>) -> HandlerResult<Published> {
     let publisher = publisher.charged_for(&job.account, job.source.as_ref(), None, &cx);
     let sending = sending(publisher.settings.live_posts, &publisher.settings.x.base_url);
-    Once { act: &job, cx: &cx, publisher: &publisher, key: job.key(), sending, objection: None }.carry_out().await
+    ActAttempt { act: &job, cx: &cx, publisher: &publisher, key: job.key(), sending, objection: None }.carry_out().await
 }
 
 impl Act for RetweetPost {
@@ -41,25 +41,25 @@ impl Act for RetweetPost {
         vec![self.account.as_str(), self.post_id.as_str()]
     }
 
-    // The address of the call has the user id in it, and the time between the claim and the call is short.
+    // The URL of the call has the user id in it, and the time between the claim and the call is short.
     async fn prepare(&self, publisher: &Publisher) -> Result<(), XError> {
         publisher.clients.own_id(&self.account).await.map(|_| ())
     }
 
-    async fn call(&self, publisher: &Publisher, permit: Permitted) -> Result<Answer, XError> {
+    async fn call(&self, publisher: &Publisher, permit: LeasedPermit) -> Result<ActResponse, XError> {
         let user_id = publisher.clients.own_id(&self.account).await?;
         let Reposted { retweeted, rest_id } =
             publisher.clients.x.retweet(permit, &self.account, &user_id, &self.post_id).await?;
-        Ok(Answer { response: json!({ "retweeted": retweeted, "rest_id": rest_id }), id: rest_id })
+        Ok(ActResponse { response: json!({ "retweeted": retweeted, "rest_id": rest_id }), id: rest_id })
     }
 
     async fn look(&self, publisher: &Publisher, user_id: &str, since: DateTime<Utc>) -> Result<Search, XError> {
         publisher.clients.x.find_recent_repost(&self.account, user_id, &self.post_id, since).await
     }
 
-    fn told(&self) -> Told<'_> {
+    fn details(&self) -> ActDetails<'_> {
         let source = self.source.as_ref();
-        Told {
+        ActDetails {
             kind: ActionKind::Retweet,
             text: "",
             subject: source.map(|source| source.subject.as_str()),
@@ -68,7 +68,7 @@ impl Act for RetweetPost {
         }
     }
 
-    // Its metrics are those of the post that it repeats.
+    // A retweet has no metrics of its own.
     fn post(&self, _: &PostId, _: DateTime<Utc>, _: JobId) -> Option<PublishedPost> {
         None
     }

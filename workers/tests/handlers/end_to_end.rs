@@ -2,7 +2,7 @@ use chrono::{TimeDelta, Utc};
 use perch_bot_picks::store::{PickBody, PicksStore as _};
 use perch_core::scheduler;
 use perch_jobs::JobId;
-use perch_publishing::amends;
+use perch_publishing::reconciler;
 use perch_sandbox::Endpoint;
 use perch_store::{ActionState, AttemptOutcome, JobState};
 
@@ -17,7 +17,7 @@ async fn a_pick_on_a_timeline_becomes_one_comment_whose_metrics_come_back_and_al
     // Nothing is enqueued by hand: cron polls and syncs.
     let (settings, client, stop) = (world.settings.clone(), world.client.clone(), world.stop.clone());
     let store = world.store.clone();
-    let scheduling = tokio::spawn(async move { scheduler::run(&settings, &client, &store, amends(), stop).await });
+    let scheduling = tokio::spawn(async move { scheduler::run(&settings, &client, &store, reconciler(), stop).await });
 
     let comment = eventually("the comment stands at the sandbox", || async { world.x.made().pop() }).await;
     assert_eq!((comment.reply_to.as_deref(), comment.account.as_str()), (Some(pick.as_str()), "perch_bot"));
@@ -84,7 +84,7 @@ async fn a_scheduler_removes_jobs_beyond_their_retention_from_the_history_and_no
     }
     let (settings, client, stop) = (world.settings.clone(), world.client.clone(), world.stop.clone());
     let store = world.store.clone();
-    let scheduling = tokio::spawn(async move { scheduler::run(&settings, &client, &store, amends(), stop).await });
+    let scheduling = tokio::spawn(async move { scheduler::run(&settings, &client, &store, reconciler(), stop).await });
     eventually("the old one is gone", || async {
         world.store.history().job(old).await.expect("Postgres answers").is_none().then_some(())
     })

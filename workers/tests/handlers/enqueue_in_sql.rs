@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use perch_core::{
-    recovery::{Look, Watch},
+    recovery::{Watch, WatchOutcome},
     relay,
 };
 use perch_jobs::{JobId, PollAccount};
-use perch_publishing::amends;
+use perch_publishing::reconciler;
 use perch_store::JobState;
 use sqlx::PgPool;
 
@@ -68,7 +68,7 @@ async fn another_service_enqueues_inside_its_own_transaction() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_enqueued_in_sql_is_put_back_when_redis_has_lost_it_whatever_its_queue() {
     let world = World::without_workers(&[]).await;
-    let watch = Watch::new(&world.settings, world.client.queues(), &world.store, amends());
+    let watch = Watch::new(&world.settings, world.client.queues(), &world.store, reconciler());
     watch.run_once().await.expect("both answer");
     world.relay();
     let pool = world.database().raw();
@@ -91,7 +91,7 @@ async fn what_was_enqueued_in_sql_is_put_back_when_redis_has_lost_it_whatever_it
     .await;
     world.redis().wipe().await;
     let look = watch.run_once().await.expect("both answer");
-    assert!(matches!(look, Look::PutBack(_)), "{look:?}");
+    assert!(matches!(look, WatchOutcome::PutBack(_)), "{look:?}");
     assert!(has(id).await, "it is back");
     assert!(!has(of_redis_alone).await, "nobody but Redis was told of that one; `perch recover` brings it back");
 }

@@ -1,4 +1,4 @@
-//! A worker that is frozen between its claim and its call, and wakes when its job is another's.
+//! A worker that is frozen between its claim and its call, and resumes after its job was taken over.
 
 use std::{
     net::SocketAddr,

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use perch_base::Environment;
 use perch_core::{recovery, relay};
 use perch_jobs::{JobId, PollAccount, PublishPost};
-use perch_publishing::amends;
+use perch_publishing::reconciler;
 use perch_queue::{Acceptance, Client, EnqueueOptions, Ledger as _, NewJob};
 use perch_store::{JobState, Store};
 use perch_testkit::{OwnRedis, TestRedis, postgres_settings};
@@ -184,7 +184,7 @@ async fn what_a_ledger_queue_lost_when_redis_was_started_again_comes_back_by_its
     let soon = [("PERCH__X__TIMEOUT", "1s"), ("PERCH__X__SETTLE", "100ms")];
     let world = World::without_workers_at(TestRedis::at(&redis.url()), &soon).await;
     let queue = world.client.queues().get(&"pending_posts".parse().expect("a name")).expect("configured").clone();
-    let watch = recovery::Watch::new(&world.settings, world.client.queues(), &world.store, amends());
+    let watch = recovery::Watch::new(&world.settings, world.client.queues(), &world.store, reconciler());
     tokio::spawn(watch.run(world.stop.clone()));
     let known = || async { queue.new_run().await.ok().filter(Option::is_none) };
     eventually("this run of Redis is known", known).await;
@@ -203,7 +203,7 @@ async fn a_row_that_cannot_be_read_keeps_no_other_job_from_coming_back_after_the
     let mut redis = OwnRedis::with(&["--appendonly", "no"]).await;
     let world = World::without_workers_at(TestRedis::at(&redis.url()), &[]).await;
     let queue = world.client.queues().get(&"pending_posts".parse().expect("a name")).expect("configured").clone();
-    let watch = recovery::Watch::new(&world.settings, world.client.queues(), &world.store, amends());
+    let watch = recovery::Watch::new(&world.settings, world.client.queues(), &world.store, reconciler());
     tokio::spawn(watch.run(world.stop.clone()));
     let known = || async { queue.new_run().await.ok().filter(Option::is_none) };
     eventually("this run of Redis is known", known).await;

@@ -1,4 +1,4 @@
-//! A relay that comes between an enqueuer and its own job, and a Postgres that goes away before the enqueuer has its answer.
+//! Races in the ledger: a relay that takes a job before its enqueuer hands it over, and a Postgres that fails before it answers.
 
 use std::{
     collections::HashMap,
@@ -91,7 +91,7 @@ impl Ledger for Between {
 }
 
 impl World {
-    /// Relays whatever waits, also what its enqueuer is about to hand over.
+    /// Relays all waiting rows, also those that their enqueuer is about to hand over.
     fn relays_all(&self) -> Deed {
         let (store, client, pool) = (self.store.clone(), self.client.clone(), self.database().raw());
         Box::new(move || {
@@ -107,7 +107,7 @@ impl World {
         })
     }
 
-    /// Cancels a job, and then relays whatever waits.
+    /// Cancels a job, and then relays all waiting rows.
     fn cancels_and_relays(&self, id: JobId) -> Deed {
         let (queue, relays) = (self.queue("pending_posts"), self.relays_all());
         let relays = Arc::new(relays);
@@ -121,7 +121,7 @@ impl World {
         })
     }
 
-    /// A relay sets about whatever waits, and gets no further.
+    /// A relay takes the waiting rows and stops there.
     fn begins_all(&self) -> Deed {
         let (store, pool) = (self.store.clone(), self.database().raw());
         Box::new(move || {
@@ -135,7 +135,7 @@ impl World {
         })
     }
 
-    /// Cancels a job; then a relay hands over whatever waits, and cannot commit that it did.
+    /// Cancels a job; then a relay hands over all waiting rows, but cannot commit that.
     fn cancels_and_relays_without_a_commit(&self, id: JobId) -> Deed {
         let (queue, store, client) = (self.queue("pending_posts"), self.store.clone(), self.client.clone());
         let pool = self.database().raw();

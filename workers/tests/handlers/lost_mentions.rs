@@ -1,7 +1,7 @@
 //! Mentions that were in danger of being passed over: by a page that X refuses, a Redis that is lost, others before them.
 
 use chrono::{TimeDelta, Utc};
-use perch_bot_mentions::{MentionState, MentionStore as _, SeenMention, Written};
+use perch_bot_mentions::{MentionState, MentionStore as _, SeenMention, WrittenReply};
 use perch_jobs::{PostId, PublishPost, QueueName, ReplyToMention};
 use perch_queue::EnqueueOptions;
 use perch_sandbox::NewPost;
@@ -142,7 +142,7 @@ async fn decided(world: &World, text: &str, ago: TimeDelta) -> PostId {
     let (account, id) = (main_account(), job.mention.id.clone());
     let seen = SeenMention { mention: job.mention, author: None, left_out: None };
     world.store.mentions().begin(&account, &seen, perch_jobs::JobId::at(Utc::now())).await.expect("Postgres answers");
-    let written = Written { text: Some("Decided long ago.".into()), ..Written::default() };
+    let written = WrittenReply { text: Some("Decided long ago.".into()), ..WrittenReply::default() };
     world.store.mentions().decide(&account, &id, &written).await.expect("Postgres answers");
     sqlx::query("update mentions.mentions set decided_at = decided_at - make_interval(secs => $1) where id = $2")
         .bind(f64::from(i32::try_from(ago.num_seconds()).expect("a few hours")))

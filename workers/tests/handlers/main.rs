@@ -1,4 +1,4 @@
-//! The handlers through the real workers: Redis, Postgres and the sandbox are real, and nothing is reached around them.
+//! Tests of the handlers with real workers, Redis, Postgres and the sandbox.
 
 mod braking;
 mod confirming;

@@ -3,7 +3,7 @@ use std::time::Duration;
 use chrono::{TimeDelta, Utc};
 use perch_base::Paging;
 use perch_bot_mentions::mention_status;
-use perch_bot_mentions::{MentionControl, MentionFilter, MentionRecord, MentionState, MentionStore as _, Written};
+use perch_bot_mentions::{MentionControl, MentionFilter, MentionRecord, MentionState, MentionStore as _, WrittenReply};
 use perch_jobs::{Mention, PollMentions, PostId, ReplyToMention};
 use perch_sandbox::{Endpoint, Fault, FaultKind, NewPost};
 use perch_store::{AttemptOutcome, EffectState, JobState, RateWindows};
@@ -112,10 +112,10 @@ async fn what_was_decided_before_a_crash_goes_out_and_the_model_is_not_asked_aga
     let mentions = world.store.mentions();
     let first = perch_jobs::JobId::at(Utc::now());
     mentions.begin(&account, &seen, first).await.expect("Postgres answers");
-    let written = Written { text: Some("Decided before the crash.".into()), ..Written::default() };
+    let written = WrittenReply { text: Some("Decided before the crash.".into()), ..WrittenReply::default() };
     mentions.decide(&account, &id, &written).await.expect("Postgres answers");
 
-    let other = Written { text: Some("Another thought.".into()), ..Written::default() };
+    let other = WrittenReply { text: Some("Another thought.".into()), ..WrittenReply::default() };
     let kept = mentions.decide(&account, &id, &other).await.expect("Postgres answers").expect("it is known");
     assert_eq!(kept.reply.as_deref(), Some("Decided before the crash."), "the first decision stays");
     world.done(&job).await;
@@ -132,7 +132,7 @@ async fn a_reply_that_was_left_behind_is_handed_over_by_the_next_poll() {
     let (account, id) = (main_account(), job.mention.id.clone());
     let seen = perch_bot_mentions::SeenMention { mention: job.mention.clone(), author: None, left_out: None };
     world.store.mentions().begin(&account, &seen, perch_jobs::JobId::at(Utc::now())).await.expect("Postgres answers");
-    let written = Written { text: Some("Left behind.".into()), ..Written::default() };
+    let written = WrittenReply { text: Some("Left behind.".into()), ..WrittenReply::default() };
     world.store.mentions().decide(&account, &id, &written).await.expect("Postgres answers");
     fetched(&world).await;
     assert_eq!(record(&world, id.as_str()).await.state, MentionState::Decided, "its job may still be at it");

@@ -1,4 +1,4 @@
-//! What becomes of answers of models and of X that are not as they should be.
+//! Invalid answers of models and of X.
 
 use perch_base::Paging;
 use perch_bot_mentions::MentionState;

@@ -1,9 +1,9 @@
 //! A Postgres that is an older copy of itself: restored, or a standby that lagged and was promoted.
 
 use chrono::{TimeDelta, Utc};
-use perch_core::recovery::{self, Doubts, Found, Look, Watch};
+use perch_core::recovery::{self, LossCheck, LossReport, Watch, WatchOutcome};
 use perch_jobs::{JobId, PublishPost};
-use perch_publishing::amends;
+use perch_publishing::reconciler;
 use perch_queue::{EnqueueOptions, LostJob};
 use perch_sandbox::{Endpoint, Fault, FaultKind};
 use perch_store::EffectState;
@@ -11,7 +11,7 @@ use perch_testkit::{OwnRedis, TestRedis};
 
 use crate::world::{World, eventually, publication};
 
-/// X answers soon what was done before.
+/// With a short `x.settle`, so that X soon counts as showing everything.
 const SOON: [(&str, &str); 2] = [("PERCH__X__TIMEOUT", "1s"), ("PERCH__X__SETTLE", "100ms")];
 const KEY: &str = "post:of:today";
 
@@ -24,11 +24,11 @@ impl World {
         sqlx::query(sql).execute(&self.database().raw()).await.expect("Postgres answers");
     }
 
-    fn doubts(&self) -> Doubts {
-        Doubts::new(self.client.queues(), &self.store, &self.settings)
+    fn doubts(&self) -> LossCheck {
+        LossCheck::new(self.client.queues(), &self.store, &self.settings)
     }
 
-    async fn look(&self) -> Found {
+    async fn look(&self) -> LossReport {
         self.doubts().look().await.expect("both answer")
     }
 
@@ -41,7 +41,7 @@ impl World {
     }
 }
 
-/// What Postgres has lost: the end of the job, its effect, and that the sync had been there. Redis has let go of it since.
+/// Removes from Postgres the end of the job, its effect, and the cursor of the sync. Redis has trimmed the events since.
 async fn lose_what_is_gone(world: &World) {
     let mut trim = redis::cmd("XTRIM");
     trim.arg("stg:{pending_posts}:events").arg("MAXLEN").arg(0);
@@ -49,7 +49,7 @@ async fn lose_what_is_gone(world: &World) {
     lose_the_last_seconds(world).await;
 }
 
-/// What Postgres has lost: the end of the job, its effect, and that the sync had been there.
+/// Removes from Postgres the end of the job, its effect, and the cursor of the sync.
 async fn lose_the_last_seconds(world: &World) {
     world.execute("update sync_cursors set ms = 0, seq = 0, ordinal = 0, version_ms = 0, version_seq = 0").await;
     world.execute("delete from job_events").await;
@@ -72,7 +72,7 @@ async fn a_post_that_went_out_in_the_seconds_that_postgres_lost_is_found_and_not
 
     let all = world.client.queues().iter().cloned().collect();
     let (queues, settings) = (world.client.queues(), &world.settings);
-    let recovery = recovery::Recovery::new(all, queues, &world.store, settings, amends()).in_doubt(true);
+    let recovery = recovery::Recovery::new(all, queues, &world.store, settings, reconciler()).in_doubt(true);
     let recovered = recovery.whole(&world.look().await, |_| ()).await.expect("both answer");
     assert_eq!(recovered.values().map(|queue| queue.restored).sum::<u64>(), 1, "{recovered:?}");
     world.settle().await;
@@ -125,7 +125,7 @@ async fn a_job_that_was_put_back_and_never_ran_is_done_once_x_does_not_know_of_i
 #[tokio::test(flavor = "multi_thread")]
 async fn a_post_that_was_tried_before_another_postgres_took_over_is_looked_for_before_it_is_tried_again() {
     let world = World::without_workers(&SOON).await;
-    Watch::new(&world.settings, world.client.queues(), &world.store, amends()).run_once().await.expect("both answer");
+    Watch::new(&world.settings, world.client.queues(), &world.store, reconciler()).run_once().await.expect("both answer");
     world.x.add_fault(Fault::new(Endpoint::CreatePost, FaultKind::Malformed).times(1));
     let id = world.enqueue(&post()).await;
     let world = world.work();
@@ -148,7 +148,7 @@ async fn a_post_that_was_tried_before_another_postgres_took_over_is_looked_for_b
 async fn a_post_that_may_be_lost_is_looked_for_though_the_id_of_its_job_lies_ahead() {
     for row_is_lost in [false, true] {
         let world = World::without_workers(&SOON).await;
-        Watch::new(&world.settings, world.client.queues(), &world.store, amends())
+        Watch::new(&world.settings, world.client.queues(), &world.store, reconciler())
             .run_once()
             .await
             .expect("both answer");
@@ -178,7 +178,7 @@ async fn a_post_that_may_be_lost_is_looked_for_though_the_id_of_its_job_lies_ahe
 async fn what_postgres_lost_of_an_effect_is_made_good_by_the_record_that_it_is_told_again() {
     for lost in ["delete from effects", "update effects set state = 'unknown', external_id = null"] {
         let world = World::without_workers(&SOON).await.work();
-        let watch = Watch::new(&world.settings, world.client.queues(), &world.store, amends());
+        let watch = Watch::new(&world.settings, world.client.queues(), &world.store, reconciler());
         watch.run_once().await.expect("both answer");
         world.done(&post()).await;
         world.execute("delete from effect_history").await;
@@ -205,7 +205,7 @@ async fn a_record_that_redis_lost_is_made_good_by_the_effect() {
     world.execute("delete from published_posts").await;
     let all = world.client.queues().iter().cloned().collect();
     let (queues, settings) = (world.client.queues(), &world.settings);
-    let recovery = recovery::Recovery::new(all, queues, &world.store, settings, amends());
+    let recovery = recovery::Recovery::new(all, queues, &world.store, settings, reconciler());
     recovery.whole(&world.look().await, |_| ()).await.expect("both answer");
     assert_eq!(world.action(KEY).await, before);
     let posts: i64 = sqlx::query_scalar("select count(*) from published_posts")
@@ -218,7 +218,7 @@ async fn a_record_that_redis_lost_is_made_good_by_the_effect() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_enqueued_after_another_postgres_took_over_is_done_at_once() {
     let world = World::without_workers(&SOON).await.work();
-    let watch = Watch::new(&world.settings, world.client.queues(), &world.store, amends());
+    let watch = Watch::new(&world.settings, world.client.queues(), &world.store, reconciler());
     watch.run_once().await.expect("both answer");
     world.execute("update known_postgres set identity = identity || '0', seen = seen || '0'").await;
     world.settle().await;
@@ -235,9 +235,9 @@ async fn while_postgres_is_older_than_redis_nothing_is_put_back_by_itself() {
     let mut redis = OwnRedis::start().await;
     let world = World::without_workers_at(TestRedis::at(&redis.url()), &SOON).await;
     let queue = world.client.queues().get(&"pending_posts".parse().expect("a name")).expect("configured").clone();
-    let watch = Watch::new(&world.settings, world.client.queues(), &world.store, amends());
+    let watch = Watch::new(&world.settings, world.client.queues(), &world.store, reconciler());
     watch.run_once().await.expect("both answer");
-    assert!(matches!(watch.run_once().await, Ok(Look::InStep)));
+    assert!(matches!(watch.run_once().await, Ok(WatchOutcome::InStep)));
     let id = world.enqueue(&post()).await;
     world.sync().await;
     // It ran, is gone from Redis, and Postgres forgets that.
@@ -247,18 +247,18 @@ async fn while_postgres_is_older_than_redis_nothing_is_put_back_by_itself() {
     let look = || async { watch.run_once().await.ok() };
     for _ in 0..2 {
         let look = eventually("both answer", look).await;
-        assert!(matches!(&look, Look::Held(why) if !why.is_empty()), "{look:?}");
+        assert!(matches!(&look, WatchOutcome::Held(why) if !why.is_empty()), "{look:?}");
     }
     assert!(queue.job(id).await.expect("Redis answers").is_none(), "it was not put back");
     world.settle().await;
     let look = watch.run_once().await.expect("both answer");
-    assert!(matches!(&look, Look::PutBack(_)), "once somebody has seen to it: {look:?}");
+    assert!(matches!(&look, WatchOutcome::PutBack(_)), "once somebody has seen to it: {look:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_postgres_of_another_timeline_is_told_from_the_one_that_was_there() {
     let world = World::without_workers(&[]).await;
-    Watch::new(&world.settings, world.client.queues(), &world.store, amends()).run_once().await.expect("both answer");
+    Watch::new(&world.settings, world.client.queues(), &world.store, reconciler()).run_once().await.expect("both answer");
     assert!(world.found().await.is_empty());
     let mut conn = world.redis().raw().await;
     let here: String = redis::cmd("GET").arg("stg:postgres").query_async(&mut conn).await.expect("it is noted");
@@ -280,8 +280,8 @@ async fn a_postgres_of_another_timeline_is_told_from_the_one_that_was_there() {
     world.execute("update known_postgres set identity = identity || '0'").await;
     let found = world.found().await;
     assert!(told(&found), "{found:?}");
-    let look = Watch::new(&world.settings, world.client.queues(), &world.store, amends()).run_once().await;
-    assert!(matches!(&look, Ok(Look::Held(_))), "it is not taken for the one that was there: {look:?}");
+    let look = Watch::new(&world.settings, world.client.queues(), &world.store, reconciler()).run_once().await;
+    assert!(matches!(&look, Ok(WatchOutcome::Held(_))), "it is not taken for the one that was there: {look:?}");
 }
 
 /// What a look saw is noted, and not what took over since: that one is another, and nobody has seen to it.
@@ -293,10 +293,10 @@ async fn a_postgres_that_takes_over_during_a_recovery_is_not_gone_by() {
     let queue = world.client.queues().get(&"pending_posts".parse().expect("a name")).expect("configured").clone();
     world.redis().wipe().await;
     let here = world.look().await;
-    let before = Found { doubts: Vec::new(), identity: here.identity.clone().map(|is| format!("{is}0")) };
+    let before = LossReport { doubts: Vec::new(), identity: here.identity.clone().map(|is| format!("{is}0")) };
     let recovery = || {
         let all = world.client.queues().iter().cloned().collect();
-        recovery::Recovery::new(all, world.client.queues(), &world.store, &world.settings, amends())
+        recovery::Recovery::new(all, world.client.queues(), &world.store, &world.settings, reconciler())
     };
     let refused = recovery().lost(&before).await.expect_err("what was looked at is another").to_string();
     assert!(refused.contains("look at it again"), "{refused}");

@@ -1,4 +1,4 @@
-//! What becomes of posts while models, or the hosts of pictures, are away.
+//! Posts that are extracted while models, or the hosts of pictures, are away.
 
 use std::{net::TcpListener, time::Duration};
 

@@ -1,4 +1,4 @@
-//! What is left of a publication when an attempt ends in the middle of it.
+//! Publications whose attempt ended in the middle.
 
 use chrono::Utc;
 use perch_clients::x::CreatePost;
@@ -11,7 +11,7 @@ use crate::world::{TestPermit, World, lost_worker, main_account, publication};
 
 const KEY: &str = "comment:main:1:abc";
 
-/// Lets an attempt of the job claim the effect and die with the permit in its hand.
+/// Lets an attempt of the job claim the effect and end without settling its permit.
 async fn claim_and_die(world: &World, job: JobId, text: &str) {
     let intent = EffectIntent {
         key: KEY.into(),

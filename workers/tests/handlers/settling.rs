@@ -1,4 +1,4 @@
-//! When "X does not show it" means "it was not done", and what a person may say about it.
+//! When "X does not show it" means "it was not done", and how a person may settle an effect.
 
 use std::time::Duration;
 

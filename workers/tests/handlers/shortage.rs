@@ -1,5 +1,5 @@
-//! What this process lacks costs no job an attempt. Each story runs in a process of its own, which it takes the file
-//! descriptors from.
+//! A process that lacks resources does not consume attempts of its jobs. Each test runs in a separate process, whose file descriptors it
+//! uses up.
 
 use std::{fs::File, process::Command};
 
@@ -10,10 +10,10 @@ use rlimit::Resource;
 
 use crate::world::{LAKERS, SALLY, World, eventually, publication};
 
-/// Says to a process that it was started for one story.
+/// The variable that tells a process that it was started for one test.
 const ALONE: &str = "PERCH_TEST_ALONE";
 
-/// Whether this process is the story's own. The one that is not starts it, and insists on its success.
+/// Whether this is the separate process of the test. Otherwise it starts that process, and asserts that it succeeds.
 fn is_alone(story: &str) -> bool {
     if std::env::var_os(ALONE).is_some() {
         return true;
@@ -28,7 +28,7 @@ fn is_alone(story: &str) -> bool {
     false
 }
 
-/// Holds every file descriptor that this process may still have.
+/// Holds every file descriptor that this process may still open.
 struct Hoard {
     files: Vec<File>,
     before: (u64, u64),
@@ -59,7 +59,7 @@ fn once() -> EnqueueOptions {
     EnqueueOptions { retry: Some(RetryPolicy { max_attempts: 1, ..RetryPolicy::DEFAULT }), ..EnqueueOptions::default() }
 }
 
-/// What became of the first attempt of a job: put off, or dead.
+/// The outcome of the first attempt of a job: snoozed, or dead.
 async fn tried(world: &World, queue: &'static str, id: JobId) -> Option<perch_queue::JobState> {
     let queue = world.client.queues().get(&QueueName::from_static(queue)).expect("it is configured");
     let view = queue.job(id).await.expect("Redis answers")?;
@@ -67,7 +67,7 @@ async fn tried(world: &World, queue: &'static str, id: JobId) -> Option<perch_qu
     ended.contains(&view.state).then_some(view.state)
 }
 
-/// Lets these jobs be tried while there is no file descriptor left, and gives the descriptors back once each was put off.
+/// Lets these jobs run while no file descriptor is left, and releases the descriptors once each job was snoozed.
 async fn tried_without_descriptors(world: &World, jobs: &[(&'static str, JobId)]) {
     let hoard = Hoard::take();
     resumed(world).await;

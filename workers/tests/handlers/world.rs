@@ -1,4 +1,4 @@
-//! A world of one's own for each test: Redis, Postgres, a sandbox, and workers that run every queue.
+//! A separate world for each test: Redis, Postgres, a sandbox, and workers that run every queue.
 
 use std::{collections::BTreeMap, future::Future, path::Path, sync::Arc, time::Duration};
 
@@ -24,7 +24,7 @@ pub const LAKERS: &str = "Lakers -3.5 (-110) 2u";
 pub const CELTICS: &str = "NBA: Celtics ML -145, 1.5 units. Tail or fade.";
 pub const CHATTER: &str = "Good morning everyone, who are we on today?";
 
-/// Long enough for anything that happens at all.
+/// The timeout of waits.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct World {
@@ -39,7 +39,7 @@ pub struct World {
     workers: Vec<JoinHandle<()>>,
     _sandbox: Sandbox,
     redis: TestRedis,
-    // Dropped last: whatever is connected to it is gone by then.
+    // Dropped last, after everything that is connected to it.
     database: TestDatabase,
 }
 
@@ -49,7 +49,7 @@ impl World {
         Self::with(&[]).await
     }
 
-    /// A world with variables of its own, which come after the usual ones.
+    /// A world with further variables, which come after the usual ones.
     pub async fn with(vars: &[(&str, &str)]) -> Self {
         let world = Self::without_workers(vars).await;
         world.work()
@@ -85,7 +85,7 @@ impl World {
         }
     }
 
-    /// The same with further variables, for what depends on addresses that are known by now.
+    /// The same with further variables that depend on addresses, which are known by now.
     pub fn configured(mut self, vars: &[(&str, &str)]) -> Self {
         self.vars.extend(vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         self.settings = settings(&self.vars);
@@ -114,7 +114,7 @@ impl World {
         self.client.enqueue_with(job, options).await.expect("Redis accepts it").id
     }
 
-    /// Waits until Postgres knows how the job ended.
+    /// Waits until Postgres has the end of the job.
     pub async fn ended(&self, id: JobId) -> JobRecord {
         eventually(&format!("job {id} ends"), || async {
             self.sync().await;
@@ -124,14 +124,14 @@ impl World {
         .await
     }
 
-    /// Enqueues a job, waits for its end, and insists on its success.
+    /// Enqueues a job, waits for its end, and asserts that it succeeded.
     pub async fn done<J: Job>(&self, job: &J) -> JobRecord {
         let ended = self.ended(self.enqueue(job).await).await;
         assert_eq!(ended.state, JobState::Done, "{:?}", ended.last_error);
         ended
     }
 
-    /// Moves everything into Postgres that is not there yet.
+    /// Syncs everything into Postgres.
     pub async fn sync(&self) {
         self.syncer.run_once().await.expect("Redis and Postgres answer");
     }
@@ -140,7 +140,7 @@ impl World {
         self.store.effects().get(key).await.expect("Postgres answers").expect("the ledger has it")
     }
 
-    /// What happened to an effect, oldest first.
+    /// The history of an effect, oldest first.
     pub async fn effect_history(&self, key: &str) -> Vec<EffectEvent> {
         self.store.effects().history(key, 100).await.expect("Postgres answers")
     }
@@ -149,7 +149,7 @@ impl World {
         self.effect_history(key).await.into_iter().map(|event| event.event).collect()
     }
 
-    /// Makes it so that the last permit of an effect was given two minutes ago.
+    /// Sets the time of the last permit of an effect to two minutes ago.
     pub async fn age_effect(&self, key: &str) {
         sqlx::query("update effects set intended_at = intended_at - interval '2 minutes' where key = $1")
             .bind(key)
@@ -287,7 +287,7 @@ pub fn retweet(post_id: &str) -> RetweetPost {
     RetweetPost { account: main_account(), post_id: post_id.parse().expect("an id"), effect_key: None, source: None }
 }
 
-/// A permit for what tests do to X by themselves.
+/// A permit for calls that tests make to X themselves.
 pub struct TestPermit;
 
 impl EffectPermit for TestPermit {
@@ -300,7 +300,7 @@ impl EffectPermit for TestPermit {
     }
 }
 
-/// The name of a worker that is no more.
+/// The name of a worker that has ended.
 pub fn lost_worker() -> String {
     WorkerName::of_this_process().to_string()
 }

@@ -10,7 +10,7 @@ mod key_store;
 use std::time::Duration;
 
 use axum::http::HeaderMap;
-use perch_bot::http::{Answer, Cause, Problem};
+use perch_bot::http::{ApiResult, Cause, Problem};
 use perch_jobs::JobId;
 use perch_queue::{Enqueued, Queue};
 use perch_store::Store;
@@ -50,7 +50,7 @@ pub(super) enum PriorRequest {
 }
 
 /// Reads the key from the headers.
-pub(super) fn key(headers: &HeaderMap) -> Answer<Option<&str>> {
+pub(super) fn key(headers: &HeaderMap) -> ApiResult<Option<&str>> {
     let Some(value) = headers.get(HEADER) else { return Ok(None) };
     let fits = |key: &&str| (1..=LONGEST).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
     value.to_str().ok().filter(fits).map(Some).ok_or_else(|| {
@@ -69,7 +69,7 @@ impl IdempotencyKey {
     }
 
     /// Claims the key for a job with the id `id`, or returns the earlier request.
-    pub async fn claim(&self, id: JobId) -> Answer<PriorRequest> {
+    pub async fn claim(&self, id: JobId) -> ApiResult<PriorRequest> {
         let mine = RequestRecord { request: self.digest.clone(), id, answer: None };
         let known = match self.own.claim(&mine).await? {
             Some(stands) => seen(readable(&self.own, stands)?, &self.digest)?,
@@ -133,7 +133,7 @@ impl IdempotencyKey {
 
 /// The request stored under a key. An unreadable record may belong to this same request, so the request is refused.
 /// The record expires like any other.
-fn readable(place: &KeyStore, stands: StoredKey) -> Answer<RequestRecord> {
+fn readable(place: &KeyStore, stands: StoredKey) -> ApiResult<RequestRecord> {
     match stands {
         StoredKey::Request(kept) => Ok(kept),
         StoredKey::Unreadable => {
@@ -149,7 +149,7 @@ fn readable(place: &KeyStore, stands: StoredKey) -> Answer<RequestRecord> {
     }
 }
 
-fn seen(kept: RequestRecord, digest: &str) -> Answer<PriorRequest> {
+fn seen(kept: RequestRecord, digest: &str) -> ApiResult<PriorRequest> {
     if kept.request != digest {
         let reason = "it was used with another body before; a new request needs a new key";
         return Err(Problem::field(Cause::KeyReused, "Idempotency-Key", reason).because_of(kept.id));

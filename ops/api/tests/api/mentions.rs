@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use chrono::Utc;
-use perch_bot_mentions::{MentionState, MentionStore as _, SeenMention, Written};
+use perch_bot_mentions::{MentionState, MentionStore as _, SeenMention, WrittenReply};
 use perch_jobs::{AccountId, JobId, Mention, PostId};
 use perch_store::{JobState, Scope};
 use reqwest::Method;
@@ -28,7 +28,7 @@ async fn waiting(world: &World, id: &str, proposed: Option<&str>) -> i64 {
     let seen = SeenMention { mention, author: Some("Fan_One".into()), left_out: None };
     let account = main_account();
     world.store.mentions().begin(&account, &seen, JobId::at(Utc::now())).await.expect("Postgres answers");
-    let written = Written { text: proposed.map(str::to_owned), prompt_tokens: 7, ..Written::default() };
+    let written = WrittenReply { text: proposed.map(str::to_owned), prompt_tokens: 7, ..WrittenReply::default() };
     let (reasons, waits) = (json!([]), Duration::from_secs(600));
     let opened = world.store.reviews().open(&account, &post, &written, &reasons, waits).await;
     opened.expect("Postgres answers").expect("it is new")

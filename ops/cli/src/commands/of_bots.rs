@@ -4,7 +4,7 @@ use clap::ArgMatches;
 use perch_base::Settings;
 use perch_bot::{
     Bot, Platform,
-    cli::{Invocation, SetUp},
+    cli::{CommandSetup, Invocation},
 };
 
 use perch_store::Store;
@@ -14,7 +14,7 @@ use crate::{
     error::CommandError,
 };
 
-impl SetUp for App {
+impl CommandSetup for App {
     fn settings(&self) -> Result<Settings, CommandError> {
         Self::settings(self)
     }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use perch_core::recovery::{Doubts, Recovered, Recovery};
+use perch_core::recovery::{LossCheck, Recovered, Recovery};
 use perch_jobs::QueueName;
-use perch_publishing::amends;
+use perch_publishing::reconciler;
 use serde_json::json;
 
 use crate::{
@@ -41,7 +41,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     let store = store(&settings)?;
     store.require_schema().await?;
     queues.redis().ping().await?;
-    let doubts = Doubts::new(&queues, &store, &settings);
+    let doubts = LossCheck::new(&queues, &store, &settings);
     let looked = doubts.look().await?;
     for doubt in &looked.doubts {
         app.out.note(format_args!("warning: {doubt}"));
@@ -58,7 +58,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     }
     let bar = app.out.spinner("jobs");
     let all = queues.iter().cloned().collect();
-    let recovery = Recovery::new(all, &queues, &store, &settings, amends()).dry_run(args.dry_run).in_doubt(in_doubt);
+    let recovery = Recovery::new(all, &queues, &store, &settings, reconciler()).dry_run(args.dry_run).in_doubt(in_doubt);
     let done = recovery.whole(&looked, |jobs| bar.inc(jobs)).await?;
     bar.finish_and_clear();
     if !args.dry_run {

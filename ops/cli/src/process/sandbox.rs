@@ -57,7 +57,7 @@ pub fn options(settings: &Settings) -> Result<SandboxOptions, ConfigError> {
         bot_accounts: (settings.x.accounts.values().map(|account| account.username.clone()))
             .filter(|username| !username.is_empty())
             .collect(),
-        watched: bots().played(settings)?.authors,
+        watched: bots().sandbox_roles(settings)?.authors,
         post_every: Some(post_every),
         rate_limits,
         plan: match plan {

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use perch_base::Environment;
-use perch_bot_mentions::{MentionStore as _, SeenMention, Written};
+use perch_bot_mentions::{MentionStore as _, SeenMention, WrittenReply};
 use perch_jobs::{AccountId, JobId, Mention, PostId};
 use perch_store::Store;
 use serde_json::json;
@@ -24,7 +24,7 @@ async fn waiting(store: &Store, id: &str, proposed: Option<&str>) -> i64 {
     let seen = SeenMention { mention, author: Some("Fan_One".into()), left_out: None };
     let account = AccountId::from_static("main");
     store.mentions().begin(&account, &seen, JobId::at(Utc::now())).await.expect("Postgres answers");
-    let written = Written { text: proposed.map(str::to_owned), ..Written::default() };
+    let written = WrittenReply { text: proposed.map(str::to_owned), ..WrittenReply::default() };
     let reasons = json!([{ "code": "coarse", "at": { "start": 11, "end": 15 }, "found": "dick" }]);
     let opened = store.reviews().open(&account, &post, &written, &reasons, Duration::from_secs(600)).await;
     opened.expect("Postgres answers").expect("it is new")

@@ -11,7 +11,7 @@ use axum::{
 
 use super::{
     answer, complaint,
-    wire::{ChatQuestion, Ending, completion},
+    wire::{ChatQuestion, FinishReason, completion},
 };
 use crate::{Endpoint, app::App, guard::guarded};
 
@@ -32,5 +32,5 @@ async fn complete(State(app): State<App>, bytes: Bytes) -> Response {
         Err(wrong) => return complaint(StatusCode::BAD_REQUEST, wrong.code, &wrong.message, wrong.param),
     };
     let answer = answer(&asked, &app);
-    completion(&asked, &answer, Ending::Stop)
+    completion(&asked, &answer, FinishReason::Stop)
 }

@@ -1,4 +1,4 @@
-//! Requests and answers as OpenAI writes them.
+//! Requests and responses in OpenAI's format.
 
 use axum::{
     Json,
@@ -13,9 +13,9 @@ use url::Url;
 
 use crate::draw::Draw;
 
-/// Tokens that a picture counts for, as one of low detail does.
+/// Tokens for a picture, as for one of low detail.
 const PICTURE_TOKENS: usize = 85;
-/// Kinds of pictures that models take.
+/// Media types of pictures that models accept.
 const PICTURE_KINDS: [&str; 4] = ["image/png", "image/jpeg", "image/webp", "image/gif"];
 
 #[derive(Deserialize, Default)]
@@ -36,18 +36,18 @@ struct Completion {
     reasoning_effort: Option<String>,
 }
 
-/// The efforts that reasoning models take.
+/// The values of `reasoning_effort` that reasoning models accept.
 const EFFORTS: [&str; 7] = ["none", "minimal", "low", "medium", "high", "xhigh", "max"];
 
-/// Whether a model of this name reasons before it answers, as those of OpenAI do: it takes `max_completion_tokens` in place of
-/// `max_tokens`, and no temperature but the usual one.
+/// Whether a model of this name is a reasoning model, like those of OpenAI: it accepts `max_completion_tokens` instead of `max_tokens`, and
+/// only the default temperature.
 fn reasons(model: &str) -> bool {
     ["gpt-5", "gpt-6", "o1", "o3", "o4"].iter().any(|family| model.starts_with(family))
 }
 
 impl Completion {
-    /// What a model does not take of a request that others take.
-    fn unsupported(&self) -> Result<(), Complaint> {
+    /// Refuses parameters that this model does not accept.
+    fn unsupported(&self) -> Result<(), RequestError> {
         let with = "with this model";
         match (&self.reasoning_effort, self.temperature) {
             _ if reasons(&self.model) && self.max_tokens.is_some() => unsupported(
@@ -60,7 +60,7 @@ impl Completion {
             (_, Some(temperature)) if reasons(&self.model) && temperature != 1.0 => {
                 let only = "Only the default (1) value is supported.";
                 let message = format!("Unsupported value: 'temperature' does not support {temperature} {with}. {only}");
-                Err(Complaint { param: Some("temperature"), ..Complaint::of("unsupported_value", message) })
+                Err(RequestError { param: Some("temperature"), ..RequestError::of("unsupported_value", message) })
             }
             (Some(effort), _) if !EFFORTS.contains(&effort.as_str()) => {
                 complain("invalid_value", format!("reasoning_effort is one of {}", EFFORTS.join(", ")))
@@ -73,8 +73,8 @@ impl Completion {
     }
 }
 
-fn unsupported<T>(parameter: &'static str, message: String) -> Result<T, Complaint> {
-    Err(Complaint { param: Some(parameter), ..Complaint::of("unsupported_parameter", message) })
+fn unsupported<T>(parameter: &'static str, message: String) -> Result<T, RequestError> {
+    Err(RequestError { param: Some(parameter), ..RequestError::of("unsupported_parameter", message) })
 }
 
 #[derive(Deserialize)]
@@ -110,14 +110,14 @@ struct Image {
 pub(super) enum Picture {
     /// Its bytes.
     Inline(Vec<u8>),
-    /// Where it is.
+    /// Its URL.
     At(String),
 }
 
-/// A request that was read and can be answered.
+/// A valid request.
 pub(super) struct ChatQuestion {
     model: String,
-    /// What each message says, with the role of who says it.
+    /// The role and the text of each message.
     texts: Vec<(String, String)>,
     pictures: Vec<Picture>,
     response_format: Option<Value>,
@@ -126,32 +126,32 @@ pub(super) struct ChatQuestion {
 
 /// What is wrong with a request.
 #[derive(Debug)]
-pub(super) struct Complaint {
+pub(super) struct RequestError {
     pub code: &'static str,
     pub message: String,
     /// The parameter that it is about.
     pub param: Option<&'static str>,
 }
 
-impl Complaint {
+impl RequestError {
     fn of(code: &'static str, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), param: None }
     }
 }
 
-fn complain<T>(code: &'static str, message: impl Into<String>) -> Result<T, Complaint> {
-    Err(Complaint::of(code, message))
+fn complain<T>(code: &'static str, message: impl Into<String>) -> Result<T, RequestError> {
+    Err(RequestError::of(code, message))
 }
 
 impl ChatQuestion {
-    /// No request at all, for answers that do not depend on one.
+    /// An empty request, for responses that do not depend on one.
     pub fn nothing() -> Self {
         let texts = Vec::new();
         Self { model: "sandbox".into(), texts, pictures: Vec::new(), response_format: None, max_tokens: None }
     }
 
     /// Reads a request as strictly as OpenAI does.
-    pub fn read(bytes: &[u8]) -> Result<Self, Complaint> {
+    pub fn read(bytes: &[u8]) -> Result<Self, RequestError> {
         let request: Completion = match strict::from_slice(bytes) {
             Ok(request) => request,
             Err(wrong) => return complain("invalid_request", wrong.to_string()),
@@ -197,7 +197,7 @@ impl ChatQuestion {
         Ok(asked)
     }
 
-    /// What the user said, message by message.
+    /// The messages of the user.
     pub fn said(&self) -> impl Iterator<Item = &str> {
         self.texts.iter().filter(|(role, _)| role == "user").map(|(_, text)| text.as_str())
     }
@@ -207,7 +207,7 @@ impl ChatQuestion {
         self.pictures.iter()
     }
 
-    /// The schema that the answer has to keep to.
+    /// The schema that the answer must match.
     pub fn schema(&self) -> Option<&Value> {
         self.response_format.as_ref()?.pointer("/json_schema/schema")
     }
@@ -218,7 +218,7 @@ impl ChatQuestion {
     }
 }
 
-fn check_format(format: Option<&Value>) -> Result<(), Complaint> {
+fn check_format(format: Option<&Value>) -> Result<(), RequestError> {
     let Some(format) = format else { return Ok(()) };
     match format["type"].as_str() {
         Some("text" | "json_object") => Ok(()),
@@ -244,8 +244,8 @@ fn check_format(format: Option<&Value>) -> Result<(), Complaint> {
     }
 }
 
-/// A picture by its address, or in a `data:` URL.
-fn picture(url: &str) -> Result<Picture, Complaint> {
+/// A picture by its URL, or in a `data:` URL.
+fn picture(url: &str) -> Result<Picture, RequestError> {
     if let Some(inline) = url.strip_prefix("data:") {
         let (kind, data) = inline.split_once(";base64,").unwrap_or_default();
         if !PICTURE_KINDS.contains(&kind) {
@@ -265,17 +265,17 @@ fn picture(url: &str) -> Result<Picture, Complaint> {
     }
 }
 
-/// Why an answer ends.
+/// Why an answer ends, as in `finish_reason`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ending {
-    /// It is all said.
+pub(super) enum FinishReason {
+    /// It is complete.
     Stop,
     /// The provider's filter has stopped it.
     Filtered,
 }
 
-/// The completion in OpenAI's shape. Four characters count as a token; an answer over `max_tokens` is cut.
-pub(super) fn completion(asked: &ChatQuestion, content: &str, ending: Ending) -> Response {
+/// The completion in OpenAI's format. Four characters count as a token; an answer over `max_tokens` is cut.
+pub(super) fn completion(asked: &ChatQuestion, content: &str, ending: FinishReason) -> Response {
     let tokens = |text: &str| text.chars().count().div_ceil(4);
     let prompt: String = asked.texts.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>().join("\n");
     let read = tokens(&prompt) + asked.pictures.len() * PICTURE_TOKENS;
@@ -283,9 +283,9 @@ pub(super) fn completion(asked: &ChatQuestion, content: &str, ending: Ending) ->
     let said: String = content.chars().take(room).collect();
     let written = tokens(&said);
     let reason = match ending {
-        Ending::Filtered => "content_filter",
-        Ending::Stop if said.len() < content.len() => "length",
-        Ending::Stop => "stop",
+        FinishReason::Filtered => "content_filter",
+        FinishReason::Stop if said.len() < content.len() => "length",
+        FinishReason::Stop => "stop",
     };
     let id = Draw::of(7, &prompt, written as u64).next();
     Json(json!({

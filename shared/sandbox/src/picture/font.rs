@@ -61,7 +61,7 @@ const LETTERS: &[(char, &str)] = &[
     ('$', "36236"),
 ];
 
-/// The dots of a letter, from the left and from the top. A letter that there is not has none.
+/// The dots of a letter, from the left and from the top. An unknown letter has none.
 pub(super) fn dots(letter: char) -> impl Iterator<Item = (usize, usize)> {
     let letter = match letter {
         '•' => '*',

@@ -8,19 +8,19 @@ use crate::{
     post::{Reference, StoredPost},
 };
 
-/// Which page of a timeline.
+/// The position of a page in a timeline.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Turn {
-    /// The newest.
+pub(crate) enum PagePosition {
+    /// The page of the newest posts.
     #[default]
     First,
-    /// The one that follows, with what is older than this.
+    /// The page of posts older than this one.
     OlderThan(u64),
-    /// The one before, with what is newer than this.
+    /// The page of posts newer than this one.
     NewerThan(u64),
 }
 
-/// A page of a timeline, newest first, and whether there are others.
+/// A page of a timeline, newest first, and whether there are pages before and after it.
 #[derive(Debug)]
 pub(crate) struct Page<'a> {
     pub posts: Vec<&'a StoredPost>,
@@ -30,9 +30,9 @@ pub(crate) struct Page<'a> {
 
 /// Which posts of a timeline, newest first.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Slice {
+pub(crate) struct TimelineQuery {
     pub most: usize,
-    pub page: Turn,
+    pub page: PagePosition,
     pub after_id: Option<u64>,
     pub before_id: Option<u64>,
     pub from: Option<DateTime<Utc>>,
@@ -43,12 +43,12 @@ pub(crate) struct Slice {
 
 impl World {
     /// The posts of an account.
-    pub fn timeline(&self, author: u64, slice: &Slice) -> Page<'_> {
+    pub fn timeline(&self, author: u64, slice: &TimelineQuery) -> Page<'_> {
         self.page(slice, |post| post.author == author)
     }
 
     /// The posts of others that name an account or answer one of its posts.
-    pub fn mentions(&self, account: &Account, slice: &Slice) -> Page<'_> {
+    pub fn mentions(&self, account: &Account, slice: &TimelineQuery) -> Page<'_> {
         let handle = handle(account);
         self.page(slice, |post| {
             let is_quote = matches!(post.reference, Reference::Quote(_));
@@ -57,13 +57,13 @@ impl World {
         })
     }
 
-    fn page(&self, slice: &Slice, wanted: impl Fn(&StoredPost) -> bool) -> Page<'_> {
+    fn page(&self, slice: &TimelineQuery, wanted: impl Fn(&StoredPost) -> bool) -> Page<'_> {
         let newer_than = match slice.page {
-            Turn::NewerThan(id) => Some(id),
+            PagePosition::NewerThan(id) => Some(id),
             _ => None,
         };
         let older_than = match slice.page {
-            Turn::OlderThan(id) => Some(id),
+            PagePosition::OlderThan(id) => Some(id),
             _ => None,
         };
         let first = slice.after_id.max(newer_than).map_or(0, |id| id.saturating_add(1));
@@ -86,11 +86,11 @@ impl World {
         if newer_than.is_some() {
             posts.reverse();
         }
-        // A page that was turned to has on its other side the one that it was turned from.
+        // A page reached by a token always has the page that the token came from on its other side.
         match slice.page {
-            Turn::First => Page { posts, has_older: more, has_newer: false },
-            Turn::OlderThan(_) => Page { posts, has_older: more, has_newer: true },
-            Turn::NewerThan(_) => Page { posts, has_older: true, has_newer: more },
+            PagePosition::First => Page { posts, has_older: more, has_newer: false },
+            PagePosition::OlderThan(_) => Page { posts, has_older: more, has_newer: true },
+            PagePosition::NewerThan(_) => Page { posts, has_older: true, has_newer: more },
         }
     }
 }
@@ -117,7 +117,7 @@ mod tests {
         let early = world.store(StoredPost { created_at: now() - TimeDelta::hours(3), ..draft(fan, "hey @botany") });
         let late = world.store(draft(fan, "hey @Bot!"));
         assert!(early < late);
-        let found = world.mentions(&bot, &Slice { most: 5, ..Slice::default() });
+        let found = world.mentions(&bot, &TimelineQuery { most: 5, ..TimelineQuery::default() });
         assert_eq!((found.posts.iter().map(|p| p.id).collect::<Vec<_>>(), found.has_older), (vec![late], false));
     }
 
@@ -128,13 +128,13 @@ mod tests {
         let mut ids: Vec<u64> = (0..12).map(|n| world.store(draft(fan, &n.to_string()))).collect();
         ids.reverse();
         let read = |page| {
-            let page = world.timeline(fan, &Slice { most: 5, page, ..Slice::default() });
+            let page = world.timeline(fan, &TimelineQuery { most: 5, page, ..TimelineQuery::default() });
             (page.posts.iter().map(|p| p.id).collect::<Vec<_>>(), page.has_newer, page.has_older)
         };
-        assert_eq!(read(Turn::First), (ids[..5].to_vec(), false, true));
-        assert_eq!(read(Turn::OlderThan(ids[4])), (ids[5..10].to_vec(), true, true));
-        assert_eq!(read(Turn::OlderThan(ids[9])), (ids[10..].to_vec(), true, false));
-        assert_eq!(read(Turn::NewerThan(ids[10])), (ids[5..10].to_vec(), true, true));
-        assert_eq!(read(Turn::NewerThan(ids[5])), (ids[..5].to_vec(), false, true));
+        assert_eq!(read(PagePosition::First), (ids[..5].to_vec(), false, true));
+        assert_eq!(read(PagePosition::OlderThan(ids[4])), (ids[5..10].to_vec(), true, true));
+        assert_eq!(read(PagePosition::OlderThan(ids[9])), (ids[10..].to_vec(), true, false));
+        assert_eq!(read(PagePosition::NewerThan(ids[10])), (ids[5..10].to_vec(), true, true));
+        assert_eq!(read(PagePosition::NewerThan(ids[5])), (ids[..5].to_vec(), false, true));
     }
 }

@@ -1,4 +1,4 @@
-//! One running sandbox and a client that speaks to it as the real clients do.
+//! A running sandbox and a client that calls it like the real clients.
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
@@ -18,7 +18,7 @@ use url::Url;
 
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Accounts that count aloud and are answered by a fan, and a model that says again what is marked, or stands on a picture.
+/// An actor whose accounts post numbers and get replies from a fan, and whose model repeats the marked text or the text of a picture.
 #[derive(Debug)]
 pub struct Parrot;
 

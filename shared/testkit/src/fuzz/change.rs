@@ -3,7 +3,7 @@
 use rand::{Rng, RngExt as _};
 use serde_json::{Map, Value, json};
 
-/// Bits of text that parsers care about.
+/// Fragments of text that are special to parsers.
 const WORDS: [&str; 34] = [
     "null",
     "true",
@@ -135,7 +135,7 @@ fn change_field<R: Rng>(rng: &mut R, fields: &mut Map<String, Value>, key: &str,
         }
         2 => drop(fields.insert("colour".to_owned(), json!("blue"))),
         3 => {
-            // A field of the other input in place of one's own.
+            // A field of the other input replaces this one.
             if let Some(Value::Object(theirs)) = other
                 && let Some((name, value)) = theirs.into_iter().next_back()
             {

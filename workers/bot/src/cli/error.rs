@@ -23,7 +23,7 @@ pub enum CommandError {
     /// Postgres.
     #[error(transparent)]
     Store(StoreError),
-    /// The workers.
+    /// The recovery.
     #[error(transparent)]
     Recovery(#[from] perch_core::recovery::RecoveryError),
     /// The workers cannot run.
@@ -37,30 +37,30 @@ pub enum CommandError {
     Part {
         /// Which part.
         part: &'static str,
-        /// What it said.
+        /// Why.
         reason: String,
     },
-    /// The system refused what every command needs.
+    /// The process could not be set up.
     #[error("the process could not start: {0}")]
     Runtime(io::Error),
-    /// The options do not go together.
+    /// The options contradict one another.
     #[error("{0}")]
     Usage(String),
-    /// It was not done, and this says why and what to do.
+    /// The command was refused; the text says why and what to do.
     #[error("{0}")]
     Refused(String),
-    /// It was not done, and the output has said why.
+    /// The command was refused, and the output has said why already.
     #[error("it was not done; the lines above say why")]
     Reported,
-    /// Standard output is gone.
+    /// Standard output cannot be written.
     #[error("the output could not be written: {0}")]
     Output(io::Error),
     /// A file.
     #[error("{}: {source}", path.display())]
     File {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
 }
@@ -100,7 +100,7 @@ impl From<OpenError> for CommandError {
 }
 
 impl CommandError {
-    /// 0 when the reader of the output had enough, 2 for options that do not go together, else 1.
+    /// 0 when the reader closed the output early, 2 for options that contradict one another, otherwise 1.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,

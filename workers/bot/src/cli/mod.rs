@@ -1,4 +1,4 @@
-//! What the subcommands of bots are made of: what they stand on, how their answers are shown, and why they fail.
+//! For the subcommands of bots: their dependencies, their output and their errors.
 
 pub mod error;
 pub mod format;
@@ -12,13 +12,13 @@ use perch_store::Store;
 use serde_json::Value;
 
 pub use error::CommandError;
-pub use output::{Looks, Output, Page, Paging};
+pub use output::{Output, OutputStyle, Page, Paging};
 
 use crate::Platform;
 use error::chain;
 
-/// What a subcommand may ask for. Nothing of it is there before it is asked for, so that a command that needs no server works without.
-pub trait SetUp: Debug + Sync {
+/// Dependencies of subcommands. Each is set up only when it is requested, so that a command that needs no server works without one.
+pub trait CommandSetup: Debug + Sync {
     /// The settings of the environment.
     ///
     /// # Errors
@@ -26,14 +26,14 @@ pub trait SetUp: Debug + Sync {
     /// There are none, or they say what cannot be.
     fn settings(&self) -> Result<Settings, CommandError>;
 
-    /// Postgres alone.
+    /// The settings, and Postgres alone.
     ///
     /// # Errors
     ///
     /// The settings are not there, or name no Postgres.
     fn store(&self) -> Result<(Settings, Store), CommandError>;
 
-    /// What the bots stand on.
+    /// The platform.
     ///
     /// # Errors
     ///
@@ -41,20 +41,20 @@ pub trait SetUp: Debug + Sync {
     fn platform(&self) -> Result<Platform, CommandError>;
 }
 
-/// A subcommand that is to be carried out.
+/// A subcommand to run.
 #[derive(Debug)]
 pub struct Invocation<'a> {
-    /// Where its answer goes.
+    /// Its output.
     pub out: Output,
-    /// Who asks, for the history of jobs and the audit log.
+    /// Who runs it, for the history of jobs and the audit log.
     pub operator: String,
-    set_up: &'a dyn SetUp,
+    set_up: &'a dyn CommandSetup,
     platform: OnceLock<Platform>,
 }
 
 impl<'a> Invocation<'a> {
-    /// One by `operator`, whose answer goes to `out`.
-    pub fn new(out: Output, operator: String, set_up: &'a dyn SetUp) -> Self {
+    /// A subcommand run by `operator` with the output `out`.
+    pub fn new(out: Output, operator: String, set_up: &'a dyn CommandSetup) -> Self {
         Self { out, operator, set_up, platform: OnceLock::new() }
     }
 
@@ -76,7 +76,7 @@ impl<'a> Invocation<'a> {
         self.set_up.store()
     }
 
-    /// What the bots stand on.
+    /// The platform.
     ///
     /// # Errors
     ///
@@ -89,8 +89,7 @@ impl<'a> Invocation<'a> {
         Ok(self.platform.get_or_init(|| platform))
     }
 
-    /// Adds a line to the audit log about something that was done. What was done stays done when Postgres is away; then a warning says
-    /// that the line is missing.
+    /// Adds an entry to the audit log about an action that was done. While Postgres is away, a warning says that the entry is missing.
     pub async fn audit(&self, action: &str, object: &str, details: &Value) {
         let written = match self.store() {
             Ok((_, store)) => store.audit().record(&self.operator, action, object, details).await.map_err(Into::into),
@@ -102,7 +101,7 @@ impl<'a> Invocation<'a> {
     }
 }
 
-/// Says that the audit log lacks what was done.
+/// Warns that an action is missing from the audit log.
 pub fn not_audited(out: &Output, error: &(dyn std::error::Error + 'static)) {
     out.note(format_args!("warning: it was done, but the audit log does not say so: {}", chain(error)));
 }

@@ -1,5 +1,5 @@
-//! Where answers go: text or JSON on standard output, remarks on standard error. Nothing else writes to a terminal, so what other
-//! people wrote is made harmless in one place.
+//! The output of commands: text or JSON on standard output, notes on standard error. Nothing else writes to the terminal, so untrusted text
+//! is made harmless in one place.
 
 use std::{
     fmt::Display,
@@ -24,21 +24,21 @@ use super::{
 
 /// The narrowest terminal that the tables are made for.
 const NARROW: usize = 80;
-/// How wide the name of a fact is.
+/// The width of the name of a fact.
 const NAME: usize = 10;
 
-/// How answers look.
+/// The style of the output.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Looks {
+pub struct OutputStyle {
     /// As JSON.
     pub json: bool,
-    /// With colours or without; what the terminal and `NO_COLOR` say where nothing is said.
+    /// Whether to use colours; by default as the terminal and `NO_COLOR` say.
     pub colour: Option<bool>,
-    /// Columns that text is made for; those of the terminal where nothing is said.
+    /// The width of text in columns; by default that of the terminal.
     pub width: Option<u16>,
 }
 
-/// Where answers go.
+/// The output of a command.
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
     json: bool,
@@ -48,7 +48,7 @@ pub struct Output {
 
 impl Output {
     /// An output for the terminal, file or pipe that standard output is.
-    pub fn new(looks: Looks) -> Self {
+    pub fn new(looks: OutputStyle) -> Self {
         let is_terminal = io::stdout().is_terminal();
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let colour = looks.colour.unwrap_or(is_terminal && !no_color);
@@ -56,23 +56,23 @@ impl Output {
             (Some(width), _) => usize::from(width),
             (None, Ok((columns, _))) if is_terminal => usize::from(columns).max(NARROW),
             _ if is_terminal => NARROW,
-            // Whoever reads a file or a pipe wants all of it.
+            // Nothing is cut in a file or a pipe.
             _ => usize::MAX,
         };
         Self { json: looks.json, colour, width }
     }
 
-    /// True when JSON was asked for.
+    /// Whether JSON was requested.
     pub fn is_json(&self) -> bool {
         self.json
     }
 
-    /// True when colours may be used.
+    /// Whether colours may be used.
     pub fn colour(&self) -> bool {
         self.colour
     }
 
-    /// How many columns there are; as many as there may be where nothing is to be cut.
+    /// The width in columns; `usize::MAX` where nothing is to be cut.
     pub fn width(&self) -> usize {
         self.width
     }
@@ -82,32 +82,32 @@ impl Output {
         writeln!(io::stdout().lock(), "{line}").map_err(CommandError::Output)
     }
 
-    /// One line of text. Line ends within it become blanks.
+    /// Prints one line of text. Line ends within it become spaces.
     pub fn line(&self, text: impl Display) -> Result<(), CommandError> {
         self.styled(&Line::new(text))
     }
 
-    /// One line, with its tones.
+    /// Prints one line with its tones.
     pub fn styled(&self, line: &Line) -> Result<(), CommandError> {
         self.put(&line.draw(self.colour))
     }
 
-    /// An empty line.
+    /// Prints an empty line.
     pub fn blank(&self) -> Result<(), CommandError> {
         self.put("")
     }
 
-    /// A text with its line ends, each line after so many blanks.
+    /// Prints a text with its line ends, each line indented by so many spaces.
     pub fn text(&self, indent: usize, text: &str) -> Result<(), CommandError> {
         clean_lines(text).try_for_each(|line| self.put(&format!("{:indent$}{line}", "")))
     }
 
-    /// A name and what there is to say of it, broken into lines that all begin in the same column.
+    /// Prints a name and its value. The value is wrapped into lines that begin in the same column.
     pub fn fact(&self, name: &str, value: impl Into<Line>) -> Result<(), CommandError> {
         self.hanging(&Line::new(format_args!("{name:<NAME$} ")), NAME + 1, value)
     }
 
-    /// What there is to say after `head`, which is `indent` columns wide.
+    /// Prints a value after `head`, which is `indent` columns wide, wrapped into lines that begin in the same column.
     pub fn hanging(&self, head: &Line, indent: usize, value: impl Into<Line>) -> Result<(), CommandError> {
         let value = value.into();
         let Some((tone, text)) = value.one_part() else {
@@ -119,27 +119,27 @@ impl Output {
         lines.try_for_each(|line| self.put(&format!("{:indent$}{line}", "")))
     }
 
-    /// A table.
+    /// Prints a table.
     pub fn table(&self, listing: &Listing) -> Result<(), CommandError> {
         self.put(&listing.render(self.width, self.colour))
     }
 
-    /// A value as JSON, over several lines.
+    /// Prints a value as JSON on several lines.
     pub fn json<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), CommandError> {
         self.put(&escaped_json(serde_json::to_string_pretty(value).map_err(|e| CommandError::Output(e.into()))?))
     }
 
-    /// A value as JSON on a line of its own.
+    /// Prints a value as JSON on one line.
     pub fn json_line<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), CommandError> {
         self.put(&escaped_json(serde_json::to_string(value).map_err(|e| CommandError::Output(e.into()))?))
     }
 
-    /// A short answer: `value` when JSON was asked for, else `text`.
+    /// Prints a short answer: `value` where JSON was requested, otherwise `text`.
     pub fn answer<T: Serialize + ?Sized>(&self, value: &T, text: impl Display) -> Result<(), CommandError> {
         if self.json { self.json(value) } else { self.line(text) }
     }
 
-    /// A page of a list: as JSON `items` and `next`, else as a table, or `none` where nothing is in it; and how to see more.
+    /// Prints a page of a list: as JSON `items` and `next`, otherwise as a table, or `none` for an empty list, and how to see more.
     pub fn page<T: Serialize>(
         &self,
         page: &Page<T>,
@@ -165,22 +165,22 @@ impl Output {
         }
     }
 
-    /// Where something goes that is made for programs and byte for byte as it is.
+    /// Standard output for data that other programs read, byte by byte as it is.
     pub fn verbatim(&self) -> impl Write + 'static {
         io::stdout()
     }
 
-    /// A remark that is not part of the answer. What follows its first line is set in, so that it cannot be taken for another.
+    /// Prints a note to standard error. Its lines after the first are indented, so that they cannot be taken for another note.
     pub fn note(&self, text: impl Display) {
         remark(&text.to_string());
     }
 
-    /// A remark as JSON.
+    /// Prints a note as JSON.
     pub fn json_note<T: Serialize + ?Sized>(&self, value: &T) {
         self.note(escaped_json(serde_json::to_string(value).unwrap_or_default()));
     }
 
-    /// Why a command failed, on standard error: one line, or an object when JSON was asked for.
+    /// Prints why a command failed to standard error: one line, or an object where JSON was requested.
     pub fn failure(&self, error: &CommandError) {
         if matches!(error, CommandError::Reported) || error.exit_code() == 0 {
             return;
@@ -193,7 +193,7 @@ impl Output {
         }
     }
 
-    /// Says what is about to happen and asks whether it should. Without a terminal only `yes` says yes.
+    /// Asks for confirmation of what is about to happen. Without a terminal it needs `yes`.
     pub fn confirm(&self, what: &str, yes: bool) -> Result<(), CommandError> {
         if yes {
             return Ok(());
@@ -211,21 +211,21 @@ impl Output {
         }
     }
 
-    /// A bar that counts up to `total`, on standard error and only on a terminal.
+    /// A progress bar up to `total`, on standard error and only on a terminal.
     pub fn bar(&self, total: u64, unit: &str) -> ProgressBar {
         let bar = ProgressBar::with_draw_target(Some(total), self.progress_target());
         bar.set_style(style(&format!("{{bar:30}} {{human_pos}}/{{human_len}} {unit} {{per_sec}} {{msg}}")));
         bar
     }
 
-    /// Counts without knowing the total.
+    /// A counter for an unknown total.
     pub fn spinner(&self, unit: &str) -> ProgressBar {
         let bar = ProgressBar::with_draw_target(None, self.progress_target());
         bar.set_style(style(&format!("{{spinner}} {{human_pos}} {unit} {{per_sec}} {{msg}}")));
         bar
     }
 
-    /// Says what is being waited for.
+    /// A spinner with a message for what is being waited for.
     pub fn waiting(&self) -> ProgressBar {
         let bar = ProgressBar::with_draw_target(None, self.progress_target());
         bar.set_style(style("{spinner} {msg}"));
@@ -238,23 +238,23 @@ impl Output {
     }
 }
 
-/// Shows help, or what is wrong with a command line, which may hold anything.
+/// Prints help, or an error of the command line, whose text is untrusted.
 pub fn usage(error: &clap::Error) -> ExitCode {
     if error.use_stderr() {
         remark(&error.render().to_string());
     } else {
-        // When standard output is gone there is nobody left to tell.
+        // When standard output is closed, the error cannot be reported.
         let _ = error.print();
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
-/// Lines on standard error. What follows the first is set in, so that it cannot be taken for another remark.
+/// Prints lines to standard error. Those after the first are indented, so that they cannot be taken for another note.
 fn remark(text: &str) {
     let mut stderr = io::stderr().lock();
     for (at, line) in clean_lines(text).enumerate() {
         let (indent, line) = if at == 0 { ("", &*line) } else { ("  ", line.trim_start()) };
-        // When standard error is gone there is nobody left to tell.
+        // When standard error is closed, the error cannot be reported.
         let _ = writeln!(stderr, "{}", format!("{indent}{line}").trim_end());
     }
 }

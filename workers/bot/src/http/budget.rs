@@ -1,40 +1,40 @@
-//! What all requests together may hold in memory of their bodies (`http.bytes_under_way`).
+//! Limits the memory for the bodies of all requests together (`http.bytes_under_way`).
 
 use std::{ops::Deref, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::problem::{Answer, Cause, Problem};
+use super::problem::{ApiResult, Cause, Problem};
 
-/// Seconds after which a request that found no room is worth sending again.
+/// Seconds after which a request that was refused for lack of memory may be sent again.
 const SOON: u64 = 1;
 
-/// Room for the bodies of requests.
+/// The memory for request bodies. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Budget {
+pub struct BodyBudget {
     room: Arc<Semaphore>,
     all: usize,
 }
 
-impl Budget {
-    /// Room for so many bytes.
+impl BodyBudget {
+    /// A budget of this many bytes.
     pub fn new(bytes: usize) -> Self {
         let all = bytes.min(Semaphore::MAX_PERMITS);
         Self { room: Arc::new(Semaphore::new(all)), all }
     }
 
-    /// Bytes that are held now.
+    /// Bytes in use now.
     pub fn held(&self) -> usize {
         self.all - self.room.available_permits()
     }
 
-    /// A body of which nothing has come yet.
-    pub fn body(&self) -> Receiving {
-        Receiving { budget: self.clone(), bytes: BytesMut::new(), held: None }
+    /// A body of which nothing was received yet.
+    pub fn body(&self) -> PartialBody {
+        PartialBody { budget: self.clone(), bytes: BytesMut::new(), held: None }
     }
 
-    fn take(&self, bytes: usize) -> Answer<OwnedSemaphorePermit> {
+    fn take(&self, bytes: usize) -> ApiResult<OwnedSemaphorePermit> {
         let taken = u32::try_from(bytes).ok().and_then(|bytes| self.room.clone().try_acquire_many_owned(bytes).ok());
         taken.ok_or_else(|| {
             metrics::counter!("perch_http_bodies_refused_total").increment(1);
@@ -48,23 +48,23 @@ impl Budget {
     }
 }
 
-/// A body that is being received. It holds room for what has come, not for what was announced: who sends slowly keeps out
-/// nobody.
+/// A body that is being received. It takes memory for the bytes received, not for the announced length, so that slow clients do not
+/// keep others out.
 #[derive(Debug)]
-pub struct Receiving {
-    budget: Budget,
+pub struct PartialBody {
+    budget: BodyBudget,
     bytes: BytesMut,
     held: Option<OwnedSemaphorePermit>,
 }
 
-impl Receiving {
-    /// Bytes that have come.
+impl PartialBody {
+    /// Bytes received so far.
     pub fn size(&self) -> usize {
         self.bytes.len()
     }
 
-    /// Adds a part, if there is room for it.
-    pub fn add(&mut self, part: &[u8]) -> Answer<()> {
+    /// Adds a part; fails when the budget is used up.
+    pub fn add(&mut self, part: &[u8]) -> ApiResult<()> {
         let more = self.budget.take(part.len())?;
         match &mut self.held {
             Some(held) => held.merge(more),
@@ -75,19 +75,19 @@ impl Receiving {
     }
 
     /// The whole body.
-    pub fn whole(self) -> Received {
-        Received { bytes: self.bytes.freeze(), _held: self.held }
+    pub fn whole(self) -> FullBody {
+        FullBody { bytes: self.bytes.freeze(), _held: self.held }
     }
 }
 
-/// The whole body of a request. The room that it holds is free again when it is dropped.
+/// The whole body of a request. Its bytes return to the budget when it is dropped.
 #[derive(Debug)]
-pub struct Received {
+pub struct FullBody {
     bytes: Bytes,
     _held: Option<OwnedSemaphorePermit>,
 }
 
-impl Deref for Received {
+impl Deref for FullBody {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn bodies_hold_room_for_what_has_come_and_give_it_back() {
-        let budget = Budget::new(10);
+        let budget = BodyBudget::new(10);
         let (mut first, mut second) = (budget.body(), budget.body());
         first.add(b"12345678").expect("there is room");
         let problem = second.add(b"123").expect_err("there is none");

@@ -1,4 +1,4 @@
-//! What the engine and the store answer, as problems. What a server said stays in the log: it may name hosts.
+//! Converts errors of the engine and the store to problems. The words of a server stay in the log, because they may name hosts.
 
 use perch_base::{Classified, ConfigError, Disposition, InvalidCursor};
 use perch_core::job_list::ListError;
@@ -8,10 +8,10 @@ use perch_store::StoreError;
 
 use super::problem::{Cause, Problem};
 
-/// Seconds after which a server that is away is worth asking again.
+/// Seconds after which a request may be repeated when a server is away.
 const AWAY: u64 = 5;
 
-/// For when Redis is away. It cannot always be known whether a command arrived, so the words promise nothing.
+/// The problem for when Redis is away. Whether a command arrived is not always known, so the text makes no promise.
 pub fn redis_is_away() -> Problem {
     Problem::new(
         Cause::Unavailable,
@@ -21,13 +21,13 @@ pub fn redis_is_away() -> Problem {
     .retry_after(AWAY)
 }
 
-/// For when Postgres is away.
+/// The problem for when Postgres is away.
 pub fn postgres_is_away() -> Problem {
     Problem::new(Cause::Unavailable, "Postgres does not answer, and this request needs it. Send it again.")
         .retry_after(AWAY)
 }
 
-/// For a fault that a client can do nothing about.
+/// The problem for a fault that a client can do nothing about.
 pub fn internal() -> Problem {
     Problem::new(Cause::Internal, "The request could not be carried out. The log names the cause by the x-request-id.")
 }
@@ -63,7 +63,7 @@ impl From<StoreError> for Problem {
                 let words = "What Postgres holds of this cannot be read. The log names the row by the x-request-id.";
                 return Self::new(Cause::Internal, words);
             }
-            // What Postgres says of a value may name columns; what Perch says of one is for whoever sent it.
+            // A message of Postgres about a value may name columns; a message of Perch is meant for the client.
             StoreError::Data { .. } => {
                 tracing::warn!(%error, "a request failed");
                 return Self::new(
@@ -142,7 +142,7 @@ impl From<EnqueueError> for Problem {
     }
 }
 
-/// The engine's name of an option as the request spells it.
+/// The JSON path of an option by the engine's name for it.
 fn path_of(field: &str) -> String {
     match field {
         "timeout" => "$.timeout_ms".to_owned(),

@@ -1,4 +1,4 @@
-//! Reading requests: every way in which a body or a query can be wrong is answered with a problem that says where.
+//! Reads request bodies and paths. Whatever is wrong with one is answered with a problem that says where.
 
 use std::time::Duration;
 
@@ -15,39 +15,38 @@ use serde::{
 };
 
 use super::{
-    budget::{Budget, Received, Receiving},
-    problem::{Answer, Cause, Problem},
+    budget::{BodyBudget, FullBody, PartialBody},
+    problem::{ApiResult, Cause, Problem},
 };
 
-/// What reads the bodies of requests.
+/// The state of routes that read request bodies.
 pub trait ReadsBodies: Sync {
-    /// Room for them.
-    fn budget(&self) -> &Budget;
+    /// The memory for bodies.
+    fn budget(&self) -> &BodyBudget;
 
-    /// Bytes of one, at most (`http.max_body_bytes`).
+    /// The most bytes of one body (`http.max_body_bytes`).
     fn most_body_bytes(&self) -> usize;
 }
 
 /// How long a body may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Levels of nesting in a body. `serde_json` itself gives up at 128, but does not count inside a payload that it only
-/// passes on.
+/// The most levels of nesting in a body. `serde_json` itself stops at 128, but does not count inside a payload that it only passes on.
 const DEEPEST: usize = 100;
 
-/// Bytes of a body that is no bulk.
+/// The most bytes of a body that is not bulk.
 const SMALL: usize = 64 * 1024;
-/// A body of bulk is bounded by `http.max_body_bytes` alone.
+/// A bulk body is limited by `http.max_body_bytes` alone.
 pub const BULK: usize = usize::MAX;
 
-/// A body of JSON with at most `MOST` bytes, read as `T`.
+/// A JSON body of at most `MOST` bytes, read as `T`.
 #[derive(Debug, Clone)]
 pub struct JsonBody<T, const MOST: usize = SMALL>(pub T);
 
 impl<S: ReadsBodies, T: DeserializeOwned, const MOST: usize> FromRequest<S> for JsonBody<T, MOST> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, app: &S) -> Answer<Self> {
+    async fn from_request(request: Request, app: &S) -> ApiResult<Self> {
         if media_type(request.headers()) != Some(MediaType::Json) {
             return Err(wrong_type("application/json"));
         }
@@ -58,14 +57,14 @@ impl<S: ReadsBodies, T: DeserializeOwned, const MOST: usize> FromRequest<S> for 
     }
 }
 
-/// What a path names, read as `T`. Nothing has a name that is not UTF-8, or that has a NUL character in it.
+/// The parameters of a path, read as `T`. A path that is not UTF-8 or has a NUL character is answered as not found.
 #[derive(Debug, Clone)]
 pub struct Path<T>(pub T);
 
 impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Answer<Self> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> ApiResult<Self> {
         let named = extract::Path::from_request_parts(parts, state).await;
         match named {
             Ok(extract::Path(named)) if !parts.uri.path().contains("%00") => Ok(Self(named)),
@@ -77,7 +76,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
     }
 }
 
-/// What a body says it is.
+/// The declared type of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MediaType {
     /// One JSON value.
@@ -86,7 +85,7 @@ pub enum MediaType {
     JsonLines,
 }
 
-/// The type of the body; `None` when it is missing or one that is not read here.
+/// The declared type of the body; `None` when it is missing or not supported.
 pub fn media_type(headers: &HeaderMap) -> Option<MediaType> {
     let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
     let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -97,13 +96,13 @@ pub fn media_type(headers: &HeaderMap) -> Option<MediaType> {
     }
 }
 
-/// For a body of another type.
+/// The problem for a body of another type.
 pub fn wrong_type(expected: &str) -> Problem {
     Problem::field(Cause::UnsupportedMediaType, "Content-Type", format!("send the body as {expected}"))
 }
 
-/// The whole body, at most `limit` bytes of it.
-pub async fn read_body(app: &impl ReadsBodies, request: Request, limit: usize) -> Answer<Received> {
+/// Reads the whole body, which may have at most `limit` bytes.
+pub async fn read_body(app: &impl ReadsBodies, request: Request, limit: usize) -> ApiResult<FullBody> {
     let too_large = || {
         let detail = format!("The body has more than {limit} bytes, the most that is read here. Send it in parts.");
         Problem::new(Cause::TooLarge, detail)
@@ -125,7 +124,7 @@ pub async fn read_body(app: &impl ReadsBodies, request: Request, limit: usize) -
 }
 
 /// False when the body has more than `limit` bytes.
-async fn collect(body: Body, limit: usize, received: &mut Receiving) -> Answer<bool> {
+async fn collect(body: Body, limit: usize, received: &mut PartialBody) -> ApiResult<bool> {
     let mut stream = body.into_data_stream();
     while let Some(part) = stream.next().await {
         let broken = |_| Problem::new(Cause::InvalidRequest, "The body broke off before its end. Send it again.");
@@ -138,9 +137,9 @@ async fn collect(body: Body, limit: usize, received: &mut Receiving) -> Answer<b
     Ok(true)
 }
 
-/// Refuses JSON of which a text has a NUL character: Postgres holds none.
-fn without_nul(json: &str) -> Answer<()> {
-    // Hardly any body has it, so hardly any is read twice.
+/// Refuses JSON with a NUL character in a text, because Postgres cannot store it.
+fn without_nul(json: &str) -> ApiResult<()> {
+    // Few bodies have this escape, so few are parsed twice.
     if json.contains("\\u0000")
         && let Ok(value) = serde_json::from_str(json)
         && let Some(path) = nul(&value, "$")
@@ -150,7 +149,7 @@ fn without_nul(json: &str) -> Answer<()> {
     Ok(())
 }
 
-/// Where a text, or a name of a field, has a NUL character.
+/// The path of the first text or field name with a NUL character.
 fn nul(value: &serde_json::Value, path: &str) -> Option<String> {
     match value {
         serde_json::Value::String(text) => text.contains('\0').then(|| path.to_owned()),
@@ -165,15 +164,15 @@ fn nul(value: &serde_json::Value, path: &str) -> Option<String> {
 }
 
 /// A body as text.
-pub fn text(body: &[u8]) -> Answer<&str> {
+pub fn text(body: &[u8]) -> ApiResult<&str> {
     std::str::from_utf8(body).map_err(|error| {
         let detail = format!("The body is not UTF-8 from byte {} on. Send JSON in UTF-8.", error.valid_up_to());
         Problem::new(Cause::NotUtf8, detail)
     })
 }
 
-/// Reads `T`; an error names the line and column where the text is no JSON, or the JSON path where it has another form.
-pub fn from_json<'a, T: Deserialize<'a>>(json: &'a str) -> Answer<T> {
+/// Reads `T`. An error names the line and column where the text is not JSON, or the JSON path where it has the wrong form.
+pub fn from_json<'a, T: Deserialize<'a>>(json: &'a str) -> ApiResult<T> {
     if let Some(at) = too_deep(json) {
         let detail = format!("The JSON is nested deeper than {DEEPEST} levels at byte {at}. Flatten it.");
         return Err(Problem::new(Cause::InvalidRequest, detail));
@@ -182,7 +181,7 @@ pub fn from_json<'a, T: Deserialize<'a>>(json: &'a str) -> Answer<T> {
     let value = serde_path_to_error::deserialize(Strict::new(&mut reader)).map_err(|error| {
         let path = json_path(error.path());
         let error = error.into_inner();
-        // One element too many is told as if the text broke off there.
+        // serde_json reports one element too many as a syntax error, though the text is valid JSON.
         if error.is_data() || serde_json::from_str::<IgnoredAny>(json).is_ok() {
             Problem::field(Cause::InvalidRequest, path, without_position(&error))
         } else {
@@ -212,9 +211,9 @@ fn json_path(path: &serde_path_to_error::Path) -> String {
     }
 }
 
-/// Where the text first nests too deeply. Text that is no JSON is for the reader to refuse.
+/// The byte where the text first nests too deeply. Text that is not JSON is left to the parser to refuse.
 fn too_deep(json: &str) -> Option<usize> {
-    // Hardly any text has so many of them at all, and counting is far quicker than following them.
+    // Few texts have this many brackets at all, and counting them is far quicker than following them.
     if json.bytes().filter(|byte| matches!(byte, b'{' | b'[')).count() <= DEEPEST {
         return None;
     }

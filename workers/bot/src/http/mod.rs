@@ -1,4 +1,4 @@
-//! What the routes of a bot are made of: how requests are read, and what is said when something is wrong.
+//! For the routes of bots: reading requests, and the problems that answer wrong ones.
 
 mod budget;
 mod failure;
@@ -13,26 +13,26 @@ use serde_json::json;
 use utoipa::openapi::tag::{Tag, TagBuilder};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
-pub use budget::{Budget, Received, Receiving};
+pub use budget::{BodyBudget, FullBody, PartialBody};
 pub use failure::{internal, postgres_is_away, redis_is_away};
 pub use input::{BULK, JsonBody, MediaType, Path, ReadsBodies, from_json, media_type, read_body, text, wrong_type};
 pub use perch_base::{Page, Paging};
 pub use perch_queue::request::{parsed, time};
-pub use problem::{Answer, Cause, Document, FieldError, Problem};
-pub use query::{All, Paged, Params};
+pub use problem::{ApiResult, Cause, Document, FieldError, Problem};
+pub use query::{NoFilter, Paged, Params};
 
 use crate::Platform;
 
-/// What the routes of bots share. Cheap to clone.
+/// The state shared by the routes of bots. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct BotState {
     platform: Arc<Platform>,
-    budget: Budget,
+    budget: BodyBudget,
 }
 
 impl BotState {
-    /// For routes that stand on `platform`, with room for bodies that they share with all others.
-    pub fn new(platform: Arc<Platform>, budget: Budget) -> Self {
+    /// The state for routes on `platform`. The budget for bodies is shared with all other routes.
+    pub fn new(platform: Arc<Platform>, budget: BodyBudget) -> Self {
         Self { platform, budget }
     }
 
@@ -51,7 +51,7 @@ impl Deref for BotState {
 }
 
 impl ReadsBodies for BotState {
-    fn budget(&self) -> &Budget {
+    fn budget(&self) -> &BodyBudget {
         &self.budget
     }
 
@@ -60,45 +60,45 @@ impl ReadsBodies for BotState {
     }
 }
 
-/// The routes of a bot, under `/api/v1`, by the scope that a key needs for them. Each is one of `utoipa_axum::routes!`, so that there is
-/// none which is not described, and none that needs no key.
+/// The routes of a bot under `/api/v1`, by the scope that a key needs for them. Each comes from `utoipa_axum::routes!`, so that every
+/// route is documented and needs a key.
 #[derive(Default)]
 pub struct Routes(Parts);
 
-/// What routes come to.
+/// The parts of [`Routes`].
 #[derive(Default)]
 pub struct Parts {
-    /// What their tags stand for.
+    /// Their tags.
     pub tags: Vec<Tag>,
-    /// Those for keys that may read, or operate.
+    /// Routes for keys with the scope read or operate.
     pub read: OpenApiRouter<BotState>,
-    /// Those for keys that may operate.
+    /// Routes for keys with the scope operate.
     pub operate: OpenApiRouter<BotState>,
 }
 
 impl Routes {
-    /// With what a tag of theirs stands for, in the description of the API.
+    /// Adds a tag with its description in the API documentation.
     #[must_use]
     pub fn tag(mut self, name: &str, words: &str) -> Self {
         self.0.tags.push(TagBuilder::new().name(name).description(Some(words)).build());
         self
     }
 
-    /// With a route for keys that may read, or operate.
+    /// Adds a route for keys with the scope read or operate.
     #[must_use]
     pub fn read(mut self, route: UtoipaMethodRouter<BotState>) -> Self {
         self.0.read = self.0.read.routes(route);
         self
     }
 
-    /// With a route for keys that may operate.
+    /// Adds a route for keys with the scope operate.
     #[must_use]
     pub fn operate(mut self, route: UtoipaMethodRouter<BotState>) -> Self {
         self.0.operate = self.0.operate.routes(route);
         self
     }
 
-    /// By what a key needs for them.
+    /// The routes by scope.
     pub fn into_parts(self) -> Parts {
         self.0
     }
@@ -116,12 +116,12 @@ impl fmt::Debug for Parts {
     }
 }
 
-/// The key of a request that was let in; a handler asks for `Extension<Caller>`.
+/// The API key of an authorized request. A handler takes it as `Extension<Caller>`.
 #[derive(Debug, Clone)]
 pub struct Caller(Arc<ApiKey>);
 
 impl Caller {
-    /// Whoever has this key.
+    /// The caller with this key.
     pub fn new(key: Arc<ApiKey>) -> Self {
         Self(key)
     }
@@ -131,7 +131,7 @@ impl Caller {
         &self.0.id
     }
 
-    /// How the audit log and the history of a job name it.
+    /// The name of the caller in the audit log and in the history of jobs.
     pub fn actor(&self) -> String {
         format!("api:{}", self.0.name)
     }

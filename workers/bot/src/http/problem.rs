@@ -1,4 +1,4 @@
-//! What the API says when it cannot do what was asked: problem documents (RFC 9457).
+//! The error responses of the API: problem documents (RFC 9457).
 
 use axum::{
     Json,
@@ -9,7 +9,7 @@ use perch_jobs::JobId;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// What went wrong, as far as a client can act on it. The status, the title and the `type` follow from it.
+/// The type of a problem. It determines the status, the title and the `type` field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
     /// The body is not JSON.
@@ -32,27 +32,27 @@ pub enum Cause {
     Unauthorized,
     /// The key lacks the scope.
     Forbidden,
-    /// There is no such thing.
+    /// The object does not exist.
     NotFound,
     /// The path has no such method.
     MethodNotAllowed,
     /// The body took too long to arrive.
     RequestTimeout,
-    /// Something else is in the way.
+    /// The request conflicts with the present state.
     Conflict,
     /// The body or the payload is too large.
     TooLarge,
     /// The batch has too many jobs.
     TooManyJobs,
-    /// The body is of a type that is not read here.
+    /// The type of the body is not supported.
     UnsupportedMediaType,
     /// The key made too many requests.
     RateLimited,
-    /// The queue has as many jobs as it may.
+    /// The queue has reached its `max_depth`.
     QueueFull,
     /// A fault of Perch.
     Internal,
-    /// Too much is under way at once.
+    /// Too many bytes or requests are under way.
     Overloaded,
     /// Redis or Postgres is away.
     Unavailable,
@@ -122,7 +122,7 @@ impl Cause {
         }
     }
 
-    /// The status it is answered with.
+    /// The HTTP status of the response.
     pub const fn status(self) -> StatusCode {
         self.parts().0
     }
@@ -152,7 +152,7 @@ pub struct FieldError {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub struct Document {
-    /// What kind of problem it is: a reference to its paragraph in `/docs`.
+    /// The type of the problem: a reference to its section in `/docs`.
     #[serde(rename = "type")]
     #[schema(example = "/docs#invalid-payload")]
     pub type_uri: String,
@@ -171,7 +171,7 @@ pub struct Document {
     pub job_id: Option<JobId>,
 }
 
-/// A refusal, ready to be answered.
+/// An error response.
 #[derive(Debug, Clone)]
 pub struct Problem(Box<Refusal>);
 
@@ -183,11 +183,11 @@ struct Refusal {
     challenge: Option<String>,
 }
 
-/// What a handler answers.
-pub type Answer<T> = Result<T, Problem>;
+/// The result of a route handler.
+pub type ApiResult<T> = Result<T, Problem>;
 
 impl Problem {
-    /// A problem of that type; `detail` says what is wrong in this case, and what to do.
+    /// A problem of this type; `detail` says what is wrong in this case and what to do.
     pub fn new(cause: Cause, detail: impl Into<String>) -> Self {
         let document = Document {
             type_uri: format!("/docs#{}", cause.slug()),
@@ -208,28 +208,28 @@ impl Problem {
         problem
     }
 
-    /// The same with a number of seconds after which it is worth trying again.
+    /// The same with a number of seconds after which the client may try again.
     #[must_use]
     pub fn retry_after(mut self, seconds: u64) -> Self {
         self.0.retry_after = Some(seconds);
         self
     }
 
-    /// The same with the `WWW-Authenticate` header that says which key would do.
+    /// The same with a `WWW-Authenticate` header that says which key is needed.
     #[must_use]
     pub fn challenge(mut self, challenge: impl Into<String>) -> Self {
         self.0.challenge = Some(challenge.into());
         self
     }
 
-    /// The same with the job that is in the way.
+    /// The same with the job that the request conflicts with.
     #[must_use]
     pub fn because_of(mut self, job: JobId) -> Self {
         self.0.document.job_id = Some(job);
         self
     }
 
-    /// The same for a request whose body holds what a query holds elsewhere.
+    /// The same for a request that has the query parameter `parameter` in its body, at `path`.
     #[must_use]
     pub fn in_body(self, parameter: &str, path: &str) -> Self {
         match self.0.document.errors.first() {
@@ -238,12 +238,12 @@ impl Problem {
         }
     }
 
-    /// What went wrong.
+    /// The type of the problem.
     pub fn cause(&self) -> Cause {
         self.0.cause
     }
 
-    /// The document, for an answer that holds several.
+    /// The document, for a response that has several.
     pub fn into_document(self) -> Document {
         self.0.document
     }

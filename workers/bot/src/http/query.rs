@@ -1,4 +1,4 @@
-//! Reading query strings: what is wrong with one is said with the name of its parameter.
+//! Reads query strings. An error names the parameter that is wrong.
 
 use std::{borrow::Cow, fmt, str::FromStr};
 
@@ -14,25 +14,25 @@ use serde::{
 };
 use url::form_urlencoded;
 
-use super::problem::{Answer, Cause, Problem};
+use super::problem::{ApiResult, Cause, Problem};
 
-/// A query string, read as `T`. No text in it may have a NUL character: Postgres holds none.
+/// A query string, read as `T`. NUL characters are refused, because Postgres cannot store them.
 #[derive(Debug, Clone)]
 pub struct Params<T>(pub T);
 
-/// The query string of a list: which rows, read as `T`, and which page of them.
+/// The query string of a list: its filter, read as `T`, and the page.
 #[derive(Debug, Clone)]
 pub struct Paged<T>(pub T, pub Paging);
 
-/// Which rows of a list that has no filter.
+/// The filter of a list that has none.
 #[derive(Debug, Clone, Copy, Default, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct All {}
+pub struct NoFilter {}
 
 impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Answer<Self> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> ApiResult<Self> {
         read(pairs(parts)?).map(Self)
     }
 }
@@ -40,30 +40,30 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
 impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Paged<T> {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Answer<Self> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> ApiResult<Self> {
         let (paging, rest) = pairs(parts)?.into_iter().partition(|(name, _)| matches!(&**name, "cursor" | "limit"));
         Ok(Self(read(rest)?, read(paging)?))
     }
 }
 
-type Pair<'a> = (Cow<'a, str>, Values<'a>);
+type Param<'a> = (Cow<'a, str>, ParamValues<'a>);
 
-/// The parameters, each with all that was given for it.
-fn pairs(parts: &Parts) -> Answer<Vec<Pair<'_>>> {
-    let mut pairs: Vec<Pair<'_>> = Vec::new();
+/// The parameters, each with all its values.
+fn pairs(parts: &Parts) -> ApiResult<Vec<Param<'_>>> {
+    let mut pairs: Vec<Param<'_>> = Vec::new();
     for (name, value) in form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()) {
         if value.contains('\0') {
             return Err(wrong(&name, "it has a NUL character, which no text here has"));
         }
         match pairs.iter_mut().find(|(known, _)| *known == name) {
             Some((_, values)) => values.0.push(value),
-            None => pairs.push((name, Values(vec![value]))),
+            None => pairs.push((name, ParamValues(vec![value]))),
         }
     }
     Ok(pairs)
 }
 
-fn read<T: DeserializeOwned>(pairs: Vec<Pair<'_>>) -> Answer<T> {
+fn read<T: DeserializeOwned>(pairs: Vec<Param<'_>>) -> ApiResult<T> {
     let reader = MapDeserializer::<_, Error>::new(pairs.into_iter());
     serde_path_to_error::deserialize(reader).map_err(|error| {
         let name = error.path().iter().next().map(ToString::to_string).unwrap_or_default();
@@ -76,10 +76,10 @@ fn wrong(name: &str, reason: &str) -> Problem {
     Problem::field(Cause::InvalidQuery, name.chars().take(80).collect::<String>(), reason)
 }
 
-/// What was given for a parameter: once, unless it is a list.
-struct Values<'a>(Vec<Cow<'a, str>>);
+/// The values of a parameter. Only a list may have several.
+struct ParamValues<'a>(Vec<Cow<'a, str>>);
 
-impl<'a> Values<'a> {
+impl<'a> ParamValues<'a> {
     fn one(self) -> Result<Cow<'a, str>, Error> {
         let times = self.0.len();
         let mut values = self.0.into_iter();
@@ -98,7 +98,7 @@ impl<'a> Values<'a> {
     }
 }
 
-impl IntoDeserializer<'_> for Values<'_> {
+impl IntoDeserializer<'_> for ParamValues<'_> {
     type Deserializer = Self;
 
     fn into_deserializer(self) -> Self {
@@ -114,7 +114,7 @@ macro_rules! numbers {
     };
 }
 
-impl<'de> Deserializer<'de> for Values<'_> {
+impl<'de> Deserializer<'de> for ParamValues<'_> {
     type Error = Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -149,7 +149,7 @@ impl<'de> Deserializer<'de> for Values<'_> {
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        visitor.visit_seq(Several(self.0.into_iter()))
+        visitor.visit_seq(ValueList(self.0.into_iter()))
     }
 
     forward_to_deserialize_any! {
@@ -157,13 +157,13 @@ impl<'de> Deserializer<'de> for Values<'_> {
     }
 }
 
-struct Several<'a>(std::vec::IntoIter<Cow<'a, str>>);
+struct ValueList<'a>(std::vec::IntoIter<Cow<'a, str>>);
 
-impl<'de> SeqAccess<'de> for Several<'_> {
+impl<'de> SeqAccess<'de> for ValueList<'_> {
     type Error = Error;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
-        self.0.next().map(|value| seed.deserialize(Values(vec![value]))).transpose()
+        self.0.next().map(|value| seed.deserialize(ParamValues(vec![value]))).transpose()
     }
 }
 
@@ -191,7 +191,7 @@ mod tests {
         all: bool,
     }
 
-    async fn paged(query: &str) -> Answer<Paged<Sample>> {
+    async fn paged(query: &str) -> ApiResult<Paged<Sample>> {
         let (mut parts, ()) = Request::get(format!("/list?{query}")).body(()).expect("a request").into_parts();
         Paged::from_request_parts(&mut parts, &()).await
     }

@@ -1,4 +1,4 @@
-//! A scheduler's watch over what servers lose.
+//! The scheduler's watch for data that Redis or Postgres has lost.
 
 use std::{
     collections::BTreeMap,
@@ -15,48 +15,48 @@ use perch_queue::Queues;
 use perch_store::{HotStore, Store, Syncer};
 use tokio_util::sync::CancellationToken;
 
-use super::{Amends, Doubts, MadeGood, Recovered, Recovery, RecoveryError};
+use super::{LossCheck, Reconciled, Reconciler, Recovered, Recovery, RecoveryError};
 
 /// How often it looks.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// For so long after Postgres has lost something, what it is told again is made good.
-const TOLD_AGAIN: Duration = Duration::from_secs(120);
+/// For how long after a loss of Postgres the events that it is sent again are reconciled with the effect ledger.
+const RECONCILED_FOR: Duration = Duration::from_secs(120);
 
-/// Puts back what the ledger queues have lost, and what was enqueued in SQL into others, whenever Redis was started again: an
-/// append-only file that is written once a second lacks the last of it. Any number of processes may watch.
+/// Puts back the lost jobs of ledger queues, and those enqueued in SQL into other queues, whenever Redis was restarted: an append-only
+/// file that is synced once a second lacks the last of it. Any number of processes may watch.
 pub struct Watch {
     settings: Settings,
     queues: Queues,
     store: Store,
     syncer: Syncer,
     hot: HotStore,
-    amends: Arc<dyn Amends>,
-    doubts: Doubts,
-    /// Whether it is noted which Postgres this is.
+    reconciler: Arc<dyn Reconciler>,
+    doubts: LossCheck,
+    /// Whether the identity of Postgres is noted.
     noted: AtomicBool,
-    /// Whether it is noted that it has lost something.
+    /// Whether a loss of Postgres is noted.
     lost: AtomicBool,
 }
 
-/// What a look of a [`Watch`] came to.
+/// The result of one check of a [`Watch`].
 #[derive(Debug)]
-pub enum Look {
-    /// Redis has not been started again since the last one.
+pub enum WatchOutcome {
+    /// Redis was not restarted since the last check.
     InStep,
-    /// It has been, and what it had lost is back.
+    /// Redis was restarted, and the jobs that it had lost are back.
     PutBack(BTreeMap<QueueName, Recovered>),
-    /// What Postgres says cannot be gone by, for these reasons. Nothing was put back.
+    /// Postgres may have lost data, for these reasons. Nothing was put back.
     Held(Vec<String>),
 }
 
 impl Watch {
-    /// Over these queues.
-    pub fn new(settings: &Settings, queues: &Queues, store: &Store, amends: Arc<dyn Amends>) -> Self {
-        let (doubts, redis) = (Doubts::new(queues, store, settings), queues.redis().clone());
+    /// A watch over these queues.
+    pub fn new(settings: &Settings, queues: &Queues, store: &Store, reconciler: Arc<dyn Reconciler>) -> Self {
+        let (doubts, redis) = (LossCheck::new(queues, store, settings), queues.redis().clone());
         Self {
             syncer: Syncer::new(redis.clone(), store.clone(), settings.env, &queues.names(), settings.sync.batch),
             hot: HotStore::new(redis, settings.env),
-            amends,
+            reconciler,
             settings: settings.clone(),
             queues: queues.clone(),
             store: store.clone(),
@@ -66,7 +66,7 @@ impl Watch {
         }
     }
 
-    /// Looks every few seconds until `stop`.
+    /// Checks every few seconds until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         let mut ticks = tokio::time::interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -77,26 +77,26 @@ impl Watch {
             }
             match self.run_once().await {
                 Ok(look) => tell(&look),
-                Err(error) => tracing::warn!(%error, "whether Redis has lost jobs of ledger queues is not known yet"),
+                Err(error) => tracing::warn!(%error, "could not check whether Redis has lost jobs of ledger queues; it is checked again"),
             }
         }
     }
 
-    /// What Postgres is told again after it lost it makes its ledger of effects whole.
-    async fn make_good(&self) -> Result<(), RecoveryError> {
-        if !self.store.recovery().lost_within(TOLD_AGAIN).await? {
+    /// Repairs the effect ledger from events that Redis sends to Postgres again after a loss.
+    async fn reconcile(&self) -> Result<(), RecoveryError> {
+        if !self.store.recovery().lost_within(RECONCILED_FOR).await? {
             return Ok(());
         }
         self.syncer.run_once().await?;
-        let MadeGood { effects, records } = self.amends.make_good(&self.store, &self.hot).await?;
+        let Reconciled { effects, records } = self.reconciler.reconcile(&self.store, &self.hot).await?;
         if effects + records > 0 {
-            tracing::warn!(effects, records, "Postgres had lost what it was told of effects; they are made good");
+            tracing::warn!(effects, records, "Postgres had lost effects or records of acts; they are restored");
         }
         Ok(())
     }
 
-    /// Looks once.
-    pub async fn run_once(&self) -> Result<Look, RecoveryError> {
+    /// Checks once.
+    pub async fn run_once(&self) -> Result<WatchOutcome, RecoveryError> {
         let mut anew = Vec::new();
         for queue in self.queues.iter() {
             if let Some(run) = queue.new_run().await? {
@@ -109,35 +109,35 @@ impl Watch {
                 self.doubts.note_loss().await?;
                 self.lost.store(true, Ordering::Relaxed);
             }
-            self.make_good().await?;
-            return Ok(Look::Held(looked.doubts));
+            self.reconcile().await?;
+            return Ok(WatchOutcome::Held(looked.doubts));
         }
         self.lost.store(false, Ordering::Relaxed);
-        self.make_good().await?;
+        self.reconcile().await?;
         if anew.is_empty() && self.noted.load(Ordering::Relaxed) {
-            return Ok(Look::InStep);
+            return Ok(WatchOutcome::InStep);
         }
         self.doubts.note(&looked).await?;
         self.noted.store(true, Ordering::Relaxed);
         if anew.is_empty() {
-            return Ok(Look::InStep);
+            return Ok(WatchOutcome::InStep);
         }
         let of = anew.iter().map(|(queue, _)| queue.clone()).collect();
-        let recovery = Recovery::new(of, &self.queues, &self.store, &self.settings, self.amends.clone())
+        let recovery = Recovery::new(of, &self.queues, &self.store, &self.settings, self.reconciler.clone())
             .in_doubt(!looked.can_be_told());
         let done = recovery.lost(&looked).await?;
         for (queue, run) in anew {
             queue.mark_compared(&run).await?;
         }
-        Ok(Look::PutBack(done))
+        Ok(WatchOutcome::PutBack(done))
     }
 }
 
-fn tell(look: &Look) {
+fn tell(look: &WatchOutcome) {
     let held = metrics::gauge!("perch_recovery_held");
     match look {
-        Look::InStep => held.set(0.0),
-        Look::Held(doubts) => {
+        WatchOutcome::InStep => held.set(0.0),
+        WatchOutcome::Held(doubts) => {
             held.set(1.0);
             let why = doubts.join("; ");
             tracing::error!(
@@ -146,12 +146,12 @@ fn tell(look: &Look) {
                  see `perch doctor`"
             );
         }
-        Look::PutBack(done) => {
+        WatchOutcome::PutBack(done) => {
             held.set(0.0);
             for (queue, Recovered { restored, dead_letters, unreadable, .. }) in done {
                 let counter = metrics::counter!("perch_jobs_restored_total", "queue" => queue.to_string());
                 counter.increment(restored + dead_letters);
-                tracing::warn!(%queue, restored, dead_letters, unreadable, "Redis was started again and had lost jobs; they are back");
+                tracing::warn!(%queue, restored, dead_letters, unreadable, "Redis was restarted and had lost jobs; they are put back");
             }
         }
     }

@@ -1,7 +1,7 @@
-//! The books: what calls to paid services cost, and the budgets that hold them back.
+//! Records the cost of calls to paid services, and holds calls back that would pass a budget.
 
-mod aside;
 pub mod report;
+mod reservation;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -19,12 +19,12 @@ use perch_store::{
 };
 use tokio::runtime::Handle;
 
-pub(crate) use aside::Aside;
+pub(crate) use reservation::CostReservation;
 
-/// The name of X in the books.
+/// The name of X in records and budgets.
 const X: &str = "x";
 
-/// The books of all paid services. Cheap to clone.
+/// Costs and budgets of all paid services. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Spending {
     budgets: Budgets,
@@ -34,18 +34,18 @@ pub(crate) struct Spending {
     allowances: BTreeMap<String, Allowance>,
 }
 
-/// A call that is held back.
+/// A call that a budget or rate holds back.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Held {
+pub(crate) struct HeldCall {
     /// Why, in words.
     pub what: String,
     /// For how long.
     pub after: Duration,
 }
 
-/// What a call of a model came to.
+/// The cost of a call of a model.
 #[derive(Debug, Clone)]
-pub(crate) struct Used {
+pub(crate) struct CallCost {
     pub model: String,
     pub usage: Usage,
     /// Millionths of a US dollar.
@@ -62,34 +62,35 @@ impl Spending {
         Self { budgets, hot, store, prices: settings.x.prices, allowances }
     }
 
-    /// Sets money aside for a call. Where the books cannot be reached it is made all the same: the services have caps of their own.
-    pub(crate) async fn reserve(&self, provider: &str, most: i64) -> Result<DateTime<Utc>, Held> {
+    /// Reserves `most` millionths of a US dollar for a call. Where the budget cannot be read the call is made all the same, because the
+    /// services have spending limits of their own.
+    pub(crate) async fn reserve(&self, provider: &str, most: i64) -> Result<DateTime<Utc>, HeldCall> {
         let (now, allowed) = (Utc::now(), self.allowed(provider));
         match self.budgets.reserve(provider, most, allowed, now).await {
             Ok(Reservation::Made { at }) => Ok(at),
             Ok(Reservation::Refused { spent, after }) => {
                 metrics::counter!("perch_calls_held_total", "provider" => provider.to_owned(), "by" => word(spent))
                     .increment(1);
-                Err(Held { what: said(spent, allowed, most, now), after: after.min(look_again(rand::random())) })
+                Err(HeldCall { what: reason(spent, allowed, most, now), after: after.min(look_again(rand::random())) })
             }
             Err(error) => {
-                tracing::warn!(provider, %error, "the budget is not known; the call is made");
+                tracing::warn!(provider, %error, "the budget cannot be read; the call is made all the same");
                 Ok(now)
             }
         }
     }
 
-    /// Writes down a call of a model for which `most` was set aside at `at`.
+    /// Records a call of a model for which `most` was reserved at `at`.
     pub(crate) async fn settle(
         &self,
         provider: &str,
         at: DateTime<Utc>,
         most: i64,
         spender: &Spender,
-        used: Option<Used>,
+        used: Option<CallCost>,
     ) {
         self.correct(provider, used.as_ref().map_or(0, |used| used.micros) - most, at).await;
-        let Some(Used { model, usage, micros }) = used else { return };
+        let Some(CallCost { model, usage, micros }) = used else { return };
         let record = SpendRecord {
             model: Some(model),
             prompt_tokens: usage.prompt_tokens,
@@ -105,7 +106,7 @@ impl Spending {
 
     async fn correct(&self, provider: &str, micros: i64, at: DateTime<Utc>) {
         if let Err(error) = self.budgets.correct(provider, micros, at).await {
-            tracing::warn!(provider, %error, "the budget was not corrected; it counts what was set aside");
+            tracing::warn!(provider, %error, "the budget was not corrected to the cost of the call; it counts the amount reserved");
         }
     }
 
@@ -118,14 +119,14 @@ impl Spending {
             Err(error) => Err(error),
         };
         let Err(error) = hot else { return };
-        // The direct way, while Redis is away or full.
+        // Directly to Postgres, while Redis is away or full.
         if let Err(second) = self.store.record(std::slice::from_ref(record)).await {
-            tracing::error!(?record, %error, %second, "what was spent is written down nowhere but here");
+            tracing::error!(?record, %error, %second, "the cost of a call was not recorded; this log line is its only record");
         }
     }
 
-    /// Writes down a call of X.
-    async fn settle_call(&self, reserved: MeterReservation, spender: &Spender, units: u32) {
+    /// Records a call of X.
+    async fn settle_call(&self, reserved: Reserved, spender: &Spender, units: u32) {
         let (kind, price) = self.price(reserved.charge);
         let cost = price * i64::from(units);
         self.correct(X, cost - price * i64::from(reserved.most), reserved.at).await;
@@ -153,8 +154,8 @@ impl Meter for Spending {
         Box::pin(async move {
             let (_, price) = self.price(charge);
             match Self::reserve(self, X, price * i64::from(most)).await {
-                Ok(at) => Ok(MeterReservation { charge, most, at }),
-                Err(Held { what, after }) => Err(OverBudget { what, after }),
+                Ok(at) => Ok(Reserved { charge, most, at }),
+                Err(HeldCall { what, after }) => Err(OverBudget { what, after }),
             }
         })
     }
@@ -162,10 +163,10 @@ impl Meter for Spending {
     fn settle<'a>(&'a self, reserved: MeterReservation, spender: &'a Spender, units: u32) -> BoxFuture<'a, ()> {
         let (books, spender) = (self.clone(), spender.clone());
         Box::pin(async move {
-            // In a task of its own: whoever drops the attempt now leaves the books in order.
+            // In a task of its own, so that it is completed even if the attempt is dropped now.
             let settling = tokio::spawn(async move { books.settle_call(reserved, &spender, units).await });
             if let Err(error) = settling.await {
-                tracing::error!(%error, "what a call cost may not be written down");
+                tracing::error!(%error, "the cost of a call may not be recorded");
             }
         })
     }
@@ -207,12 +208,14 @@ const fn word(spent: SpendLimit) -> &'static str {
     }
 }
 
-/// When a call that is held back is tried again: within half an hour, as somebody may have raised the budget, and not all at once.
+/// When a call that is held back is tried again: within half an hour, because somebody may have raised the budget, and at random, so
+/// that calls do not all come back at once.
 fn look_again(draw: f64) -> Duration {
     Duration::from_secs(15 * 60).mul_f64(1.0 + draw.clamp(0.0, 1.0))
 }
 
-fn said(spent: SpendLimit, allowed: Allowance, most: i64, now: DateTime<Utc>) -> String {
+/// Why a call is held back, in words.
+fn reason(spent: SpendLimit, allowed: Allowance, most: i64, now: DateTime<Utc>) -> String {
     let budget = |name: &str, budget: i64, over: DateTime<Utc>| {
         let why = if most > budget {
             format!("is less than the {} that this one call may cost", dollars(most))
@@ -243,26 +246,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_holds_a_call_back_is_said_with_its_amount_and_its_end() {
+    fn the_reason_for_holding_a_call_back_names_the_amount_and_the_end() {
         let allowed = Allowance { day: 5_000_000, month: 100_000_000, rate: Some((60, Duration::from_secs(60))) };
-        let said = |spent, most| said(spent, allowed, most, "2026-11-10T12:00:00Z".parse().expect("a time"));
+        let reason = |spent, most| reason(spent, allowed, most, "2026-11-10T12:00:00Z".parse().expect("a time"));
+        assert_eq!(reason(SpendLimit::Day, 500_000), "the daily budget of 5.00 USD is used up until 2026-11-11 00:00 UTC");
         assert_eq!(
-            said(SpendLimit::Day, 500_000),
-            "the daily budget of 5.00 USD is used up until 2026-11-11 00:00 UTC"
-        );
-        assert_eq!(
-            said(SpendLimit::Month, 500_000),
+            reason(SpendLimit::Month, 500_000),
             "the monthly budget of 100.00 USD is used up until 2026-12-01 00:00 UTC"
         );
-        assert_eq!(said(SpendLimit::Rate, 500_000), "the rate of 60 calls in 1m is used up");
+        assert_eq!(reason(SpendLimit::Rate, 500_000), "the rate of 60 calls in 1m is used up");
         assert_eq!(
-            said(SpendLimit::Day, 6_000_000),
+            reason(SpendLimit::Day, 6_000_000),
             "the daily budget of 5.00 USD is less than the 6.00 USD that this one call may cost"
         );
     }
 
     #[test]
-    fn calls_that_are_held_back_look_again_within_half_an_hour_and_not_all_at_once() {
+    fn calls_that_are_held_back_are_tried_again_within_half_an_hour_and_not_all_at_once() {
         let minutes = |draw| look_again(draw).as_secs() / 60;
         assert_eq!((minutes(0.0), minutes(0.5), minutes(1.0)), (15, 22, 30));
     }

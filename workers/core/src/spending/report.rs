@@ -1,4 +1,4 @@
-//! What was spent, what may still be, and where the month is heading.
+//! What was spent, what the budgets leave, and a forecast for the month.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,23 +27,23 @@ pub struct ProviderCost {
     pub month: f64,
     /// The most that may be spent in one month; 0 for no budget.
     pub monthly_budget: f64,
-    /// What the month comes to when its other days cost what the last seven did on average, or those since the first call, or
-    /// today where there were none.
+    /// The forecast for the month: its remaining days cost the average of the last seven days, of the days since the first call where
+    /// those are fewer, or what today cost where there are none.
     pub forecast: f64,
-    /// Which budget holds calls back: `day`, `month`, or none.
+    /// The budget that holds calls back: `day`, `month`, or none.
     pub held_by: Option<&'static str>,
     /// When a budget last held a call back.
     pub last_held: Option<DateTime<Utc>>,
 }
 
-/// What was spent, by one thing that tells it apart.
+/// What was spent by one bot, for one account, on one kind of call of a provider.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct CostLine {
     /// `x`, or the name of a model provider.
     pub provider: String,
     /// The bot that spent it.
     pub bot: String,
-    /// The account that it was for; empty where it is not known.
+    /// The account that it was spent for; empty where it is not known.
     pub account: String,
     /// What was paid for: `post_read`, `own_read`, `user_read`, `post`, `post_with_link`, `summoned_reply`, `retweet`, `model`.
     pub kind: String,
@@ -51,27 +51,27 @@ pub struct CostLine {
     pub calls: i64,
     /// Posts, users, or calls of a model.
     pub units: i64,
-    /// Tokens that models read and wrote.
+    /// Tokens of prompts and answers.
     pub tokens: i64,
     /// US dollars.
     pub cost: f64,
 }
 
-/// What was spent. It is as old as the last sync into Postgres, a few seconds; what holds calls back is told by Redis.
+/// What was spent, as of the last sync into Postgres, a few seconds ago; what holds calls back comes from Redis.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct SpendReport {
     /// Each provider that has a budget or was paid.
     pub providers: Vec<ProviderCost>,
-    /// The lines, the dearest first.
+    /// The lines, the most expensive first.
     #[serde(flatten)]
     pub lines: Page<CostLine>,
-    /// From when on the lines count.
+    /// The start of the period of the lines.
     pub since: DateTime<Utc>,
-    /// Until when.
+    /// The end of that period.
     pub until: DateTime<Utc>,
 }
 
-/// What was spent; the lines are those of a time, of this month unless it is given, page by page.
+/// What was spent. The lines, page by page, are those of the period given, by default of this month.
 pub async fn report(
     settings: &Settings,
     store: &Store,
@@ -119,7 +119,7 @@ async fn providers(
     costs
 }
 
-/// What the budget counts, and whom it last refused. While Redis is away that is what Postgres knows, and nobody.
+/// The balance of the budget and the last call that it held back. While Redis is away, the balance is that of Postgres, without a hold.
 async fn standing(counted: &Budgets, spend: &ProviderSpend, now: DateTime<Utc>) -> (Balance, Option<BudgetRefusal>) {
     let asked = async {
         let hold = counted.last_refusal(&spend.provider, now).await?;
@@ -127,18 +127,18 @@ async fn standing(counted: &Budgets, spend: &ProviderSpend, now: DateTime<Utc>) 
     };
     let known = Balance { day: spend.day, month: spend.month };
     match asked.await {
-        // Redis may have been wiped since, and then knows less.
+        // A Redis that was wiped has less than Postgres.
         Ok((balance, hold)) => {
             (Balance { day: balance.day.max(known.day), month: balance.month.max(known.month) }, hold)
         }
         Err(error) => {
-            tracing::warn!(%error, provider = spend.provider, "what holds calls back is told by Postgres alone");
+            tracing::warn!(%error, provider = spend.provider, "the budget cannot be read from Redis; the report uses Postgres alone");
             (known, None)
         }
     }
 }
 
-/// Which budget is used up, or would refuse the call again that it refused last.
+/// The budget that is used up, or that would refuse the last refused call again.
 fn held_by(budget: Budget, balance: Balance, hold: Option<BudgetRefusal>, now: DateTime<Utc>) -> Option<&'static str> {
     let is_over = |hold: &BudgetRefusal| match hold.spent {
         SpendLimit::Month => next_month(hold.at) <= now,
@@ -170,7 +170,7 @@ fn provider_cost(
     }
 }
 
-/// What was spent, and for each day that is left what a day costs. Today counts as a day that is left as far as it cost less.
+/// What was spent this month, plus the usual cost of a day for each remaining day, and for today as far as it cost less.
 fn forecast(spend: &ProviderSpend, now: DateTime<Utc>) -> i64 {
     let usual = if spend.week > 0 { spend.week / spend.days.clamp(1, 7) } else { spend.day };
     let left = i64::from(days_of_month(now)) - i64::from(now.day());
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_month_goes_on_as_the_last_week_was() {
+    fn the_forecast_goes_by_the_last_week() {
         let tenth = at("2026-11-10T12:00:00Z");
         assert_eq!(forecast(&spend(1, 10, 70), tenth), 10 + 10 * 20 + 9);
         assert_eq!(forecast(&spend(30, 40, 70), tenth), 40 + 10 * 20);
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_budget_holds_calls_back_once_one_would_pass_it_that_of_the_month_before_that_of_the_day() {
+    fn a_budget_holds_calls_back_once_one_would_pass_it_and_the_month_goes_before_the_day() {
         let budget = Budget { daily: 1.0, monthly: 2.0 };
         let now = at("2026-11-10T12:00:00Z");
         let held = |day, month, hold| held_by(budget, Balance { day, month }, hold, now);

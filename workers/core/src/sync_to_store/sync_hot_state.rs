@@ -8,7 +8,7 @@ use perch_queue::{
 use perch_store::{SyncReport, Syncer};
 use serde::Serialize;
 
-/// What one sync moved into Postgres.
+/// What one sync job moved into Postgres.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Synced {
     /// Job events.
@@ -17,7 +17,7 @@ pub struct Synced {
     pub records: u64,
     /// Events and records that cannot be stored; they are in the table `sync_rejects`.
     pub rejected: u64,
-    /// The age of the oldest thing that was found waiting, in milliseconds.
+    /// The age of the oldest event or record that was waiting, in milliseconds.
     pub lag_ms: u64,
 }
 
@@ -30,33 +30,33 @@ impl Synced {
     }
 }
 
-/// One job goes on for so long while there is much to move; then another takes over. A worker that shuts down waits for
-/// its jobs, and should not wait for this one.
+/// The longest that one job runs while there is much to move; then it enqueues another. A worker that shuts down waits for its jobs, and
+/// should not wait long for this one.
 const TERM: Duration = Duration::from_secs(10);
-/// Between two looks of one job.
+/// The pause between two rounds of one job.
 const PAUSE: Duration = Duration::from_millis(500);
-/// Events and records of one look that make it worth another. With fewer, the next tick is soon enough, and a system
-/// with little to do is not asked all the time.
+/// A job goes on after a round that moved this many events and records. With fewer, the next tick of cron is soon enough, and an idle
+/// system is not polled all the time.
 const MUCH: u64 = 100;
 
 #[derive(Debug, PartialEq, Eq)]
-enum Next {
+enum NextStep {
     Look(Duration),
     HandOver,
     End,
 }
 
-fn next(report: &SyncReport, elapsed: Duration) -> Next {
+fn next(report: &SyncReport, elapsed: Duration) -> NextStep {
     if report.complete && report.events + report.hot < MUCH {
-        Next::End
+        NextStep::End
     } else if elapsed >= TERM {
-        Next::HandOver
+        NextStep::HandOver
     } else {
-        Next::Look(if report.complete { PAUSE } else { Duration::ZERO })
+        NextStep::Look(if report.complete { PAUSE } else { Duration::ZERO })
     }
 }
 
-/// Moves hot state and job events into Postgres until it has caught up, and goes on while more than a little comes in.
+/// Moves hot state and job events into Postgres until it has caught up, and goes on while many come in.
 pub async fn sync_hot_state(_: SyncHotState, cx: JobContext, mover: Data<Syncer>) -> HandlerResult<Synced> {
     let began = Instant::now();
     let mut synced = Synced::default();
@@ -64,12 +64,12 @@ pub async fn sync_hot_state(_: SyncHotState, cx: JobContext, mover: Data<Syncer>
         let report = mover.run_once().await?;
         synced.add(&report);
         let pause = match next(&report, began.elapsed()) {
-            Next::Look(pause) => pause,
-            Next::HandOver => {
+            NextStep::Look(pause) => pause,
+            NextStep::HandOver => {
                 cx.enqueue(&SyncHotState {}).await?;
                 return Ok(synced);
             }
-            Next::End => return Ok(synced),
+            NextStep::End => return Ok(synced),
         };
         if cx.cancellation().run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
             return Err(Fail::Cancelled("told to stop before the sync had caught up".into()));
@@ -103,11 +103,11 @@ mod tests {
     fn a_sync_goes_on_while_there_is_much_to_move_and_hands_over_in_time() {
         let report = |events, complete| SyncReport { events, complete, ..SyncReport::default() };
         let (early, late) = (Duration::from_secs(1), TERM);
-        assert_eq!(next(&report(MUCH - 1, true), early), Next::End);
-        assert_eq!(next(&report(MUCH - 1, true), late), Next::End);
-        assert_eq!(next(&report(MUCH, true), early), Next::Look(PAUSE));
-        assert_eq!(next(&report(0, false), early), Next::Look(Duration::ZERO));
-        assert_eq!(next(&report(MUCH, true), late), Next::HandOver);
-        assert_eq!(next(&report(0, false), late), Next::HandOver);
+        assert_eq!(next(&report(MUCH - 1, true), early), NextStep::End);
+        assert_eq!(next(&report(MUCH - 1, true), late), NextStep::End);
+        assert_eq!(next(&report(MUCH, true), early), NextStep::Look(PAUSE));
+        assert_eq!(next(&report(0, false), early), NextStep::Look(Duration::ZERO));
+        assert_eq!(next(&report(MUCH, true), late), NextStep::HandOver);
+        assert_eq!(next(&report(0, false), late), NextStep::HandOver);
     }
 }

@@ -1,7 +1,7 @@
 use perch_sandbox::Draw;
 use serde::{Deserialize, Serialize};
 
-/// What a mention is.
+/// The kind of a mention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MentionKind {
@@ -13,13 +13,13 @@ pub enum MentionKind {
     Thanks,
     /// A joke.
     Joke,
-    /// Unfriendly, in words that one may answer.
+    /// Unfriendly, but in words that may be answered.
     Rude,
     /// Insults and profanity.
     Abuse,
     /// An advertisement with a link.
     Spam,
-    /// Wording of somebody who may harm themselves. A person has to look at it, whatever else happens.
+    /// Words of somebody who may harm themselves. A person always has to review it.
     SelfHarm,
     /// The handle and nothing else.
     Bare,
@@ -27,7 +27,7 @@ pub enum MentionKind {
     Injection,
 }
 
-/// How often each kind comes, in a hundred. What is missing to a hundred is questions.
+/// How often each kind comes, in percent. The rest are questions.
 const SHARES: [(MentionKind, u64); 9] = [
     (MentionKind::Request, 11),
     (MentionKind::Thanks, 19),
@@ -55,7 +55,7 @@ impl MentionKind {
         Self::Injection,
     ];
 
-    /// As the data and expectations name it.
+    /// Its name in the data and in expectations.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Question => "question",
@@ -71,7 +71,7 @@ impl MentionKind {
         }
     }
 
-    /// A kind, as often as it comes.
+    /// A random kind, by these percentages.
     pub fn drawn(draw: &mut Draw) -> Self {
         let mut at = draw.below(100);
         for (kind, share) in SHARES {

@@ -1,4 +1,4 @@
-//! What the mention bot brings to the sandbox: people who write to the bots, and a model that writes replies.
+//! The actor of the mention bot in the sandbox: people who write to the bots, and a model that writes replies.
 
 mod kind;
 mod model;

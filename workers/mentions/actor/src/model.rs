@@ -2,11 +2,11 @@ use perch_sandbox::Question;
 
 use crate::reply;
 
-/// The name of the schema by which a reply is asked for.
+/// The name of the schema in requests for a reply.
 const SCHEMA: &str = "reply";
 
-/// A reply to the mention between `<mention>` and `</mention>`, or to what was said last where a schema asks for a reply. One
-/// who objects gets another.
+/// A reply to the mention between `<mention>` and `</mention>`, or to the last message where a schema asks for a reply. An objection gets
+/// another reply.
 pub(crate) fn answer(question: &Question) -> Option<String> {
     let asked = question.schema_name.as_deref() == Some(SCHEMA);
     let mention = question.marked("mention").or_else(|| asked.then(|| question.last()))?;

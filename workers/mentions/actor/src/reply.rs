@@ -1,8 +1,8 @@
-//! Short replies, put together from parts so that hardly two are alike.
+//! Short replies, combined from parts so that few are alike.
 
 use perch_sandbox::Draw;
 
-/// What a mention is taken for.
+/// The tone of a mention, which decides how a reply begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Tone {
     Question,

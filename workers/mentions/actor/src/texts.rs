@@ -1,4 +1,4 @@
-//! What people write to the bots, and who they are.
+//! The texts that people write to the bots, and their handles.
 
 use std::sync::LazyLock;
 
@@ -22,7 +22,7 @@ static POOL: LazyLock<Vec<Row>> = LazyLock::new(|| {
 pub static FANS: LazyLock<Vec<&'static str>> =
     LazyLock::new(|| include_str!("../data/fans.txt").lines().filter(|line| !line.starts_with('#')).collect());
 
-/// One of those who mention the bots. The first ones do it most.
+/// The handle of somebody who mentions a bot. The first ones do so most often.
 pub fn fan(draw: &mut Draw) -> &'static str {
     let (one, other) = (draw.index(FANS.len()), draw.index(FANS.len()));
     FANS[one.min(other)]

@@ -1,5 +1,4 @@
-//! `perch mentions`: the bots that answer mentions, how they stand and what they are told. `perch review`: the replies that wait for a
-//! person.
+//! `perch mentions`: status and switches of the bots that answer mentions. `perch review`: the replies that wait for a person.
 
 mod block;
 mod list;
@@ -63,7 +62,7 @@ pub struct OfAccount {
     pub account: Option<AccountId>,
 }
 
-/// Carries out what the arguments of `perch` say.
+/// Runs the subcommand in the arguments of `perch`.
 pub async fn run(at: &Invocation<'_>, matches: &ArgMatches) -> Result<(), CommandError> {
     match Commands::from_arg_matches(matches).map_err(|error| CommandError::Usage(error.to_string()))? {
         Commands::Mentions(command) => mentions(at, &command).await,
@@ -97,7 +96,7 @@ fn own(settings: &Settings) -> Result<Arc<MentionsSettings>, CommandError> {
     Ok(settings.sections.get::<MentionsSettings>()?)
 }
 
-/// The account that is meant: the one named, or the only one there is.
+/// The account that was named, or the only one.
 fn one(settings: &Settings, named: Option<&AccountId>) -> Result<AccountId, CommandError> {
     let accounts = &own(settings)?.accounts;
     let known = || accounts.iter().map(AccountId::as_str).collect::<Vec<_>>().join(", ");

@@ -35,7 +35,7 @@ pub enum Reviews {
 
 /// A state on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum State {
+pub enum ReviewStateArg {
     /// It waits
     Open,
     /// It goes out
@@ -54,8 +54,8 @@ pub struct ListArgs {
     #[arg(long)]
     pub account: Option<AccountId>,
     /// Only in this state
-    #[arg(long, value_enum, default_value_t = State::Open)]
-    pub state: State,
+    #[arg(long, value_enum, default_value_t = ReviewStateArg::Open)]
+    pub state: ReviewStateArg,
     #[command(flatten)]
     pub paging: Paging,
 }
@@ -105,11 +105,11 @@ async fn list(at: &Invocation<'_>, args: &ListArgs) -> Result<(), CommandError> 
     let (settings, store) = &at.store()?;
     let account = args.account.as_ref().map(|account| one(settings, Some(account))).transpose()?;
     let state = match args.state {
-        State::Open => Some(ReviewState::Open),
-        State::Approved => Some(ReviewState::Approved),
-        State::Rejected => Some(ReviewState::Rejected),
-        State::Expired => Some(ReviewState::Expired),
-        State::All => None,
+        ReviewStateArg::Open => Some(ReviewState::Open),
+        ReviewStateArg::Approved => Some(ReviewState::Approved),
+        ReviewStateArg::Rejected => Some(ReviewState::Rejected),
+        ReviewStateArg::Expired => Some(ReviewState::Expired),
+        ReviewStateArg::All => None,
     };
     let page = store.reviews().list(&ReviewFilter { account, state }, &args.paging.or(20)).await?;
     at.out.page(&page, "no reply waits for a person", listing)

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{OfAccount, control, one, own};
 
-/// What is switched.
+/// A switch and its new position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Switch {
     Start,

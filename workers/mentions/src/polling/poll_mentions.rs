@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use chrono::{DateTime, Utc};
 use perch_base::{clock, settings::CronSettings};
-use perch_core::{Started, job_id};
+use perch_core::{StartedPolls, job_id};
 use perch_jobs::{AccountId, Job as _, JobId, PollMentions, PostId, ReplyToMention, Unique, UniqueScope};
 use perch_queue::{
     EnqueueError, EnqueueOptions, Fail, NewJob, OnConflict,
@@ -12,40 +12,40 @@ use perch_store::StoreError;
 use serde::Serialize;
 
 use super::{
-    read_mentions::{AFTER_ERROR, Batch, ReadTo, not_read, page_refused, read_new},
-    sift_mentions::{Known, Left, Read, left_out},
+    read_mentions::{AFTER_ERROR, MentionBatch, ReadProgress, not_read, page_refused, read_new},
+    sift_mentions::{LeftOutReason, ReadMention, SiftContext, left_out},
 };
-use crate::store::{MentionStore as _, Room, SeenMention};
+use crate::store::{MentionStore as _, ReplyPlace, SeenMention};
 use crate::{
     Mentions,
     blocked::blocked,
-    replying::{hand_over_leftovers, queue_again, settle, take_room},
+    replying::{hand_over_leftovers, queue_again, settle, take_place},
 };
 
-/// The clock that starts a poll and the one that looks whether it is due may differ by so much.
+/// How far the clock that starts a poll and the one that checks whether it is due may differ.
 const EARLY: Duration = Duration::from_secs(5);
 
-/// Between a poll and the next that it enqueues there is as much at least, whatever clocks show.
+/// The least time between a poll and the next one that it enqueues, whatever the clocks show.
 const FLOOR: Duration = Duration::from_secs(1);
 
-/// What one look at the mentions came to.
+/// The result of one poll of mentions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum MentionsPolled {
     /// One poll for each account was started.
-    Started(Started),
-    /// Nothing was read, and why.
+    Started(StartedPolls),
+    /// Nothing was read.
     Idle {
-        /// `stopped`, or `not_due`.
+        /// Why: `stopped`, or `not_due`.
         idle: &'static str,
     },
     /// Mentions were read.
     Read {
-        /// Mentions that X gave.
+        /// Mentions that X returned.
         read: usize,
-        /// Of these, handed on.
+        /// Of these, enqueued to be answered.
         taken: usize,
-        /// The others, by why they were left out.
+        /// The others, by the reason for which they were left out.
         #[serde(skip_serializing_if = "BTreeMap::is_empty")]
         left_out: BTreeMap<&'static str, usize>,
         /// Whether there are more, which the next poll reads.
@@ -54,16 +54,16 @@ pub enum MentionsPolled {
     },
 }
 
-/// Reads the new mentions of an account, when it is time to, and enqueues a `reply_to_mention` for each that is to be
+/// Reads the new mentions of an account, when they are due, and enqueues a `reply_to_mention` for each that is to be
 /// answered. Without an account it starts one such job for each that is configured.
 ///
-/// The place up to which mentions were read moves on last, and never past a mention that was not handed on. Each poll enqueues
-/// the next one for when it is due, so that any interval is kept; cron starts them again when that chain is broken.
+/// The cursor of the mentions read moves last, and never past a mention whose job was not enqueued. Each poll enqueues the next one for
+/// when it is due, so that any interval is kept; cron starts them again when that chain is broken.
 pub async fn poll_mentions(job: PollMentions, cx: JobContext, bot: Data<Mentions>) -> HandlerResult<MentionsPolled> {
     let Some(account) = job.account else { return start_all(&bot, &cx, job.now).await };
     if !bot.settings.accounts.contains(&account) {
         return Err(Fail::Dead(format!(
-            "{account} is not one of mentions.accounts; add it there, or leave it in peace"
+            "{account} is not one of mentions.accounts; add it there, or do not poll it"
         )));
     }
     let bot = bot.charged_for(account.to_string(), &cx);
@@ -76,13 +76,13 @@ pub async fn poll_mentions(job: PollMentions, cx: JobContext, bot: Data<Mentions
         if switches.stopped {
             return Ok(MentionsPolled::Idle { idle: "stopped" });
         }
-        // An attempt that follows another goes on with what that one had begun.
+        // A later attempt continues what an earlier one began.
         let next = bot.control.poll(&account).await?.next_by(cx.now()).filter(|_| cx.attempt() == 1);
         if let Some(next) = next.filter(|next| cx.now() + EARLY.min(interval / 10) < *next) {
             poll_again(&bot, &cx, &account, next, OnConflict::Keep).await?;
             return Ok(MentionsPolled::Idle { idle: "not_due" });
         }
-        // A poll that begins meanwhile is not due any more.
+        // A poll that begins meanwhile is then no longer due.
         bot.control.set_next(&account, cx.now(), cx.now() + interval).await?;
     }
     let batch = match read_new(&bot, &account).await {
@@ -93,7 +93,7 @@ pub async fn poll_mentions(job: PollMentions, cx: JobContext, bot: Data<Mentions
     let now = cx.now();
     bot.control.polled(&account, batch.mentions.len() as u64, now, now + interval).await?;
     let next = match batch.place {
-        ReadTo::Lost => page_refused(&bot, &account, now, now + interval.max(AFTER_ERROR)).await?,
+        ReadProgress::Lost => page_refused(&bot, &account, now, now + interval.max(AFTER_ERROR)).await?,
         _ => now + interval,
     };
     if !job.now {
@@ -124,10 +124,10 @@ async fn poll_again(
         ..EnqueueOptions::default()
     };
     let (client, poll) = (cx.client().clone(), PollMentions { account: Some(account.clone()), now: false });
-    // A task of its own, whose trace is not this poll's: otherwise all polls there ever are would be one trace.
+    // In a task of its own without this poll's trace: otherwise all polls would be one endless trace.
     let enqueued = tokio::spawn(async move { client.enqueue_with(&poll, options).await }).await;
     match enqueued {
-        // The one that waits has begun meanwhile, and enqueues the next.
+        // The waiting poll has started meanwhile, and enqueues the next one itself.
         Ok(Ok(_) | Err(EnqueueError::Conflict { .. })) => Ok(()),
         Ok(Err(error)) => Err(error.into()),
         Err(error) => Err(Fail::Retry(format!("the next poll was not enqueued: {error}"))),
@@ -141,41 +141,41 @@ async fn start_all(bot: &Mentions, cx: &JobContext, now: bool) -> HandlerResult<
         Ok(NewJob::of(&PollMentions { account: Some(account.clone()), now })?.with(options))
     };
     let polls = bot.settings.accounts.iter().map(poll).collect::<Result<Vec<_>, EnqueueError>>()?;
-    Ok(MentionsPolled::Started(Started::of(cx.client(), polls).await?))
+    Ok(MentionsPolled::Started(StartedPolls::of(cx.client(), polls).await?))
 }
 
 async fn deal_with(
     bot: &Mentions,
     cx: &JobContext,
     account: &AccountId,
-    batch: &Batch,
+    batch: &MentionBatch,
 ) -> Result<MentionsPolled, Fail> {
     let decided = sift(bot, account, batch).await?;
     let known = bot.store.mentions();
     let fresh: Vec<SeenMention> = decided
         .iter()
-        .filter(|(_, left)| *left != Some(Left::Processed))
+        .filter(|(_, left)| *left != Some(LeftOutReason::Processed))
         .map(|(read, left)| SeenMention {
             mention: read.mention.clone(),
             author: read.author.clone(),
-            left_out: left.map(Left::as_str),
+            left_out: left.map(LeftOutReason::as_str),
         })
         .collect();
     known.note(account, &fresh).await?;
-    let taken: Vec<&Read> = decided.iter().filter(|(_, left)| left.is_none()).map(|(read, _)| *read).collect();
+    let taken: Vec<&ReadMention> = decided.iter().filter(|(_, left)| left.is_none()).map(|(read, _)| *read).collect();
     hand_on(cx, bot, account, &taken).await?;
-    let blocked = decided.iter().filter(|(_, left)| *left == Some(Left::Blocked));
+    let blocked = decided.iter().filter(|(_, left)| *left == Some(LeftOutReason::Blocked));
     let handles = blocked.filter_map(|(read, _)| Some((read.author.as_deref()?, read.mention.author_id.as_str())));
     known.learn_blocked(account, &handles.collect::<Vec<_>>()).await?;
     match &batch.place {
-        ReadTo::Amid { newest, page } => bot.control.set_backlog(account, Some((newest, page))).await?,
-        ReadTo::UpTo(Some(newest)) => {
+        ReadProgress::Amid { newest, page } => bot.control.set_backlog(account, Some((newest, page))).await?,
+        ReadProgress::UpTo(Some(newest)) => {
             known.move_cursor(account, newest).await?;
             bot.control.set_since_id(account, newest).await?;
             bot.control.set_backlog(account, None).await?;
         }
-        ReadTo::UpTo(None) => {}
-        ReadTo::Lost => bot.control.set_backlog(account, None).await?,
+        ReadProgress::UpTo(None) => {}
+        ReadProgress::Lost => bot.control.set_backlog(account, None).await?,
     }
     Ok(report(account, batch, &decided))
 }
@@ -183,22 +183,22 @@ async fn deal_with(
 async fn sift<'b>(
     bot: &Mentions,
     account: &AccountId,
-    batch: &'b Batch,
-) -> Result<Vec<(&'b Read, Option<Left>)>, StoreError> {
-    let versions = |read: &'b Read| read.earlier.iter().chain([&read.mention.id]).cloned();
+    batch: &'b MentionBatch,
+) -> Result<Vec<(&'b ReadMention, Option<LeftOutReason>)>, StoreError> {
+    let versions = |read: &'b ReadMention| read.earlier.iter().chain([&read.mention.id]).cloned();
     let ids: Vec<PostId> = batch.mentions.iter().flat_map(versions).collect();
     let states = bot.store.mentions().states(account, &ids).await?;
     let blocked = blocked(bot, account).await?;
     let max_age = bot.settings.max_age;
-    let known = Known { own_id: &batch.own_id, blocked: &blocked, states: &states, max_age, now: clock::now() };
+    let known = SiftContext { own_id: &batch.own_id, blocked: &blocked, states: &states, max_age, now: clock::now() };
     let mut decided = Vec::with_capacity(batch.mentions.len());
     for read in &batch.mentions {
         let left = match left_out(read, &known) {
             Some(left) => Some(left),
-            None => match take_room(bot, account, &read.mention).await? {
-                Room::ConversationFull => Some(Left::ConversationFull),
-                Room::UserFull => Some(Left::UserFull),
-                Room::Taken | Room::Unknown => None,
+            None => match take_place(bot, account, &read.mention).await? {
+                ReplyPlace::ConversationFull => Some(LeftOutReason::ConversationFull),
+                ReplyPlace::UserFull => Some(LeftOutReason::UserFull),
+                ReplyPlace::Taken | ReplyPlace::Unknown => None,
             },
         };
         decided.push((read, left));
@@ -207,8 +207,8 @@ async fn sift<'b>(
 }
 
 /// Enqueues the reply to each mention. A mention whose job was not accepted stays unread.
-async fn hand_on(cx: &JobContext, bot: &Mentions, account: &AccountId, taken: &[&Read]) -> Result<(), Fail> {
-    let reply = |read: &&Read| {
+async fn hand_on(cx: &JobContext, bot: &Mentions, account: &AccountId, taken: &[&ReadMention]) -> Result<(), Fail> {
+    let reply = |read: &&ReadMention| {
         let mention = read.mention.clone();
         let id = reply_job(account, mention.created_at, &mention.id);
         let options = EnqueueOptions { id: Some(id), parent: Some(cx.id()), ..EnqueueOptions::default() };
@@ -226,12 +226,12 @@ async fn hand_on(cx: &JobContext, bot: &Mentions, account: &AccountId, taken: &[
     failure.map_or(Ok(()), |error| Err(error.into()))
 }
 
-/// The same mention always has the same job.
+/// The id of the reply job. The same mention always has the same one.
 fn reply_job(account: &AccountId, created_at: DateTime<Utc>, mention: &PostId) -> JobId {
     job_id(created_at, &ReplyToMention::effect_key(account, mention))
 }
 
-fn report(account: &AccountId, batch: &Batch, decided: &[(&Read, Option<Left>)]) -> MentionsPolled {
+fn report(account: &AccountId, batch: &MentionBatch, decided: &[(&ReadMention, Option<LeftOutReason>)]) -> MentionsPolled {
     let (mut taken, mut left_out) = (0, BTreeMap::new());
     for (_, left) in decided {
         match left {
@@ -248,5 +248,5 @@ fn report(account: &AccountId, batch: &Batch, decided: &[(&Read, Option<Left>)])
             .increment(n as u64);
     }
     let read = batch.mentions.len() + batch.unreadable;
-    MentionsPolled::Read { read, taken, left_out, more: !matches!(batch.place, ReadTo::UpTo(_)) }
+    MentionsPolled::Read { read, taken, left_out, more: !matches!(batch.place, ReadProgress::UpTo(_)) }
 }

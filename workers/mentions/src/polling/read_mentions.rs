@@ -1,4 +1,4 @@
-//! Reading the mentions of an account from X.
+//! Reads the mentions of an account from X.
 
 use std::time::Duration;
 
@@ -10,37 +10,37 @@ use perch_jobs::{AccountId, PostId};
 use perch_queue::{Fail, worker::JobContext};
 use perch_store::StoreError;
 
-use super::sift_mentions::{Read, in_order, read};
+use super::sift_mentions::{ReadMention, in_order, read};
 use crate::Mentions;
 use crate::store::MentionStore as _;
 
-/// After an error that time does not mend, the mentions are left alone for at least so long.
+/// The least time until the next poll after an error that does not go away by itself.
 pub(super) const AFTER_ERROR: Duration = Duration::from_secs(900);
 
-/// What was read, and where the next poll goes on.
-pub(super) struct Batch {
-    pub mentions: Vec<Read>,
-    /// Posts without an author or a time, and those that cannot be read at all.
+/// The mentions that a poll read, and where the next one continues.
+pub(super) struct MentionBatch {
+    pub mentions: Vec<ReadMention>,
+    /// Posts without an author or a time, and unreadable ones.
     pub unreadable: usize,
     pub own_id: String,
-    pub place: ReadTo,
+    pub place: ReadProgress,
 }
 
-/// How far mentions were read.
-pub(super) enum ReadTo {
-    /// All there are, up to this one.
+/// How far the mentions were read.
+pub(super) enum ReadProgress {
+    /// All mentions were read, up to this one.
     UpTo(Option<PostId>),
-    /// Down from the newest; those that are older are on this page and after it.
+    /// Only the newest were read; older unread ones are on this page and after it.
     Amid { newest: PostId, page: String },
-    /// X refused the page that was to follow. What is older is still unread, and the next poll begins where this one did.
+    /// X refused the next page. Older mentions are still unread, and the next poll starts where this one did.
     Lost,
 }
 
-pub(super) async fn read_new(bot: &Mentions, account: &AccountId) -> Result<Batch, NotRead> {
+pub(super) async fn read_new(bot: &Mentions, account: &AccountId) -> Result<MentionBatch, ReadError> {
     let settings = &*bot.settings;
     let own_id = bot.clients.own_id(account).await?;
     let since_id = since(bot, account).await?;
-    // Without a place to go on from, what is too old anyway would be paid for.
+    // Without a cursor, mentions that are too old anyway would be read and paid for.
     let oldest = TimeDelta::from_std(settings.max_age).ok().map(|age| clock::now() - age);
     let (mut newest, mut token) = bot.control.backlog(account).await?.unzip();
     let mut mentions = Vec::new();
@@ -56,7 +56,7 @@ pub(super) async fn read_new(bot: &Mentions, account: &AccountId) -> Result<Batc
         };
         let page = match bot.clients.x.mentions(account, &own_id, &query).await {
             Err(error @ (XError::Invalid { .. } | XError::Problem { .. })) if query.pagination_token.is_some() => {
-                tracing::warn!(%account, %error, "the place between two pages of mentions is lost; the next poll begins anew");
+                tracing::warn!(%account, %error, "X refused the next page of mentions; the next poll starts over");
                 is_lost = true;
                 break;
             }
@@ -73,14 +73,14 @@ pub(super) async fn read_new(bot: &Mentions, account: &AccountId) -> Result<Batc
         }
     }
     let place = match (token, newest) {
-        _ if is_lost => ReadTo::Lost,
-        (Some(page), Some(newest)) => ReadTo::Amid { newest, page },
-        (_, newest) => ReadTo::UpTo(newest),
+        _ if is_lost => ReadProgress::Lost,
+        (Some(page), Some(newest)) => ReadProgress::Amid { newest, page },
+        (_, newest) => ReadProgress::UpTo(newest),
     };
-    Ok(Batch { mentions: in_order(mentions), unreadable, own_id, place })
+    Ok(MentionBatch { mentions: in_order(mentions), unreadable, own_id, place })
 }
 
-/// Up to where mentions were read: Redis says so, or Postgres when Redis has lost it.
+/// The last mention that was read: from Redis, or from Postgres when Redis has lost it.
 async fn since(bot: &Mentions, account: &AccountId) -> Result<Option<PostId>, StoreError> {
     if let Some(since) = bot.control.since_id(account).await? {
         return Ok(Some(since));
@@ -89,18 +89,18 @@ async fn since(bot: &Mentions, account: &AccountId) -> Result<Option<PostId>, St
 }
 
 /// Why mentions could not be read.
-pub(super) enum NotRead {
+pub(super) enum ReadError {
     X(XError),
     Store(StoreError),
 }
 
-impl From<XError> for NotRead {
+impl From<XError> for ReadError {
     fn from(error: XError) -> Self {
         Self::X(error)
     }
 }
 
-impl From<StoreError> for NotRead {
+impl From<StoreError> for ReadError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
     }
@@ -111,11 +111,11 @@ pub(super) async fn not_read(
     cx: &JobContext,
     account: &AccountId,
     interval: Duration,
-    error: NotRead,
+    error: ReadError,
 ) -> Result<Fail, StoreError> {
     let error = match error {
-        NotRead::Store(error) => return Ok(error.into()),
-        NotRead::X(error) => error,
+        ReadError::Store(error) => return Ok(error.into()),
+        ReadError::X(error) => error,
     };
     let (cause, words) = (cause(&error), error.to_string());
     metrics::counter!("perch_mention_polls_failed_total", "account" => account.to_string(), "cause" => cause)
@@ -131,8 +131,8 @@ pub(super) async fn not_read(
     Ok(fail)
 }
 
-/// Notes that X did not go on after a page. What was read is paid for again, so the next poll waits as after any error that time
-/// does not mend.
+/// Notes that X refused the next page. The next poll pays again for what was read, so it waits as after any error that does not go
+/// away by itself.
 pub(super) async fn page_refused(
     bot: &Mentions,
     account: &AccountId,
@@ -142,7 +142,7 @@ pub(super) async fn page_refused(
     let cause = "page_refused";
     metrics::counter!("perch_mention_polls_failed_total", "account" => account.to_string(), "cause" => cause)
         .increment(1);
-    let error = "X knows no more mentions after a page that it gave; the next poll begins anew";
+    let error = "X refused the page after one that it returned; the next poll starts over";
     bot.control.poll_failed(account, cause, error, now, next).await?;
     Ok(next)
 }

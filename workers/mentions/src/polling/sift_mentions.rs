@@ -1,4 +1,4 @@
-//! Which of the mentions that a poll read go on to be answered. Decisions only; no I/O.
+//! Decides which of the mentions that a poll read are to be answered. Pure functions.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,9 +14,9 @@ use crate::{blocked::is_among, replying::is_too_old};
 
 /// A mention that a poll read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Read {
+pub(super) struct ReadMention {
     pub mention: Mention,
-    /// Its earlier versions: an edit is the same mention.
+    /// The ids of its earlier versions: an edited post is the same mention.
     pub earlier: Vec<PostId>,
     pub author: Option<String>,
     pub is_repost: bool,
@@ -24,7 +24,7 @@ pub(super) struct Read {
 
 /// Why a mention is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Left {
+pub(super) enum LeftOutReason {
     Own,
     Repost,
     Blocked,
@@ -34,7 +34,7 @@ pub(super) enum Left {
     UserFull,
 }
 
-impl Left {
+impl LeftOutReason {
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Own => "own",
@@ -48,11 +48,11 @@ impl Left {
     }
 }
 
-/// A post of X as a mention; none when it lacks its author or time.
-pub(super) fn read(post: &XPost, includes: &Includes, now: DateTime<Utc>) -> Option<Read> {
+/// Converts a post of X to a mention; `None` when it has no author or time.
+pub(super) fn read(post: &XPost, includes: &Includes, now: DateTime<Utc>) -> Option<ReadMention> {
     let author_id = post.author_id.clone()?;
     let quoted = post.references().iter().find(|r| r.kind == ReferenceKind::Quoted).map(|r| &r.id);
-    Some(Read {
+    Some(ReadMention {
         author: includes.user(&author_id).map(|user| user.username.clone()),
         is_repost: post.is_repost(),
         earlier: post.earlier(),
@@ -68,37 +68,37 @@ pub(super) fn read(post: &XPost, includes: &Includes, now: DateTime<Utc>) -> Opt
     })
 }
 
-/// Oldest first, each once.
-pub(super) fn in_order(mut mentions: Vec<Read>) -> Vec<Read> {
+/// Sorts mentions, the oldest first, and removes duplicates.
+pub(super) fn in_order(mut mentions: Vec<ReadMention>) -> Vec<ReadMention> {
     mentions.sort_by(|a, b| a.mention.id.by_age(&b.mention.id));
     mentions.dedup_by(|a, b| a.mention.id == b.mention.id);
     mentions
 }
 
-/// What is known besides the mentions themselves.
-pub(super) struct Known<'a> {
+/// What the decision needs besides the mention.
+pub(super) struct SiftContext<'a> {
     pub own_id: &'a str,
-    /// Handles in lower case, and ids.
+    /// Blocked users: handles in lower case, and ids.
     pub blocked: &'a BTreeSet<String>,
     pub states: &'a BTreeMap<PostId, MentionState>,
     pub max_age: Duration,
     pub now: DateTime<Utc>,
 }
 
-/// Why a mention is left out, as far as it can be told without counting replies.
-pub(super) fn left_out(read: &Read, known: &Known<'_>) -> Option<Left> {
+/// Why a mention is left out, apart from the limits of replies.
+pub(super) fn left_out(read: &ReadMention, known: &SiftContext<'_>) -> Option<LeftOutReason> {
     let mention = &read.mention;
     let is_dealt_with = |id: &PostId| known.states.get(id).is_some_and(|state| *state != MentionState::Seen);
     if is_dealt_with(&mention.id) || read.earlier.iter().any(is_dealt_with) {
-        Some(Left::Processed)
+        Some(LeftOutReason::Processed)
     } else if mention.author_id == known.own_id {
-        Some(Left::Own)
+        Some(LeftOutReason::Own)
     } else if read.is_repost {
-        Some(Left::Repost)
+        Some(LeftOutReason::Repost)
     } else if is_among(known.blocked, &mention.author_id, read.author.as_deref()) {
-        Some(Left::Blocked)
+        Some(LeftOutReason::Blocked)
     } else if is_too_old(mention.created_at, known.now, known.max_age) {
-        Some(Left::TooOld)
+        Some(LeftOutReason::TooOld)
     } else {
         None
     }
@@ -121,7 +121,7 @@ mod tests {
         serde_json::from_value(whole).expect("a post")
     }
 
-    fn mention(value: &serde_json::Value) -> Read {
+    fn mention(value: &serde_json::Value) -> ReadMention {
         let includes = serde_json::from_value(json!({ "users": [{ "id": "12", "name": "Fan", "username": "Fan" }] }));
         read(&post(value), &includes.expect("includes"), Utc::now()).expect("a mention")
     }
@@ -149,24 +149,24 @@ mod tests {
             ("1".parse().expect("an id"), MentionState::Answered),
             ("2".parse().expect("an id"), MentionState::Seen),
         ]);
-        let known = Known { own_id: "1000", blocked: &blocked, states: &states, max_age: day, now };
+        let known = SiftContext { own_id: "1000", blocked: &blocked, states: &states, max_age: day, now };
         let at = |id: &str, author: &str, handle: &str| {
             let mut one = mention(&json!({ "id": id, "author_id": author }));
             one.mention.created_at = now;
             one.author = Some(handle.to_owned());
             one
         };
-        assert_eq!(left_out(&at("1", "12", "fan"), &known), Some(Left::Processed));
+        assert_eq!(left_out(&at("1", "12", "fan"), &known), Some(LeftOutReason::Processed));
         assert_eq!(left_out(&at("2", "12", "fan"), &known), None, "one that was only seen is dealt with again");
-        let edited = Read { earlier: vec!["1".parse().expect("an id")], ..at("3", "12", "fan") };
-        assert_eq!(left_out(&edited, &known), Some(Left::Processed), "its first version was answered");
-        assert_eq!(left_out(&at("3", "1000", "perch_bot"), &known), Some(Left::Own));
-        assert_eq!(left_out(&Read { is_repost: true, ..at("3", "12", "fan") }, &known), Some(Left::Repost));
-        assert_eq!(left_out(&at("3", "12", "Troll"), &known), Some(Left::Blocked));
-        assert_eq!(left_out(&at("3", "99", "other"), &known), Some(Left::Blocked));
+        let edited = ReadMention { earlier: vec!["1".parse().expect("an id")], ..at("3", "12", "fan") };
+        assert_eq!(left_out(&edited, &known), Some(LeftOutReason::Processed), "its first version was answered");
+        assert_eq!(left_out(&at("3", "1000", "perch_bot"), &known), Some(LeftOutReason::Own));
+        assert_eq!(left_out(&ReadMention { is_repost: true, ..at("3", "12", "fan") }, &known), Some(LeftOutReason::Repost));
+        assert_eq!(left_out(&at("3", "12", "Troll"), &known), Some(LeftOutReason::Blocked));
+        assert_eq!(left_out(&at("3", "99", "other"), &known), Some(LeftOutReason::Blocked));
         let mut old = at("3", "12", "fan");
         old.mention.created_at = now - TimeDelta::hours(25);
-        assert_eq!(left_out(&old, &known), Some(Left::TooOld));
+        assert_eq!(left_out(&old, &known), Some(LeftOutReason::TooOld));
     }
 
     #[test]

@@ -1,30 +1,30 @@
 use perch_clients::{ModelError, models::ChatRequest};
 use perch_queue::Fail;
 
-use perch_core::{Answered, Unanswered};
+use perch_core::{AskError, ModelReply};
 
 use crate::Mentions;
 
-/// What a model made of a question.
+/// The outcome of a question to the models.
 pub(super) enum ModelAnswer {
-    /// It answered.
-    Said(Answered),
-    /// It answered at such length that the end is missing.
+    /// A model answered.
+    Said(ModelReply),
+    /// The answer was cut off, because it was too long.
     CutOff,
-    /// It declined.
+    /// The model declined.
     Declined,
 }
 
-/// Asks the models that write replies: those of other providers than these, where there are any.
+/// Asks the models that write replies, except those of these providers where there are others.
 pub(super) async fn ask(bot: &Mentions, request: &ChatRequest, except: &[String]) -> Result<ModelAnswer, Fail> {
     let answered = match bot.clients.ask(&bot.settings.providers, request, except).await {
-        Err(Unanswered::NobodyElse) => bot.clients.ask(&bot.settings.providers, request, &[]).await,
+        Err(AskError::NoOtherProvider) => bot.clients.ask(&bot.settings.providers, request, &[]).await,
         answered => answered,
     };
     match answered {
         Ok(answered) => Ok(ModelAnswer::Said(answered)),
-        Err(Unanswered::Declined(error)) if matches!(*error, ModelError::Truncated { .. }) => Ok(ModelAnswer::CutOff),
-        Err(Unanswered::Declined(_)) => Ok(ModelAnswer::Declined),
+        Err(AskError::Declined(error)) if matches!(*error, ModelError::Truncated { .. }) => Ok(ModelAnswer::CutOff),
+        Err(AskError::Declined(_)) => Ok(ModelAnswer::Declined),
         Err(unanswered) => Err(unanswered.into()),
     }
 }

@@ -1,47 +1,47 @@
-//! Having a reply written, and looking at it.
+//! Has a model write a reply, and checks it with the guard.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use perch_base::clock;
-use perch_core::Answered;
+use perch_core::ModelReply;
 use perch_queue::Fail;
 use perch_safety::{Code, GuardVerdict, Reason};
 use perch_store::StoreError;
 
 use super::{
     ask::{ModelAnswer, ask},
-    course::{is_repeated, is_worth_another, recites, with},
-    prompt::{self, Earlier, RULES, Voice},
-    reading::{Reply, reply_in},
+    handling::{is_repeated, is_worth_another, recites, with},
+    prompt::{self, EarlierPost, RULES, PromptSettings},
+    reading::{ParsedReply, reply_in},
 };
 use crate::Mentions;
-use crate::store::{Decision, MentionRecord, MentionStore as _, Written};
+use crate::store::{Decision, MentionRecord, MentionStore as _, WrittenReply};
 
-/// Times that the model is asked.
+/// The most times that a model is asked for one reply.
 const TIMES: usize = 2;
-/// Replies that a new one is compared with, and for how many days.
+/// How many recent replies a new one is compared with, and from how many days.
 const COMPARED: u32 = 100;
 const COMPARED_DAYS: i64 = 1;
 
-/// A reply, and what the guard says of it.
-pub(super) struct Composed {
-    pub(super) written: Written,
+/// A reply and the verdict of the guard.
+pub(super) struct ComposedReply {
+    pub(super) written: WrittenReply,
     pub(super) verdict: GuardVerdict,
 }
 
 /// Has the model write a reply; once more, with the reason, when the guard refuses the first.
-pub(super) async fn compose(bot: &Mentions, record: &MentionRecord, earlier: &[Earlier]) -> Result<Composed, Fail> {
+pub(super) async fn compose(bot: &Mentions, record: &MentionRecord, earlier: &[EarlierPost]) -> Result<ComposedReply, Fail> {
     let settings = &*bot.settings;
-    let voice = Voice { persona: &bot.persona, temperature: settings.temperature, max_tokens: settings.max_tokens };
+    let voice = PromptSettings { persona: &bot.persona, temperature: settings.temperature, max_tokens: settings.max_tokens };
     let mut request = prompt::question(&voice, earlier, &record.mention.text);
     let (since, limit) = lately();
     let lately = bot.store.mentions().latest_replies(&record.account, since, limit).await?;
-    let mut written = Written::default();
+    let mut written = WrittenReply::default();
     let mut time = 1;
-    // Whoever cannot be told what the reply is, is not asked a second time where somebody else is there.
+    // A provider whose answer has no clear reply is not asked a second time where there is another one.
     let mut unclear = Vec::new();
     loop {
         let verdict = match ask(bot, &request, &unclear).await? {
-            ModelAnswer::Said(Answered { provider, completion }) => {
+            ModelAnswer::Said(ModelReply { provider, completion }) => {
                 written.model = Some(completion.model);
                 written.prompt_tokens += completion.usage.prompt_tokens;
                 written.completion_tokens += completion.usage.completion_tokens;
@@ -53,18 +53,18 @@ pub(super) async fn compose(bot: &Mentions, record: &MentionRecord, earlier: &[E
                 }
                 verdict
             }
-            // What was written before is not what is too long.
+            // An earlier text must not be stored as the one that is too long.
             ModelAnswer::CutOff => {
                 written.text = None;
                 GuardVerdict::Refuse(vec![Reason::whole(Code::TooLong)])
             }
             ModelAnswer::Declined => {
                 let verdict = GuardVerdict::Review(vec![Reason::whole(Code::Declined)]);
-                return Ok(Composed { written: Written { text: None, ..written }, verdict });
+                return Ok(ComposedReply { written: WrittenReply { text: None, ..written }, verdict });
             }
         };
         if time == TIMES || !is_worth_another(&verdict) {
-            return Ok(Composed { written, verdict });
+            return Ok(ComposedReply { written, verdict });
         }
         metrics::counter!("perch_replies_objected_total", "account" => record.account.to_string()).increment(1);
         let reply = written.text.as_deref().unwrap_or_default();
@@ -73,11 +73,11 @@ pub(super) async fn compose(bot: &Mentions, record: &MentionRecord, earlier: &[E
     }
 }
 
-/// The answer as it would go out, and what the guard says of it.
+/// The answer as it would be published, and the verdict of the guard.
 fn judged(bot: &Mentions, record: &MentionRecord, answer: &str, lately: &[String]) -> (String, GuardVerdict) {
     let guard = &bot.guard;
-    // X names whoever is answered by itself.
-    let Reply { text, is_clear } = reply_in(answer);
+    // X adds the handle of the user who is answered.
+    let ParsedReply { text, is_clear } = reply_in(answer);
     let text = guard.without_ways_out(&text, None);
     let verdict = guard.text(&text, record.author.as_deref());
     let verdict = with(verdict, Code::Unclear, !is_clear);
@@ -86,8 +86,8 @@ fn judged(bot: &Mentions, record: &MentionRecord, answer: &str, lately: &[String
     (text, verdict)
 }
 
-/// Keeps a reply that may go out, unless one that was decided on since it was written says the same.
-pub(super) async fn keep(bot: &Mentions, record: &MentionRecord, written: &Written) -> Result<Decision, StoreError> {
+/// Stores a reply that may be published, unless one that was decided on meanwhile says the same.
+pub(super) async fn keep(bot: &Mentions, record: &MentionRecord, written: &WrittenReply) -> Result<Decision, StoreError> {
     let text = written.text.as_deref().unwrap_or_default();
     let repeats = |others: &[String]| is_repeated(text, others);
     bot.store.mentions().decide_anew(&record.account, &record.mention.id, written, lately(), repeats).await

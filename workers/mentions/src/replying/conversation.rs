@@ -1,17 +1,16 @@
-//! What was said before a mention.
+//! Reads the conversation before a mention.
 
 use perch_clients::XError;
 use perch_jobs::{Mention, PostId};
 use perch_safety::{Code, Guard, GuardVerdict, Reason};
 use perch_store::StoreError;
 
-use super::prompt::Earlier;
+use super::prompt::EarlierPost;
 use crate::Mentions;
 use crate::store::{MentionRecord, MentionStore as _};
 
-/// The posts before a mention, oldest first. A reply without them is better than none, so whatever goes wrong here is only
-/// noted.
-pub(super) async fn earlier(bot: &Mentions, mention: &Mention) -> Vec<Earlier> {
+/// The posts before a mention, oldest first. A reply without them is better than none, so an error is only logged.
+pub(super) async fn earlier(bot: &Mentions, mention: &Mention) -> Vec<EarlierPost> {
     let mut posts = Vec::new();
     let mut next = mention.referenced_tweet_id.clone();
     while let Some(id) = next.take()
@@ -33,12 +32,12 @@ pub(super) async fn earlier(bot: &Mentions, mention: &Mention) -> Vec<Earlier> {
     posts
 }
 
-/// A post and the one before it, which comes along with it; and the one before those.
-async fn read_two(bot: &Mentions, id: &PostId) -> Result<(Vec<Earlier>, Option<PostId>), XError> {
+/// Reads a post together with the one before it, and the id of the one before those.
+async fn read_two(bot: &Mentions, id: &PostId) -> Result<(Vec<EarlierPost>, Option<PostId>), XError> {
     let found = bot.clients.x.posts_in_full(std::slice::from_ref(id)).await?;
     let shown = |post: &perch_clients::x::XPost| {
         let author = post.author_id.as_deref().and_then(|id| found.includes.user(id));
-        Earlier {
+        EarlierPost {
             author: author.map_or_else(|| "somebody".to_owned(), |user| format!("@{}", user.username)),
             author_id: post.author_id.clone(),
             text: perch_clients::x::unescape(post.full_text()).into_owned(),
@@ -55,18 +54,18 @@ async fn read_two(bot: &Mentions, id: &PostId) -> Result<(Vec<Earlier>, Option<P
     Ok((posts, next))
 }
 
-/// Whether who wrote a mention sounded in need of help earlier in the conversation: in the posts that were read for it, or
-/// in other mentions.
+/// Whether the author of a mention sounded in need of help earlier in the conversation: in the posts that were read, or in other
+/// mentions.
 pub(super) async fn in_need(
     bot: &Mentions,
     record: &MentionRecord,
-    earlier: &[Earlier],
+    earlier: &[EarlierPost],
 ) -> Result<Option<GuardVerdict>, StoreError> {
     let said = bot.store.mentions().said_before(&record.account, &record.mention).await?;
     Ok(crisis(&bot.guard, &record.mention.author_id, earlier, &said))
 }
 
-fn crisis(guard: &Guard, author_id: &str, earlier: &[Earlier], said: &[String]) -> Option<GuardVerdict> {
+fn crisis(guard: &Guard, author_id: &str, earlier: &[EarlierPost], said: &[String]) -> Option<GuardVerdict> {
     let own = earlier.iter().filter(|post| post.author_id.as_deref() == Some(author_id)).map(|post| post.text.as_str());
     let mut found: Vec<Reason> = Vec::new();
     for text in own.chain(said.iter().map(String::as_str)) {
@@ -88,7 +87,7 @@ mod tests {
     #[test]
     fn what_the_same_person_said_before_is_looked_at_and_what_others_said_is_not() {
         let guard = Guard::new(&Rules::default()).expect("the built-in lists");
-        let post = |author: &str, text: &str| Earlier {
+        let post = |author: &str, text: &str| EarlierPost {
             author: format!("@{author}"),
             author_id: Some(author.to_owned()),
             text: text.to_owned(),

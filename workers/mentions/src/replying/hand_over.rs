@@ -1,5 +1,5 @@
-//! The way of a decided reply into publishing, and of what was left behind on the way there. Everything here may run again: the
-//! job's id follows from the decision and the effect's key from the mention.
+//! Hands decided replies over to publishing, also those that were left behind by a crash. Everything here is idempotent: the job's id
+//! follows from the decision and the effect's key from the mention.
 
 use std::time::Duration;
 
@@ -14,47 +14,47 @@ use super::settle::settle;
 use crate::Mentions;
 use crate::store::{MentionRecord, MentionStore as _};
 
-/// What was handed on and not gone on with for so long was left behind by somebody who is gone.
+/// A mention without progress for this long was left behind by a process that ended.
 const LEFT_BEHIND: Duration = Duration::from_secs(60);
-/// A reply may go out for so long after its mention is too old, and at least for so long after it was decided on: pacing and
-/// quiet hours hold replies back.
+/// A reply may be published for this long after its mention is too old, and at least for this long after it was decided on: pacing
+/// and quiet hours delay replies.
 const SLACK: TimeDelta = TimeDelta::hours(1);
-/// The reason of a mention whose reply came too late.
+/// The reason stored for a mention whose reply was too late.
 pub(super) const TOO_LATE: &str = "it could not be published in time";
 
 /// Why a decided reply was not handed over.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum NotHandedOver {
+pub(super) enum HandOverError {
     #[error(transparent)]
     Enqueue(#[from] EnqueueError),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-impl From<NotHandedOver> for Fail {
-    fn from(error: NotHandedOver) -> Self {
+impl From<HandOverError> for Fail {
+    fn from(error: HandOverError) -> Self {
         match error {
-            NotHandedOver::Enqueue(error) => error.into(),
-            NotHandedOver::Store(error) => error.into(),
+            HandOverError::Enqueue(error) => error.into(),
+            HandOverError::Store(error) => error.into(),
         }
     }
 }
 
-/// Until when a reply may go out that answers what was written, or approved, at `from`.
+/// Until when a reply may be published to a mention that was written, or approved, at `from`.
 pub(super) fn until(record: &MentionRecord, from: DateTime<Utc>, max_age: Duration) -> DateTime<Utc> {
     let old = from + TimeDelta::from_std(max_age).unwrap_or_default();
     old.max(record.decided_at.unwrap_or(old)) + SLACK
 }
 
-/// Hands a decided reply to the job that publishes it, which is dead when it cannot begin by `until`. None when it is too late
-/// already: the mention ends here then.
+/// Enqueues the job that publishes a decided reply. The job becomes dead when it cannot begin by `until`. None when it is too late
+/// already: the mention then expires.
 pub(super) async fn hand_over(
     client: &Client,
     store: &Store,
     record: &MentionRecord,
     until: DateTime<Utc>,
     parent: Option<JobId>,
-) -> Result<Option<JobId>, NotHandedOver> {
+) -> Result<Option<JobId>, HandOverError> {
     let (Some(text), Some(decided_at)) = (&record.reply, record.decided_at) else { return Ok(None) };
     if until <= clock::now() {
         store.mentions().expire(&record.account, &record.mention.id, TOO_LATE).await?;
@@ -78,7 +78,7 @@ pub(super) async fn hand_over(
     Ok(Some(enqueued.id))
 }
 
-/// Hands over what was decided on and left behind, for example by a process that was killed in between.
+/// Hands over decided replies that were left behind, for example by a process that was killed before it did so.
 pub(crate) async fn hand_over_leftovers(bot: &Mentions, client: &Client, account: &AccountId) -> Result<usize, Fail> {
     let before = clock::now() - LEFT_BEHIND;
     let left = bot.store.mentions().not_handed_over(account, before).await?;
@@ -90,7 +90,7 @@ pub(crate) async fn hand_over_leftovers(bot: &Mentions, client: &Client, account
     Ok(left.len())
 }
 
-/// Enqueues the jobs of mentions again that Redis has lost, each under its own id.
+/// Enqueues jobs of mentions that Redis has lost again, each under its own id.
 pub(crate) async fn queue_again(bot: &Mentions, client: &Client, account: &AccountId) -> Result<usize, Fail> {
     let Some(queue) = client.queues().get(&QueueName::from_static(ReplyToMention::QUEUE)) else { return Ok(0) };
     let before = clock::now() - LEFT_BEHIND;
@@ -100,7 +100,7 @@ pub(crate) async fn queue_again(bot: &Mentions, client: &Client, account: &Accou
     if lost.is_empty() {
         return Ok(0);
     }
-    // A job that came to its end is not there either, and Postgres may not know of its end yet.
+    // An ended job is not in Redis either, and its end may not be synced into Postgres yet.
     bot.syncer.run_once().await?;
     settle(&bot.store, account).await?;
     let mut jobs = Vec::new();

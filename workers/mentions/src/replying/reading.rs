@@ -1,31 +1,31 @@
-//! What of a model's answer is the reply. Decisions only; no I/O.
+//! Extracts the reply from a model's answer. Pure functions.
 //!
-//! The model is asked for one JSON object, and its field is the reply. Some answer with the text alone, and some put words around
-//! it: what is certainly no reply is cut, and where it is not certain a person decides.
+//! The model is asked for one JSON object with the reply in a field. Some answer with the text alone, and some put words around it:
+//! words that are certainly not part of the reply are cut, and where that is uncertain a person decides.
 
 use perch_clients::models::object_with;
 
 /// The field of the answer that is the reply.
 pub(super) const FIELD: &str = "reply";
 
-/// What was read in an answer.
+/// The reply extracted from an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Reply {
-    /// The reply, as far as it can be told.
+pub(super) struct ParsedReply {
+    /// The text of the reply, as far as it can be extracted.
     pub text: String,
-    /// Whether all of it is the reply. If not, nobody but a person can tell.
+    /// Whether all of the text is certainly the reply. If not, a person decides.
     pub is_clear: bool,
 }
 
-/// Reads the reply out of an answer.
-pub(super) fn reply_in(answer: &str) -> Reply {
+/// Extracts the reply from an answer.
+pub(super) fn reply_in(answer: &str) -> ParsedReply {
     if let Some(object) = object_with(answer, FIELD) {
         return match object[FIELD].as_str() {
             Some(reply) => {
                 let text = bare(reply).to_owned();
-                Reply { is_clear: is_clear(&text), text }
+                ParsedReply { is_clear: is_clear(&text), text }
             }
-            None => Reply { text: answer.trim().to_owned(), is_clear: false },
+            None => ParsedReply { text: answer.trim().to_owned(), is_clear: false },
         };
     }
     let text = bare(unfenced(answer));
@@ -33,11 +33,11 @@ pub(super) fn reply_in(answer: &str) -> Reply {
         Some((first, rest)) if is_interjection(first) && !rest.trim().is_empty() => bare(rest),
         _ => text,
     };
-    // Nobody is asked for a second line, so it is what the model says about its first one.
-    Reply { text: text.to_owned(), is_clear: is_clear(text) && !text.contains('\n') }
+    // The model is not asked for a second line, so it may be a comment on the first.
+    ParsedReply { text: text.to_owned(), is_clear: is_clear(text) && !text.contains('\n') }
 }
 
-/// The text without what announces, names and quotes it, in whatever order models put these around it, in the field too.
+/// The text without preamble, label and quotation marks around it, in any order, in the field too.
 fn bare(text: &str) -> &str {
     let mut text = text.trim();
     loop {
@@ -55,7 +55,7 @@ fn is_clear(text: &str) -> bool {
     !(is_marked(text) || is_about_itself(text) || announces)
 }
 
-/// What is said to whoever asked for the reply, and not to whoever reads it.
+/// Whether a text speaks to the one who asked for the reply, not to its reader.
 const ABOUT_ITSELF: [&str; 14] = [
     "let me know if you want it",
     "let me know if you want me to",
@@ -78,7 +78,7 @@ fn is_about_itself(text: &str) -> bool {
     ABOUT_ITSELF.iter().any(|words| text.contains(words))
 }
 
-/// Whether a text has marks in it that belong to no reply: of code, of tags, of Markdown, of a chat template.
+/// Whether a text has markup that no reply has: code, tags, Markdown, or a chat template.
 fn is_marked(text: &str) -> bool {
     let has_tag = text
         .match_indices('<')
@@ -88,7 +88,7 @@ fn is_marked(text: &str) -> bool {
         || ["```", "**", "[/", "|>", "◁", "__"].iter().any(|mark| text.contains(mark))
 }
 
-/// The inside of a text that is one fence, without the word for its language.
+/// The content of a text that is one code fence, without the name of its language.
 fn unfenced(text: &str) -> &str {
     let text = text.trim();
     let Some(inside) = text.strip_prefix("```").and_then(|text| text.strip_suffix("```")) else {
@@ -103,7 +103,7 @@ fn unfenced(text: &str) -> &str {
 /// Words that stand alone before a reply.
 const INTERJECTIONS: [&str; 10] =
     ["sure", "certainly", "ok", "okay", "absolutely", "alright", "great", "of course", "sure thing", "no problem"];
-/// How a line begins that announces a reply.
+/// Beginnings of a line that announces a reply.
 const ANNOUNCEMENTS: [&str; 6] = ["here is", "here's", "here’s", "here are", "here it is", "heres"];
 /// The longest announcement, in bytes.
 const LONGEST_ANNOUNCEMENT: usize = 120;
@@ -132,7 +132,7 @@ fn at_colon(text: &str) -> Option<(&str, &str)> {
 
 const QUOTES: &str = "\"“'‘«„*";
 
-/// What a phrase says that it announces, where it is one that announces something.
+/// What a phrase announces, if it announces something.
 fn announced(phrase: &str) -> Option<String> {
     let phrase = phrase.trim().trim_end_matches([':', '!', '.', ',']).trim().to_lowercase();
     if phrase.len() > LONGEST_ANNOUNCEMENT {
@@ -147,7 +147,7 @@ fn announced(phrase: &str) -> Option<String> {
     })
 }
 
-/// Whether what is announced is the reply, and no thought of it: "here's the thing" begins a sentence.
+/// Whether the reply is what is announced: "here's the thing" begins a sentence of the reply itself.
 fn names_a_reply(what: &str) -> bool {
     let words = || what.split(|c: char| !c.is_alphanumeric());
     let says = ["what i would", "what i'd", "what i’d"].iter().any(|begin| what.starts_with(begin));
@@ -157,7 +157,7 @@ fn names_a_reply(what: &str) -> bool {
     what.is_empty() || says || is_one || is_label
 }
 
-/// Whether a line is only a word to whoever asked.
+/// Whether a line is only an interjection, such as "sure".
 fn is_interjection(line: &str) -> bool {
     INTERJECTIONS.contains(&line.trim().trim_end_matches([':', '!', '.', ',']).trim().to_lowercase().as_str())
 }
@@ -182,7 +182,7 @@ fn unquoted(text: &str) -> &str {
     let mut text = text.trim();
     for (open, close) in [('"', '"'), ('“', '”'), ('\'', '\''), ('«', '»'), ('‘', '’'), ('„', '“')] {
         let inner = text.strip_prefix(open).and_then(|text| text.strip_suffix(close));
-        // Marks within are of the text itself: "no" and "yes".
+        // Quotation marks within belong to the text: "no" and "yes".
         if let Some(inner) = inner.filter(|inner| !inner.contains([open, close]) || open == '\'') {
             text = inner.trim();
         }
@@ -257,7 +257,7 @@ mod tests {
             "Here's the answer to your question: no.",
         ] {
             for answer in [text.to_owned(), json!({ "reply": text }).to_string()] {
-                assert_eq!(reply_in(&answer), Reply { text: text.to_owned(), is_clear: false }, "{answer}");
+                assert_eq!(reply_in(&answer), ParsedReply { text: text.to_owned(), is_clear: false }, "{answer}");
             }
         }
     }
@@ -309,7 +309,7 @@ mod tests {
             let said = if quotes { format!("\"{reply}\"") } else { reply.clone() };
             let text = format!("{interjection}{announcement}{what}:{between}{label}{said}");
             let answer = if as_json { json!({ "reply": text }).to_string() } else { text };
-            prop_assert_eq!(reply_in(&answer), Reply { text: reply, is_clear: true }, "{}", answer);
+            prop_assert_eq!(reply_in(&answer), ParsedReply { text: reply, is_clear: true }, "{}", answer);
         }
 
         #[test]

@@ -13,25 +13,25 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{
-    compose::{Composed, compose, keep},
+    compose::{ComposedReply, compose, keep},
     conversation::{earlier, in_need},
-    course::{Course, is_too_old, of_mention, of_reply, told},
     hand_over::{TOO_LATE, hand_over, until},
-    room::take_room,
+    handling::{Handling, is_too_old, of_mention, of_reply, told},
+    reply_place::take_place,
 };
-use crate::store::{Decision, MentionRecord, MentionState, MentionStore as _, Room, SeenMention, Written};
+use crate::store::{Decision, MentionRecord, MentionState, MentionStore as _, ReplyPlace, SeenMention, WrittenReply};
 use crate::{Mentions, blocked::is_blocked};
 
-/// A mention that came while replying is paused looks again after this time.
+/// How long a mention is snoozed while replying is paused.
 const WHILE_PAUSED: Duration = Duration::from_secs(15);
-/// A mention whose reply was decided on elsewhere in the same words, in the same moment, is written anew after this time.
+/// How long a mention is snoozed whose reply turned out to be the same as another one decided on at that moment.
 const AFTER_THE_SAME: Duration = Duration::from_secs(1);
 
-/// What became of a mention.
+/// The outcome of a mention's job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
-pub enum Replied {
-    /// A reply is to be published.
+pub enum ReplyOutcome {
+    /// A reply was handed over to publishing.
     Sent {
         /// The text.
         reply: String,
@@ -49,16 +49,16 @@ pub enum Replied {
         /// Why.
         because: String,
     },
-    /// An earlier attempt, or another job, had dealt with it.
+    /// An earlier attempt or another job had already ended it.
     Before {
-        /// How it stands.
+        /// Its state.
         state: MentionState,
     },
 }
 
-/// Has a model write a reply to a mention, and hands it to publishing or to a person, once, however often it runs: what was
-/// decided first is kept, and every later attempt goes on with it.
-pub async fn reply_to_mention(job: ReplyToMention, cx: JobContext, bot: Data<Mentions>) -> HandlerResult<Replied> {
+/// Has a model write a reply to a mention, and hands it over to publishing or to a person, once, however often the job runs: the first
+/// decision is stored, and every later attempt continues with it.
+pub async fn reply_to_mention(job: ReplyToMention, cx: JobContext, bot: Data<Mentions>) -> HandlerResult<ReplyOutcome> {
     let ReplyToMention { account, mention } = job;
     let bot = bot.charged_for(account.to_string(), &cx);
     if !bot.settings.accounts.contains(&account) {
@@ -70,54 +70,54 @@ pub async fn reply_to_mention(job: ReplyToMention, cx: JobContext, bot: Data<Men
     let replied = match record.state {
         MentionState::Decided => send(&bot, &cx, &record).await,
         state if state.is_undecided() && record.reply.is_none() => decide(&bot, &cx, record).await,
-        state => Ok(Replied::Before { state }),
+        state => Ok(ReplyOutcome::Before { state }),
     }?;
     let outcome = match &replied {
-        Replied::Sent { .. } => "sent",
-        Replied::InReview { .. } => "in_review",
-        Replied::NotAnswered { .. } => "not_answered",
-        Replied::Before { .. } => "before",
+        ReplyOutcome::Sent { .. } => "sent",
+        ReplyOutcome::InReview { .. } => "in_review",
+        ReplyOutcome::NotAnswered { .. } => "not_answered",
+        ReplyOutcome::Before { .. } => "before",
     };
     metrics::counter!("perch_replies_total", "account" => account.to_string(), "outcome" => outcome).increment(1);
     Ok(replied)
 }
 
-async fn decide(bot: &Mentions, cx: &JobContext, record: MentionRecord) -> HandlerResult<Replied> {
+async fn decide(bot: &Mentions, cx: &JobContext, record: MentionRecord) -> HandlerResult<ReplyOutcome> {
     if bot.control.switches(&record.account).await?.paused {
         let why = format!("replying as {} is paused; `perch mentions resume` goes on", record.account);
         return Err(Fail::Snooze(WHILE_PAUSED, why));
     }
     if let Some(rule) = left_out(bot, &record).await? {
         let state = MentionState::LeftOut;
-        bot.store.mentions().drop(&record.account, &record.mention.id, state, rule, &Written::default()).await?;
-        return Ok(Replied::NotAnswered { because: rule.to_owned() });
+        bot.store.mentions().drop(&record.account, &record.mention.id, state, rule, &WrittenReply::default()).await?;
+        return Ok(ReplyOutcome::NotAnswered { because: rule.to_owned() });
     }
     let mode = bot.settings.review;
     let verdict = bot.guard.mention(&record.mention.text);
     match of_mention(&verdict, mode) {
-        Course::Go => {}
-        Course::Ask => return ask_a_person(bot, &record, &Written::default(), &verdict).await,
-        Course::Drop => return reject(bot, &record, &Written::default(), &verdict).await,
+        Handling::Proceed => {}
+        Handling::Review => return ask_a_person(bot, &record, &WrittenReply::default(), &verdict).await,
+        Handling::Drop => return reject(bot, &record, &WrittenReply::default(), &verdict).await,
     }
     let earlier = earlier(bot, &record.mention).await;
     if let Some(verdict) = in_need(bot, &record, &earlier).await? {
-        return ask_a_person(bot, &record, &Written::default(), &verdict).await;
+        return ask_a_person(bot, &record, &WrittenReply::default(), &verdict).await;
     }
-    let Composed { written, verdict } = compose(bot, &record, &earlier).await?;
+    let ComposedReply { written, verdict } = compose(bot, &record, &earlier).await?;
     match of_reply(&verdict, mode) {
-        Course::Go => match keep(bot, &record, &written).await? {
+        Handling::Proceed => match keep(bot, &record, &written).await? {
             Decision::Kept(kept) => send(bot, cx, kept.as_deref().unwrap_or(&record)).await,
             Decision::Repeated => {
                 Err(Fail::Snooze(AFTER_THE_SAME, "another reply says the same; this one is written anew".to_owned()))
             }
         },
-        Course::Ask => ask_a_person(bot, &record, &written, &verdict).await,
-        Course::Drop => reject(bot, &record, &written, &verdict).await,
+        Handling::Review => ask_a_person(bot, &record, &written, &verdict).await,
+        Handling::Drop => reject(bot, &record, &written, &verdict).await,
     }
 }
 
-/// The rule by which a mention is not answered. Most are applied before it comes here; time has passed since, and other
-/// services hand mentions over too.
+/// The rule by which a mention is not answered. The poll has applied most of them before, but time has passed since, and other services
+/// enqueue mentions too.
 async fn left_out(bot: &Mentions, record: &MentionRecord) -> Result<Option<&'static str>, Fail> {
     let (account, mention) = (&record.account, &record.mention);
     if is_too_old(mention.created_at, clock::now(), bot.settings.max_age) {
@@ -133,46 +133,46 @@ async fn left_out(bot: &Mentions, record: &MentionRecord) -> Result<Option<&'sta
     if is_blocked(bot, account, &mention.author_id, handle.as_deref()).await? {
         return Ok(Some("blocked"));
     }
-    Ok(match take_room(bot, account, mention).await? {
-        Room::ConversationFull => Some("conversation_full"),
-        Room::UserFull => Some("user_full"),
-        Room::Taken | Room::Unknown => None,
+    Ok(match take_place(bot, account, mention).await? {
+        ReplyPlace::ConversationFull => Some("conversation_full"),
+        ReplyPlace::UserFull => Some("user_full"),
+        ReplyPlace::Taken | ReplyPlace::Unknown => None,
     })
 }
 
-/// Whether the account wrote it itself. A poll has held what it read against that; what others handed over has no handle.
+/// Whether the account itself wrote the mention. Polls have checked theirs; mentions of other services have no handle.
 async fn is_own(bot: &Mentions, record: &MentionRecord) -> Result<bool, Fail> {
     if record.author.is_some() {
         return Ok(false);
     }
     match bot.clients.own_id(&record.account).await {
         Ok(id) => Ok(id == record.mention.author_id),
-        // Without credentials the account writes nothing on X either.
+        // An account without credentials cannot have written it.
         Err(XError::NotConfigured { .. }) => Ok(false),
         Err(error) => Err(x_failed(error)),
     }
 }
 
-async fn send(bot: &Mentions, cx: &JobContext, record: &MentionRecord) -> HandlerResult<Replied> {
+async fn send(bot: &Mentions, cx: &JobContext, record: &MentionRecord) -> HandlerResult<ReplyOutcome> {
     if record.state != MentionState::Decided {
-        return Ok(Replied::Before { state: record.state });
+        return Ok(ReplyOutcome::Before { state: record.state });
     }
     let until = until(record, record.mention.created_at, bot.settings.max_age);
     if hand_over(cx.client(), &bot.store, record, until, Some(cx.id())).await?.is_none() {
-        return Ok(Replied::NotAnswered { because: TOO_LATE.to_owned() });
+        return Ok(ReplyOutcome::NotAnswered { because: TOO_LATE.to_owned() });
     }
     let waited = (clock::now() - record.mention.created_at).to_std().unwrap_or_default();
     metrics::histogram!("perch_mention_decided_seconds", "account" => record.account.to_string())
         .record(waited.as_secs_f64());
-    Ok(Replied::Sent { reply: record.reply.clone().unwrap_or_default(), model: record.model.clone() })
+    Ok(ReplyOutcome::Sent { reply: record.reply.clone().unwrap_or_default(), model: record.model.clone() })
 }
 
 async fn ask_a_person(
     bot: &Mentions,
     record: &MentionRecord,
-    written: &Written,
+    written: &WrittenReply,
     verdict: &GuardVerdict,
-) -> HandlerResult<Replied> {
+) -> HandlerResult<ReplyOutcome> {
     let waits = bot.settings.review_expires;
     let reasons = json!(verdict.reasons());
     let (account, id) = (&record.account, &record.mention.id);
@@ -182,17 +182,17 @@ async fn ask_a_person(
         reasons => told(reasons),
     };
     tracing::info!(mention = %id, %account, because, "a person decides; `perch review list`");
-    Ok(Replied::InReview { because })
+    Ok(ReplyOutcome::InReview { because })
 }
 
 async fn reject(
     bot: &Mentions,
     record: &MentionRecord,
-    written: &Written,
+    written: &WrittenReply,
     verdict: &GuardVerdict,
-) -> HandlerResult<Replied> {
+) -> HandlerResult<ReplyOutcome> {
     let because = told(verdict.reasons());
     let state = MentionState::Rejected;
     bot.store.mentions().drop(&record.account, &record.mention.id, state, &because, written).await?;
-    Ok(Replied::NotAnswered { because })
+    Ok(ReplyOutcome::NotAnswered { because })
 }

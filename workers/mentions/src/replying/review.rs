@@ -1,20 +1,20 @@
-//! What a person does with a reply that waits.
+//! The decisions of a person about a reply that waits.
 
 use perch_base::Classified as _;
 use perch_queue::{Client, EnqueueError};
 use perch_safety::{BadPattern, Guard, GuardVerdict, Reason};
 use perch_store::{Store, StoreError};
 
-use super::hand_over::{NotHandedOver, hand_over, until};
+use super::hand_over::{HandOverError, hand_over, until};
 use crate::MentionsSettings;
 use crate::store::{MentionState, MentionStore as _, Review, ReviewOutcome, ReviewState};
 
 /// A reply that was approved.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Approved {
+pub struct ApprovedReply {
     /// The review as it stands now.
     pub review: Review,
-    /// What the guard flags in the text, and the person let pass.
+    /// Findings of the guard that the person let pass.
     pub flags: Vec<Reason>,
 }
 
@@ -24,13 +24,13 @@ pub enum ReviewError {
     /// There is no such review.
     #[error("there is no review {0}; `perch review list` shows those there are")]
     Unknown(i64),
-    /// It was decided before, or nobody decided in time.
+    /// The review was decided before or has expired.
     #[error("review {} is {} already", .0.id, .0.state.as_str())]
     Closed(Box<Review>),
     /// There is no text to publish.
     #[error("review {0} has no text: the model was not asked, or declined; give one")]
     NoText(i64),
-    /// The text may not be published, whoever says so.
+    /// The guard refuses the text, which nobody can let pass.
     #[error("the text may not be published: {}", said(.0))]
     Refused(Vec<Reason>),
     /// A word or phrase of the configuration.
@@ -39,7 +39,7 @@ pub enum ReviewError {
     /// Postgres.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The reply is approved and its job was not accepted; approving it once more hands it over.
+    /// The reply is approved, but its job was not accepted; approving it once more hands it over.
     #[error("the reply is approved, but its job was not accepted: {0}; approve it once more")]
     Enqueue(#[from] EnqueueError),
 }
@@ -59,11 +59,11 @@ fn said(reasons: &[Reason]) -> String {
     reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// Approves a reply, in its own words or in `text`, and hands it to publishing. The guard looks at the words once more: what
-/// it refuses stays refused, what it flags a person may let pass.
+/// Approves a reply, as proposed or with `text`, and hands it over to publishing. The guard checks the text once more: what it refuses
+/// stays refused, what it flags the person lets pass.
 ///
 /// A reply that is approved already, and was not handed over, is handed over. It may go out for as long as if the mention had
-/// been written when it was approved: somebody has just said that it is not too late.
+/// been written when it was approved, because the person has just decided that it is not too late.
 pub async fn approve(
     client: &Client,
     store: &Store,
@@ -71,12 +71,12 @@ pub async fn approve(
     id: i64,
     text: Option<&str>,
     by: &str,
-) -> Result<Approved, ReviewError> {
+) -> Result<ApprovedReply, ReviewError> {
     let review = store.reviews().get(id).await?.ok_or(ReviewError::Unknown(id))?;
     if review.state == ReviewState::Approved && text.is_none_or(|text| review.approved.as_deref() == Some(text.trim()))
     {
         publish(client, store, settings, &review).await?;
-        return Ok(Approved { review, flags: Vec::new() });
+        return Ok(ApprovedReply { review, flags: Vec::new() });
     }
     if review.state != ReviewState::Open {
         return Err(ReviewError::Closed(Box::new(review)));
@@ -94,7 +94,7 @@ pub async fn approve(
         ReviewOutcome::Unknown => return Err(ReviewError::Unknown(id)),
     };
     publish(client, store, settings, &review).await?;
-    Ok(Approved { review, flags })
+    Ok(ApprovedReply { review, flags })
 }
 
 async fn publish(
@@ -111,8 +111,8 @@ async fn publish(
     let until = until(&record, approved_at, settings.max_age);
     match hand_over(client, store, &record, until, None).await {
         Ok(_) => Ok(()),
-        Err(NotHandedOver::Enqueue(error)) => Err(error.into()),
-        Err(NotHandedOver::Store(error)) => Err(error.into()),
+        Err(HandOverError::Enqueue(error)) => Err(error.into()),
+        Err(HandOverError::Store(error)) => Err(error.into()),
     }
 }
 

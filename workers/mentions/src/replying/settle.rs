@@ -3,8 +3,8 @@ use perch_store::{Store, StoreError};
 
 use crate::store::MentionStore as _;
 
-/// Brings the states of mentions up to what the ledger and the jobs say, and their metrics with them. Each change is counted
-/// by whoever brings it about, so nobody settles past this.
+/// Settles the mentions of an account, and counts the changes in the metrics. All code settles through this function, because only here
+/// the changes are counted.
 pub async fn settle(store: &Store, account: &AccountId) -> Result<(), StoreError> {
     let settled = store.mentions().settle(account).await?;
     let label = || account.to_string();

@@ -1,4 +1,4 @@
-//! How the bot of an account stands, for operators.
+//! The status of the bot of an account, for operators.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use crate::MentionsSettings;
 use crate::store::{MentionControl, MentionCounts, MentionPoll, MentionStore as _, MentionSwitches};
 
-/// How the bot of an account stands: what reads its mentions, and what replies to them.
+/// The status of the bot of an account.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct MentionStatus {
     /// The account.
@@ -32,26 +32,26 @@ pub struct MentionStatus {
     pub poll: PollStatus,
     /// The mentions of the last 24 hours.
     pub last_day: DayStatus,
-    /// What is known of the rate limits that both depend on; those that are not known, or over, are left out.
+    /// The rate limits that both depend on, without unknown ones and those whose window has ended.
     pub rate_limits: Vec<RateLimit>,
 }
 
-/// How the reading of mentions stands.
+/// The status of reading mentions.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct PollStatus {
     /// When mentions were last read.
     pub last: Option<DateTime<Utc>>,
-    /// Not before then are they read again.
+    /// The earliest time of the next poll.
     pub next: Option<DateTime<Utc>>,
-    /// The last mention that was dealt with.
+    /// The last mention that was processed.
     pub last_seen_id: Option<String>,
-    /// Polls that read.
+    /// Successful polls.
     pub polls: u64,
     /// Mentions that they read.
     pub read: u64,
-    /// Polls that failed, by why.
+    /// Failed polls, by cause.
     pub errors: BTreeMap<String, u64>,
-    /// What the last one that failed said.
+    /// The last error of a poll.
     pub last_error: Option<String>,
     /// When it failed.
     pub failed_at: Option<DateTime<Utc>>,
@@ -65,24 +65,24 @@ impl From<MentionPoll> for PollStatus {
     }
 }
 
-/// What became of the mentions of a day.
+/// Counts of the mentions of a day.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct DayStatus {
     /// By state: `seen`, `left_out`, `queued`, `decided`, `sending`, `in_review`, `answered`, `rejected`, `expired`, `failed`.
     pub states: BTreeMap<String, u64>,
-    /// Those left out, by why.
+    /// Those left out, by reason.
     pub left_out: BTreeMap<String, u64>,
-    /// Those that failed, were rejected or expired, by why.
+    /// Those that failed, were rejected or expired, by reason.
     pub errors: BTreeMap<String, u64>,
-    /// Time from a mention to its reply, in milliseconds: half were faster.
+    /// The median time from a mention to its reply, in milliseconds.
     pub latency_p50_ms: Option<u64>,
-    /// Time from a mention to its reply, in milliseconds: 19 of 20 were faster.
+    /// The 95th percentile of the time from a mention to its reply, in milliseconds.
     pub latency_p95_ms: Option<u64>,
     /// Tokens that models read.
     pub prompt_tokens: u64,
     /// Tokens that they wrote.
     pub completion_tokens: u64,
-    /// Replies that wait for a person, whenever they came.
+    /// Replies that wait for a person, of any age.
     pub open_reviews: u64,
 }
 
@@ -111,10 +111,10 @@ impl From<MentionCounts> for DayStatus {
     }
 }
 
-/// A rate limit as an answer last told it.
+/// A rate limit as of the last response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct RateLimit {
-    /// Of what.
+    /// What it limits.
     pub of: String,
     /// Requests in its window.
     pub limit: u64,
@@ -124,8 +124,7 @@ pub struct RateLimit {
     pub reset: DateTime<Utc>,
 }
 
-/// How the bot of an account stands, as Postgres and Redis know it; polls and the API bring that up to what ledger and jobs
-/// say.
+/// The status of the bot of an account from Postgres and Redis. Polls and the API settle mentions before.
 pub async fn mention_status(
     settings: &MentionsSettings,
     store: &Store,

@@ -1,7 +1,7 @@
 //! Users whose mentions are not answered.
 
 use axum::{Extension, Json, extract::State, http::StatusCode};
-use perch_bot::http::{All, Answer, BotState, Caller, Cause, Document, JsonBody, Page, Paged, Paging, Path, Problem};
+use perch_bot::http::{ApiResult, BotState, Caller, Cause, Document, JsonBody, NoFilter, Page, Paged, Paging, Path, Problem};
 use perch_jobs::AccountId;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -22,8 +22,8 @@ use crate::{BlockedUser, MentionStore as _, blocked};
 pub(super) async fn list(
     State(app): State<BotState>,
     Path(name): Path<String>,
-    Paged(All {}, paging): Paged<All>,
-) -> Answer<Json<Page<BlockedUser>>> {
+    Paged(NoFilter {}, paging): Paged<NoFilter>,
+) -> ApiResult<Json<Page<BlockedUser>>> {
     let account = account(&app, &name)?;
     let own = own(&app)?;
     Ok(Json(blocked::list(&own, &app.store, &account, &paging).await?))
@@ -54,7 +54,7 @@ pub struct BlockAnswer {
     pub changed: bool,
 }
 
-fn user(text: &str) -> Answer<String> {
+fn user(text: &str) -> ApiResult<String> {
     BlockedUser::name(text).ok_or_else(|| {
         let reason = "it is neither a handle (1 to 15 letters, digits and _) nor an id";
         Problem::field(Cause::InvalidRequest, "$.user", reason)
@@ -78,7 +78,7 @@ pub(super) async fn block(
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
     JsonBody(request): JsonBody<BlockRequest>,
-) -> Answer<(StatusCode, Json<BlockAnswer>)> {
+) -> ApiResult<(StatusCode, Json<BlockAnswer>)> {
     let (account, user) = (account(&app, &name)?, user(&request.user)?);
     let reason = request.reason.as_deref();
     let changed = app.store.mentions().block(&account, &user, reason, &caller.actor()).await?;
@@ -103,7 +103,7 @@ pub(super) async fn unblock(
     State(app): State<BotState>,
     Extension(caller): Extension<Caller>,
     Path((name, who)): Path<(String, String)>,
-) -> Answer<Json<BlockAnswer>> {
+) -> ApiResult<Json<BlockAnswer>> {
     let (account, user) = (account(&app, &name)?, user(&who)?);
     let changed = app.store.mentions().unblock(&account, &user).await?;
     app.audit(&caller, "mentions.unblock", account.as_str(), json!({ "user": user, "changed": changed })).await;

@@ -1,9 +1,9 @@
-//! The bots that answer mentions: how they stand, starting and stopping what reads and what replies, who is not answered.
+//! The bots that answer mentions: their status, and the switches for reading and replying.
 
 use std::{sync::Arc, time::Duration};
 
 use axum::{Extension, Json, extract::State};
-use perch_bot::http::{Answer, BotState, Caller, Cause, Document, JsonBody, Page, Paged, Paging, Path, Problem};
+use perch_bot::http::{ApiResult, BotState, Caller, Cause, Document, JsonBody, Page, Paged, Paging, Path, Problem};
 use perch_jobs::{AccountId, JobId, PollMentions};
 use perch_store::RateWindows;
 use serde::{Deserialize, Serialize};
@@ -17,11 +17,11 @@ use crate::{MentionStatus, MentionsSettings, mention_status, settle};
 const SHORTEST: u64 = 1_000;
 const LONGEST: u64 = 86_400_000;
 
-pub(super) fn own(app: &BotState) -> Answer<Arc<MentionsSettings>> {
+pub(super) fn own(app: &BotState) -> ApiResult<Arc<MentionsSettings>> {
     Ok(app.settings.sections.get::<MentionsSettings>()?)
 }
 
-pub(super) fn account(app: &BotState, name: &str) -> Answer<AccountId> {
+pub(super) fn account(app: &BotState, name: &str) -> ApiResult<AccountId> {
     let accounts = &own(app)?.accounts;
     let found = accounts.iter().find(|account| account.as_str() == name);
     found.cloned().ok_or_else(|| {
@@ -61,7 +61,7 @@ pub(super) async fn list(
     State(app): State<BotState>,
     Path(name): Path<String>,
     Paged(MentionParams { state, author }, paging): Paged<MentionParams>,
-) -> Answer<Json<Page<MentionRecord>>> {
+) -> ApiResult<Json<Page<MentionRecord>>> {
     let account = account(&app, &name)?;
     settle(&app.store, &account).await?;
     let filter = MentionFilter { account: Some(account), state, author };
@@ -77,7 +77,7 @@ pub(super) async fn list(
         (status = 200, description = "How it stands.", body = MentionStatus),
         (status = 404, description = "The account answers no mentions.", body = Document, content_type = "application/problem+json"),
     ))]
-pub(super) async fn status(State(app): State<BotState>, Path(name): Path<String>) -> Answer<Json<MentionStatus>> {
+pub(super) async fn status(State(app): State<BotState>, Path(name): Path<String>) -> ApiResult<Json<MentionStatus>> {
     let account = account(&app, &name)?;
     settle(&app.store, &account).await?;
     let windows = RateWindows::new(app.client.queues().redis().clone(), app.settings.env);
@@ -97,7 +97,7 @@ pub struct SwitchAnswer {
     pub changed: bool,
 }
 
-async fn set_polling(app: &BotState, caller: &Caller, name: &str, running: bool) -> Answer<Json<SwitchAnswer>> {
+async fn set_polling(app: &BotState, caller: &Caller, name: &str, running: bool) -> ApiResult<Json<SwitchAnswer>> {
     let account = account(app, name)?;
     let changed = control(app).set_polling(&account, running, &caller.actor()).await?;
     let action = if running { "mentions.start" } else { "mentions.stop" };
@@ -105,7 +105,7 @@ async fn set_polling(app: &BotState, caller: &Caller, name: &str, running: bool)
     Ok(Json(SwitchAnswer { account, running, changed }))
 }
 
-async fn set_replying(app: &BotState, caller: &Caller, name: &str, running: bool) -> Answer<Json<SwitchAnswer>> {
+async fn set_replying(app: &BotState, caller: &Caller, name: &str, running: bool) -> ApiResult<Json<SwitchAnswer>> {
     let account = account(app, name)?;
     let changed = control(app).set_replying(&account, running, &caller.actor()).await?;
     let action = if running { "mentions.resume" } else { "mentions.pause" };
@@ -124,7 +124,7 @@ pub(super) async fn start(
     State(app): State<BotState>,
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
-) -> Answer<Json<SwitchAnswer>> {
+) -> ApiResult<Json<SwitchAnswer>> {
     set_polling(&app, &caller, &name, true).await
 }
 
@@ -141,7 +141,7 @@ pub(super) async fn stop(
     State(app): State<BotState>,
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
-) -> Answer<Json<SwitchAnswer>> {
+) -> ApiResult<Json<SwitchAnswer>> {
     set_polling(&app, &caller, &name, false).await
 }
 
@@ -156,7 +156,7 @@ pub(super) async fn resume(
     State(app): State<BotState>,
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
-) -> Answer<Json<SwitchAnswer>> {
+) -> ApiResult<Json<SwitchAnswer>> {
     set_replying(&app, &caller, &name, true).await
 }
 
@@ -173,14 +173,14 @@ pub(super) async fn pause(
     State(app): State<BotState>,
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
-) -> Answer<Json<SwitchAnswer>> {
+) -> ApiResult<Json<SwitchAnswer>> {
     set_replying(&app, &caller, &name, false).await
 }
 
 /// The job that fetches.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct FetchAnswer {
-    /// Its id; one that waited already stands for this one too.
+    /// Its id, or that of a fetch that is waiting already.
     #[schema(value_type = String)]
     pub job_id: JobId,
 }
@@ -198,7 +198,7 @@ pub(super) async fn fetch(
     State(app): State<BotState>,
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
-) -> Answer<(axum::http::StatusCode, Json<FetchAnswer>)> {
+) -> ApiResult<(axum::http::StatusCode, Json<FetchAnswer>)> {
     let account = account(&app, &name)?;
     let job_id = app.client.enqueue(&PollMentions { account: Some(account.clone()), now: true }).await?.id;
     app.audit(&caller, "mentions.fetch", account.as_str(), json!({ "job": job_id })).await;
@@ -228,7 +228,7 @@ pub(super) async fn interval(
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
     JsonBody(request): JsonBody<IntervalRequest>,
-) -> Answer<Json<IntervalRequest>> {
+) -> ApiResult<Json<IntervalRequest>> {
     let account = account(&app, &name)?;
     if !(SHORTEST..=LONGEST).contains(&request.interval_ms) {
         let reason = format!("it is {}; {SHORTEST} to {LONGEST} are allowed", request.interval_ms);

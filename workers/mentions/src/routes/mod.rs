@@ -1,4 +1,4 @@
-//! The routes of the bot: how it stands, what it is told, and the replies that people decide about.
+//! The routes of the bot: its status, its switches, and the reviews of replies.
 
 mod blocked;
 mod mentions;
@@ -7,7 +7,7 @@ mod reviews;
 use perch_bot::http::Routes;
 use utoipa_axum::routes;
 
-/// All of them.
+/// All routes of the bot.
 pub fn all() -> Routes {
     Routes::default()
         .tag("mentions", "The bots that answer mentions, and the replies that people decide about.")

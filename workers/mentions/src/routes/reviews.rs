@@ -1,8 +1,8 @@
-//! The replies that people decide about.
+//! The reviews of replies.
 
 use axum::{Extension, Json, extract::State};
 use perch_bot::http::{
-    Answer, BotState, Caller, Cause, Document, JsonBody, Page, Paged, Paging, Path, Problem, internal,
+    ApiResult, BotState, Caller, Cause, Document, JsonBody, Page, Paged, Paging, Path, Problem, internal,
 };
 use perch_safety::Reason;
 use serde::{Deserialize, Serialize};
@@ -37,7 +37,7 @@ pub(super) struct ReviewParams {
     state: Option<ReviewState>,
 }
 
-fn number(text: &str) -> Answer<i64> {
+fn number(text: &str) -> ApiResult<i64> {
     text.parse().map_err(|_| {
         let given: String = text.chars().take(40).collect();
         Problem::new(Cause::NotFound, format!("there is no review {given:?}; a review has a number"))
@@ -70,7 +70,7 @@ fn refused(error: ReviewError) -> Problem {
 pub(super) async fn list(
     State(app): State<BotState>,
     Paged(params, paging): Paged<ReviewParams>,
-) -> Answer<Json<Page<Review>>> {
+) -> ApiResult<Json<Page<Review>>> {
     let of = params.account.as_deref().map(|name| account(&app, name)).transpose()?;
     let filter = ReviewFilter { account: of, state: params.state };
     Ok(Json(app.store.reviews().list(&filter, &paging).await?))
@@ -83,7 +83,7 @@ pub(super) async fn list(
         (status = 200, description = "The review.", body = Review),
         (status = 404, description = "There is no such review.", body = Document, content_type = "application/problem+json"),
     ))]
-pub(super) async fn one(State(app): State<BotState>, Path(id): Path<String>) -> Answer<Json<Review>> {
+pub(super) async fn one(State(app): State<BotState>, Path(id): Path<String>) -> ApiResult<Json<Review>> {
     let id = number(&id)?;
     let review = app.store.reviews().get(id).await?.ok_or_else(|| refused(ReviewError::Unknown(id)))?;
     Ok(Json(review))
@@ -99,8 +99,8 @@ pub struct ApproveRequest {
 
 /// Approve a reply
 ///
-/// It is published once, however often this is asked. The guard looks at the text again: what it flags goes out, what it refuses
-/// does not, whoever says so.
+/// It is published once, however often this is asked. The guard checks the text again: what it flags is published all the same, what it refuses
+/// is never published.
 #[utoipa::path(post, path = "/reviews/{id}/approve", tag = "mentions", operation_id = "approve",
     params(("id" = String, Path, description = "The number of the review.", example = "1")),
     request_body = ApproveRequest,
@@ -115,7 +115,7 @@ pub(super) async fn approve(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     JsonBody(request): JsonBody<ApproveRequest>,
-) -> Answer<Json<ReviewAnswer>> {
+) -> ApiResult<Json<ReviewAnswer>> {
     let id = number(&id)?;
     let text = request.text.as_deref();
     let own = own(&app)?;
@@ -150,7 +150,7 @@ pub(super) async fn reject(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     JsonBody(request): JsonBody<RejectRequest>,
-) -> Answer<Json<Review>> {
+) -> ApiResult<Json<Review>> {
     let id = number(&id)?;
     let review = crate::reject(&app.store, id, request.reason.as_deref(), &caller.actor()).await;
     let review = review.map_err(refused)?;

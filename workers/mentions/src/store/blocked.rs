@@ -7,8 +7,8 @@ use perch_store::{query, query_as, query_scalar};
 use super::{BlockedUser, MentionTable, plain};
 
 impl MentionTable<'_> {
-    /// Keeps a user from being answered; by id too, where a mention has told the id of the handle. False when the user was
-    /// blocked already.
+    /// Blocks a user from being answered, also by id where a mention has shown the id of the handle. False when the user was blocked
+    /// already.
     pub async fn block(
         &self,
         account: &AccountId,
@@ -35,7 +35,7 @@ impl MentionTable<'_> {
         .map_err(StoreError::on("block a user"))
     }
 
-    /// Lets a user be answered again, named by handle or id. False when the user was not blocked.
+    /// Unblocks a user, named by handle or id. False when the user was not blocked.
     pub async fn unblock(&self, account: &AccountId, who: &str) -> Result<bool, StoreError> {
         query!(
             "delete from mentions.blocked_users where environment = $1 and account = $2 and (who = $3 or author_id = $3)",
@@ -63,7 +63,7 @@ impl MentionTable<'_> {
         .map(readable("read blocked users"))
     }
 
-    /// Notes the ids of users who were blocked by handle, as mentions told them: handle and id of each.
+    /// Notes the ids of users who were blocked by handle, as mentions have shown them: handle and id of each.
     pub async fn learn_blocked(&self, account: &AccountId, users: &[(&str, &str)]) -> Result<(), StoreError> {
         if users.is_empty() {
             return Ok(());
@@ -83,7 +83,7 @@ impl MentionTable<'_> {
         .map_err(StoreError::on("note the id of a blocked user"))
     }
 
-    /// The handle under which a user was last read; none when only others handed on what the user wrote.
+    /// The handle under which a user was last read; none when all mentions of the user came from other services.
     pub async fn handle_of(&self, account: &AccountId, author_id: &str) -> Result<Option<String>, StoreError> {
         query_scalar!(
             "select author from mentions.mentions

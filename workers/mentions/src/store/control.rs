@@ -1,4 +1,4 @@
-//! How the polls of the bots that answer mentions stand, and which places for replies are taken: in Redis, for all processes.
+//! The state of the polls of mentions and the places taken by replies, in Redis, shared by all processes.
 
 use std::{collections::BTreeMap, sync::LazyLock, time::Duration};
 
@@ -13,55 +13,55 @@ use perch_store::{Store, StoreError, move_forward};
 static ROOM: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/room.lua")));
 static ROOM_KNOWN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/room_known.lua")));
 
-/// How long the places taken in a conversation are kept in Redis; after that Postgres is asked.
+/// How long the places taken in a conversation are kept in Redis; after that they are restored from Postgres.
 const CONVERSATION_KEPT: Duration = Duration::from_secs(7 * 86_400);
 /// The same for the day of a user.
 const DAY_KEPT: Duration = Duration::from_secs(2 * 86_400);
 
-/// How the polls of an account stand.
+/// The state of the polls of an account.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct MentionPoll {
     /// When its mentions were last read.
     pub last: Option<DateTime<Utc>>,
-    /// Not before then are they read again.
+    /// The earliest time of the next poll.
     pub next: Option<DateTime<Utc>>,
     /// When that was set.
     #[serde(skip)]
     pub set_at: Option<DateTime<Utc>>,
-    /// The last mention that was dealt with.
+    /// The last mention that was processed.
     pub last_seen_id: Option<PostId>,
-    /// Polls that read.
+    /// Successful polls.
     pub polls: u64,
     /// Mentions that they read.
     pub read: u64,
-    /// Polls that failed, by why.
+    /// Failed polls, by cause.
     pub errors: BTreeMap<String, u64>,
-    /// What the last one that failed said.
+    /// The last error of a poll.
     pub last_error: Option<String>,
     /// When it failed.
     pub failed_at: Option<DateTime<Utc>>,
 }
 
-/// Clocks differ by so much; what lies further ahead was set by another one: before a failover, or before it was set back.
+/// The most that clocks differ. A time further ahead was set by a wrong clock: before a failover, or before the clock was set back.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(60);
 
 impl MentionPoll {
-    /// Not before then are mentions read again, as it looks at `now`: what another clock has set holds nothing up.
+    /// The earliest time of the next poll as of `now`. A time that a wrong clock has set does not delay polls.
     pub fn next_by(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         self.next.filter(|_| self.set_at.is_none_or(|set| set <= now + CLOCKS_DIFFER))
     }
 }
 
-/// Whether there is a place for a mention.
+/// Whether a mention gets a place within the limits of replies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Room {
-    /// It has its place.
+pub enum ReplyPlace {
+    /// It has a place.
     Taken,
-    /// Enough was replied in its conversation.
+    /// The limit of replies in its conversation is reached.
     ConversationFull,
-    /// Enough was replied to its author that day.
+    /// The limit of replies to its author on that day is reached.
     UserFull,
-    /// What is taken is not known and has to be told first.
+    /// Redis has no record of the places taken; they have to be restored first.
     Unknown,
 }
 
@@ -82,7 +82,7 @@ impl MentionControl {
         Self { redis, store, prefix }
     }
 
-    /// How the polls stand.
+    /// The state of the polls of an account.
     pub async fn poll(&self, account: &AccountId) -> Result<MentionPoll, StoreError> {
         let fields = self.fields(&self.key(account, "poll")).await?;
         let errors = self.fields(&self.key(account, "errors")).await?;
@@ -99,7 +99,7 @@ impl MentionControl {
         })
     }
 
-    /// Notes a poll that read so many, and when the next is due.
+    /// Notes a successful poll, the mentions that it read, and when the next is due.
     pub async fn polled(
         &self,
         account: &AccountId,
@@ -120,7 +120,7 @@ impl MentionControl {
         Ok(())
     }
 
-    /// Notes a poll that failed for this cause, and when the next is due.
+    /// Notes a failed poll with its cause, and when the next is due.
     pub async fn poll_failed(
         &self,
         account: &AccountId,
@@ -154,27 +154,26 @@ impl MentionControl {
         Ok(())
     }
 
-    /// The last mention that was dealt with.
+    /// The last mention that was processed.
     pub async fn since_id(&self, account: &AccountId) -> Result<Option<PostId>, StoreError> {
         let key = self.key(account, "since_id");
         let text: Option<String> = self.redis.cmd("read a since_id", redis::cmd("GET").arg(key)).await?;
         Ok(text.and_then(|text| text.parse().ok()))
     }
 
-    /// Moves the last mention that was dealt with forward, never back.
+    /// Moves the last processed mention forward, never back.
     pub async fn set_since_id(&self, account: &AccountId, id: &PostId) -> Result<(), StoreError> {
         move_forward(&self.redis, &self.key(account, "since_id"), id).await.map(|_| ())
     }
 
-    /// How to go on with mentions that are older than those read last and still unread: the newest mention of that reading, and
-    /// the next page.
+    /// How to continue with unread mentions older than those read last: the newest mention of that reading, and the next page.
     pub async fn backlog(&self, account: &AccountId) -> Result<Option<(PostId, String)>, StoreError> {
         let mut fields = self.fields(&self.key(account, "backlog")).await?;
         let newest = fields.get("newest").and_then(|id| id.parse().ok());
         Ok(newest.zip(fields.remove("page")))
     }
 
-    /// Notes how to go on with mentions that are still unread, or that none are.
+    /// Notes how to continue with unread mentions, or that there are none.
     pub async fn set_backlog(&self, account: &AccountId, rest: Option<(&PostId, &str)>) -> Result<(), StoreError> {
         let key = self.key(account, "backlog");
         let mut call = redis::cmd(if rest.is_some() { "HSET" } else { "DEL" });
@@ -186,16 +185,16 @@ impl MentionControl {
         Ok(())
     }
 
-    /// Takes a place for a mention in its conversation and in its author's day, while both have one. The same mention has its
-    /// place once.
-    pub async fn take_room(
+    /// Takes a place for a mention in its conversation and in its author's day, if both have one left. A mention takes its place only
+    /// once.
+    pub async fn take_place(
         &self,
         account: &AccountId,
         mention: &Mention,
         in_conversation: u32,
         of_user: u32,
-    ) -> Result<Room, StoreError> {
-        let [conversation, day] = self.room_keys(account, mention);
+    ) -> Result<ReplyPlace, StoreError> {
+        let [conversation, day] = self.place_keys(account, mention);
         let mut call = ROOM.prepare_invoke();
         call.key(conversation).key(day).arg(mention.id.as_str()).arg(in_conversation).arg(of_user);
         call.arg(millis(CONVERSATION_KEPT)).arg(millis(DAY_KEPT));
@@ -204,22 +203,22 @@ impl MentionControl {
             .call("take a place for a reply", |mut conn| async move { call.invoke_async(&mut conn).await })
             .await?;
         Ok(match answer.as_str() {
-            "taken" => Room::Taken,
-            "conversation" => Room::ConversationFull,
-            "user" => Room::UserFull,
-            _ => Room::Unknown,
+            "taken" => ReplyPlace::Taken,
+            "conversation" => ReplyPlace::ConversationFull,
+            "user" => ReplyPlace::UserFull,
+            _ => ReplyPlace::Unknown,
         })
     }
 
-    /// Tells the places that are taken, as Postgres knows them.
-    pub async fn tell_room(
+    /// Restores the places taken, as they are in Postgres.
+    pub async fn restore_places(
         &self,
         account: &AccountId,
         mention: &Mention,
         in_conversation: &[String],
         of_user: &[String],
     ) -> Result<(), StoreError> {
-        let [conversation, day] = self.room_keys(account, mention);
+        let [conversation, day] = self.place_keys(account, mention);
         let mut call = ROOM_KNOWN.prepare_invoke();
         call.key(conversation).key(day).arg(millis(CONVERSATION_KEPT)).arg(millis(DAY_KEPT));
         call.arg(in_conversation.len());
@@ -236,9 +235,9 @@ impl MentionControl {
     }
 
     /// The mentions that have a place in the conversation of a mention, or in its author's day.
-    pub async fn in_room(&self, account: &AccountId, mention: &Mention) -> Result<Vec<PostId>, StoreError> {
+    pub async fn place_holders(&self, account: &AccountId, mention: &Mention) -> Result<Vec<PostId>, StoreError> {
         let mut taken = Vec::new();
-        for key in self.room_keys(account, mention) {
+        for key in self.place_keys(account, mention) {
             let ids: Vec<String> =
                 self.redis.cmd("read the places of replies", redis::cmd("SMEMBERS").arg(key)).await?;
             taken.extend(ids.iter().filter_map(|id| id.parse().ok()));
@@ -247,13 +246,13 @@ impl MentionControl {
     }
 
     /// Gives back the places of mentions in the conversation of a mention and in its author's day.
-    pub async fn leave_room(
+    pub async fn leave_places(
         &self,
         account: &AccountId,
         mention: &Mention,
         leaving: &[PostId],
     ) -> Result<(), StoreError> {
-        for key in self.room_keys(account, mention) {
+        for key in self.place_keys(account, mention) {
             let mut call = redis::cmd("SREM");
             call.arg(key);
             for id in leaving {
@@ -272,7 +271,7 @@ impl MentionControl {
         format!("{}mentions:{account}:{what}", self.prefix)
     }
 
-    fn room_keys(&self, account: &AccountId, mention: &Mention) -> [String; 2] {
+    fn place_keys(&self, account: &AccountId, mention: &Mention) -> [String; 2] {
         let base = format!("{}{{mentions:{account}}}:", self.prefix);
         let day: NaiveDate = mention.created_at.date_naive();
         [format!("{base}conversation:{}", mention.conversation_id), format!("{base}user:{}:{day}", mention.author_id)]

@@ -1,4 +1,4 @@
-//! Deciding about a mention, and what follows from it.
+//! Stores the decision about a mention and its consequences.
 
 use chrono::{DateTime, Utc};
 use perch_jobs::{AccountId, JobId, PostId};
@@ -6,36 +6,36 @@ use perch_store::StoreError;
 use perch_store::{query, query_scalar};
 use sqlx::PgExecutor;
 
-use super::{MentionRecord, MentionState, MentionTable, Written, plain, signed};
+use super::{MentionRecord, MentionState, MentionTable, WrittenReply, plain, signed};
 
-/// What came of deciding on a reply that is not to repeat another.
+/// The outcome of a decision on a reply that must not repeat another.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decision {
-    /// The mention as it stands now: with this reply, or with the one that was decided on before.
+    /// The mention as it is now: with this reply, or with the one that was decided on before.
     Kept(Option<Box<MentionRecord>>),
-    /// Nothing is decided: the account says the same elsewhere.
+    /// Nothing was decided, because the account says the same elsewhere.
     Repeated,
 }
 
 impl MentionTable<'_> {
-    /// Keeps the reply that was decided on, unless one was before; answers how the mention stands then.
+    /// Stores the reply, unless one was decided on before; answers the mention as it is then.
     pub async fn decide(
         &self,
         account: &AccountId,
         id: &PostId,
-        written: &Written,
+        written: &WrittenReply,
     ) -> Result<Option<MentionRecord>, StoreError> {
         self.keep(self.0.pool(), account, id, written).await?;
         self.get(account, id).await
     }
 
-    /// The same, unless `repeats` says so of the replies to other mentions since then, at most `limit` of them. Such decisions
-    /// of one account are made one after the other, so that of two that say the same at once the second one is told.
+    /// The same, unless `repeats` is true for the replies to other mentions since then, at most `limit` of them. These decisions are
+    /// serialized for each account, so that of two equal replies at the same time the second one is found out.
     pub async fn decide_anew(
         &self,
         account: &AccountId,
         id: &PostId,
-        written: &Written,
+        written: &WrittenReply,
         (since, limit): (DateTime<Utc>, u32),
         repeats: impl Fn(&[String]) -> bool + Send,
     ) -> Result<Decision, StoreError> {
@@ -62,7 +62,7 @@ impl MentionTable<'_> {
         conn: impl PgExecutor<'_>,
         account: &AccountId,
         id: &PostId,
-        written: &Written,
+        written: &WrittenReply,
     ) -> Result<(), StoreError> {
         query!(
             "update mentions.mentions
@@ -84,7 +84,7 @@ impl MentionTable<'_> {
         .map_err(StoreError::on("keep a reply"))
     }
 
-    /// The latest replies of an account, for telling whether a text was published lately.
+    /// The latest replies of an account, to compare a new one with.
     pub async fn latest_replies(
         &self,
         account: &AccountId,
@@ -118,7 +118,7 @@ impl MentionTable<'_> {
         .map_err(StoreError::on("read the latest replies"))
     }
 
-    /// Notes that the reply was handed to the job that publishes it.
+    /// Notes that the reply was handed over to the job that publishes it.
     pub async fn handed_over(&self, account: &AccountId, id: &PostId, job: JobId) -> Result<(), StoreError> {
         query!(
             "update mentions.mentions set state = 'sending', publish_job_id = $4, reason = null, settled_at = null
@@ -134,14 +134,14 @@ impl MentionTable<'_> {
         .map_err(StoreError::on("note a reply"))
     }
 
-    /// Ends a mention that is not decided on: left out by a rule, or rejected by the guard. What was written is kept with it.
+    /// Ends a mention without a reply: left out by a rule, or rejected by the guard. The text that was written is kept with it.
     pub async fn drop(
         &self,
         account: &AccountId,
         id: &PostId,
         to: MentionState,
         reason: &str,
-        written: &Written,
+        written: &WrittenReply,
     ) -> Result<(), StoreError> {
         query!(
             "update mentions.mentions
@@ -165,7 +165,7 @@ impl MentionTable<'_> {
         .map_err(StoreError::on("end a mention"))
     }
 
-    /// Ends a mention whose reply was decided on and not handed over in time.
+    /// Ends a mention whose reply was decided on, but not handed over in time.
     pub async fn expire(&self, account: &AccountId, id: &PostId, reason: &str) -> Result<(), StoreError> {
         query!(
             "update mentions.mentions set state = 'expired', reason = $4, settled_at = clock_timestamp()

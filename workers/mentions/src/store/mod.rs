@@ -1,5 +1,4 @@
-//! Mentions and what became of them, and the replies that people decide about. Written straight into Postgres: a reply that was
-//! decided on must be found again by whoever goes on with it.
+//! The tables of mentions and of reviews. They are written directly to Postgres: any later attempt must find a reply that was decided on.
 
 mod blocked;
 mod control;
@@ -16,11 +15,11 @@ use std::collections::BTreeMap;
 use perch_jobs::{AccountId, JobId, PostId, ReplyToMention};
 use serde_json::{Value, json};
 
-pub use control::{MentionControl, MentionPoll, Room};
+pub use control::{MentionControl, MentionPoll, ReplyPlace};
 pub use decide::Decision;
 pub use model::{
-    BlockedUser, MentionCounts, MentionFilter, MentionRecord, MentionState, Review, ReviewState, SeenMention, Settled,
-    Written,
+    BlockedUser, MentionCounts, MentionFilter, MentionRecord, MentionState, Review, ReviewState, SeenMention, SettledMentions,
+    WrittenReply,
 };
 pub use reviews::{ReviewFilter, ReviewOutcome, ReviewTable};
 pub use switches::MentionSwitches;
@@ -63,7 +62,7 @@ fn signed(n: u64) -> i64 {
 }
 
 impl MentionTable<'_> {
-    /// Notes mentions that were read. What is known of one already stays, unless it was only seen so far.
+    /// Notes mentions that were read. A mention that is stored already is only updated while its state is `seen`.
     pub async fn note(&self, account: &AccountId, mentions: &[SeenMention]) -> Result<(), StoreError> {
         let rows: Vec<Value> = mentions
             .iter()
@@ -97,7 +96,7 @@ impl MentionTable<'_> {
         .map_err(StoreError::on("note mentions"))
     }
 
-    /// Notes that mentions were handed on, each to its job.
+    /// Notes that mentions were enqueued, each with its job.
     pub async fn queued(&self, account: &AccountId, jobs: &[(PostId, JobId)]) -> Result<(), StoreError> {
         query!(
             "update mentions.mentions m set state = 'queued', job_id = r.job
@@ -114,7 +113,7 @@ impl MentionTable<'_> {
         .map_err(StoreError::on("note mentions"))
     }
 
-    /// The state of those that are known.
+    /// The states of those among these mentions that are stored.
     pub async fn states(
         &self,
         account: &AccountId,
@@ -134,7 +133,7 @@ impl MentionTable<'_> {
         rows.iter().map(read).collect::<Result<_, sqlx::Error>>().map_err(StoreError::on(doing))
     }
 
-    /// The mention as a job begins with it: noted, when another service handed it over.
+    /// The mention with which a job begins. It is stored first where another service enqueued the job.
     pub async fn begin(
         &self,
         account: &AccountId,
@@ -149,7 +148,7 @@ impl MentionTable<'_> {
         })
     }
 
-    /// Moves the place up to which mentions were read forward, never back.
+    /// Moves the last mention that was read forward, never back.
     pub async fn move_cursor(&self, account: &AccountId, since: &PostId) -> Result<(), StoreError> {
         query!(
             "insert into mentions.cursors as c (environment, account, since_id) values ($1, $2, $3)

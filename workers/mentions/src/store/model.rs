@@ -9,32 +9,32 @@ use utoipa::ToSchema;
 
 use perch_store::row::{Moment, count, parsed, parsed_option, time, time_option, word};
 
-/// What became of a mention.
+/// The state of a mention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema, ValueEnum)]
 #[value(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum MentionState {
-    /// It was read and not handed on yet.
+    /// It was read; its job is not enqueued yet.
     Seen,
     /// It is not answered, by a rule.
     #[value(alias = "left-out")]
     LeftOut,
-    /// Its job is to decide on a reply.
+    /// Its job is enqueued and has not decided on a reply yet.
     Queued,
-    /// The reply is decided and not handed to publishing yet.
+    /// The reply is decided on, but not handed over to publishing yet.
     Decided,
-    /// The reply is to be published.
+    /// The reply was handed over to publishing.
     Sending,
-    /// A person decides.
+    /// It waits for a person to decide.
     #[value(alias = "in-review")]
     InReview,
-    /// The reply is published, or was rendered where nothing is sent.
+    /// The reply is published, or only rendered where nothing is sent.
     Answered,
-    /// It is not answered, because the guard or a person said so.
+    /// It is not answered, because the guard or a person rejected it.
     Rejected,
     /// Nobody decided in time, or the reply could not be published in time.
     Expired,
-    /// Its job is dead; a replay goes on with it.
+    /// Its job is dead; a replay continues it.
     Failed,
 }
 
@@ -53,7 +53,7 @@ impl MentionState {
         Self::Failed,
     ];
 
-    /// As it stands in the database and in JSON.
+    /// Its name in the database and in JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Seen => "seen",
@@ -75,19 +75,19 @@ impl MentionState {
     }
 }
 
-/// A mention and what became of it.
+/// A mention and its state.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[schema(as = Mention)]
 pub struct MentionRecord {
     /// The account that was mentioned.
     #[schema(value_type = String)]
     pub account: AccountId,
-    /// The mention as it was handed on.
+    /// The mention as it was given to its job.
     #[serde(flatten)]
     pub mention: Mention,
     /// The handle of its author, where it is known.
     pub author: Option<String>,
-    /// What became of it.
+    /// Its state.
     pub state: MentionState,
     /// Why it was left out, rejected or failed.
     pub reason: Option<String>,
@@ -113,7 +113,7 @@ pub struct MentionRecord {
     pub simulated: bool,
     /// When the reply was decided on.
     pub decided_at: Option<DateTime<Utc>>,
-    /// When it came to its end.
+    /// When it reached its final state.
     pub settled_at: Option<DateTime<Utc>>,
 }
 
@@ -155,13 +155,13 @@ pub struct SeenMention {
     pub mention: Mention,
     /// The handle of its author.
     pub author: Option<String>,
-    /// Why it is left out; none when it is handed on.
+    /// Why it is left out; none when its job is to be enqueued.
     pub left_out: Option<&'static str>,
 }
 
-/// What a model wrote, and what it took.
+/// The reply of a model, and the tokens that it took.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Written {
+pub struct WrittenReply {
     /// The text; none when the model was not asked, or declined.
     pub text: Option<String>,
     /// The model.
@@ -172,7 +172,7 @@ pub struct Written {
     pub completion_tokens: u64,
 }
 
-/// Which mentions; what is not given does not matter.
+/// A filter for mentions. A field that is not set matches all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MentionFilter {
     /// Of this account.
@@ -183,54 +183,54 @@ pub struct MentionFilter {
     pub author: Option<String>,
 }
 
-/// What became of the mentions of an account since some time.
+/// Counts of the mentions of an account since some time.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct MentionCounts {
     /// By state.
     pub states: BTreeMap<String, u64>,
-    /// Those left out, by why.
+    /// Those left out, by reason.
     pub left_out: BTreeMap<String, u64>,
-    /// Those that failed, were rejected or expired, by why: the first words of it.
+    /// Those that failed, were rejected or expired, by the first words of the reason.
     pub errors: BTreeMap<String, u64>,
-    /// Time from a mention to its reply, in milliseconds: half were faster.
+    /// The median time from a mention to its reply, in milliseconds.
     pub latency_p50_ms: Option<u64>,
-    /// Time from a mention to its reply, in milliseconds: 19 of 20 were faster.
+    /// The 95th percentile of the time from a mention to its reply, in milliseconds.
     pub latency_p95_ms: Option<u64>,
     /// Tokens that models read.
     pub prompt_tokens: u64,
     /// Tokens that they wrote.
     pub completion_tokens: u64,
-    /// Replies that wait for a person, whenever they came.
+    /// Replies that wait for a person, of any age.
     pub open_reviews: u64,
 }
 
-/// What a look at ledger and jobs brought to light.
+/// The mentions whose state changed in a settlement against the ledger and the jobs.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Settled {
-    /// Time from mention to reply of each that is answered now, in seconds.
+pub struct SettledMentions {
+    /// The time from mention to reply of each newly answered mention, in seconds.
     pub answered: Vec<f64>,
-    /// Those whose job is dead now.
+    /// Mentions whose job has become dead.
     pub failed: u64,
     /// Reviews that nobody decided in time, and replies that could not be published in time.
     pub expired: u64,
 }
 
-/// Where a review stands.
+/// The state of a review.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReviewState {
     /// It waits for a person.
     Open,
-    /// The reply goes out.
+    /// The reply is published.
     Approved,
-    /// It does not.
+    /// The reply is not published.
     Rejected,
     /// Nobody decided in time.
     Expired,
 }
 
 impl ReviewState {
-    /// As it stands in the database and in JSON.
+    /// Its name in the database and in JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Open => "open",
@@ -246,7 +246,7 @@ impl ReviewState {
 pub struct Review {
     /// Its number.
     pub id: i64,
-    /// Where it stands.
+    /// Its state.
     pub state: ReviewState,
     /// The account that would reply.
     #[schema(value_type = String)]
@@ -262,20 +262,20 @@ pub struct Review {
     pub author_id: String,
     /// What the model proposed; none when it was not asked, or declined.
     pub proposed: Option<String>,
-    /// What the guard objects to in the mention or in the proposal: code, place in characters, and what stands there.
+    /// The findings of the guard in the mention or in the proposal: code, position in characters, and the text there.
     #[schema(value_type = Vec<Object>, example = json!([{ "code": "coarse", "at": { "start": 11, "end": 15 }, "found": "dick" }]))]
     pub reasons: serde_json::Value,
-    /// What was approved.
+    /// The approved text.
     pub approved: Option<String>,
-    /// Since when it waits.
+    /// When it was opened.
     pub created_at: DateTime<Utc>,
-    /// Until when.
+    /// When it expires.
     pub expires_at: DateTime<Utc>,
     /// When it was decided.
     pub decided_at: Option<DateTime<Utc>>,
-    /// By whom.
+    /// Who decided.
     pub decided_by: Option<String>,
-    /// Why, in the words of who decided.
+    /// The reason that the person gave.
     pub note: Option<String>,
 }
 
@@ -307,19 +307,19 @@ pub struct BlockedUser {
     /// The handle in lower case, or the id.
     #[serde(rename = "user")]
     pub who: String,
-    /// The id that goes with the handle, once a mention told it; under another handle the user stays blocked.
+    /// The id of the handle's user, once a mention has shown it; the user then stays blocked under another handle.
     pub author_id: Option<String>,
     /// Why.
     pub reason: Option<String>,
-    /// Who said so.
+    /// Who blocked the user.
     pub blocked_by: String,
-    /// When; null where the configuration says so.
+    /// When; null for a user blocked by the configuration.
     #[sqlx(try_from = "Moment")]
     pub blocked_at: Option<DateTime<Utc>>,
 }
 
 impl BlockedUser {
-    /// A handle (1 to 15 letters, digits and `_`, with or without @) or an id (1 to 19 digits), in the form that is kept.
+    /// The stored form of a handle (1 to 15 letters, digits and `_`, with or without @) or an id (1 to 19 digits).
     pub fn name(text: &str) -> Option<String> {
         let name = text.strip_prefix('@').unwrap_or(text);
         let is_id = (1..=19).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_digit());

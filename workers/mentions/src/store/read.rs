@@ -1,4 +1,4 @@
-//! Looking at mentions.
+//! Reads mentions.
 
 use perch_store::{query, query_as, query_scalar};
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use sqlx::{Row as _, postgres::PgRow};
 
 use super::{MentionCounts, MentionFilter, MentionRecord, MentionState, MentionTable};
 
-/// Mentions of a conversation, or of a user's day, that are told; more do not matter to any limit.
+/// The most mentions of a conversation, or of a user's day, that are read; no limit of replies is higher.
 const MOST_TAKEN: i64 = 1_000;
 
 impl MentionTable<'_> {
@@ -59,7 +59,7 @@ impl MentionTable<'_> {
         })
     }
 
-    /// Replies that were decided on before `before` and not handed to publishing.
+    /// Replies that were decided on before `before`, but not handed over to publishing.
     pub async fn not_handed_over(
         &self,
         account: &AccountId,
@@ -79,7 +79,7 @@ impl MentionTable<'_> {
         .map(readable("look for replies"))
     }
 
-    /// Mentions that were handed to a job before `before`, which has not decided on them. The oldest first, at most 100.
+    /// Mentions whose job was enqueued before `before` and has not decided on them. The oldest first, at most 100.
     pub async fn long_queued(
         &self,
         account: &AccountId,
@@ -99,7 +99,7 @@ impl MentionTable<'_> {
         .map(readable("look for mentions"))
     }
 
-    /// What an author wrote to the account in a conversation before, at most 20 texts.
+    /// Earlier mentions by the same author in the same conversation, at most 20 texts.
     pub async fn said_before(&self, account: &AccountId, mention: &Mention) -> Result<Vec<String>, StoreError> {
         query_scalar!(
             "select text from mentions.mentions
@@ -116,14 +116,14 @@ impl MentionTable<'_> {
         .map_err(StoreError::on("read a conversation"))
     }
 
-    /// Those of these mentions that ended without a reply.
+    /// The mentions among `ids` that ended without a reply.
     pub async fn unanswered(&self, account: &AccountId, ids: &[PostId]) -> Result<Vec<PostId>, StoreError> {
         let ended = [MentionState::LeftOut, MentionState::Rejected, MentionState::Expired, MentionState::Failed];
         let states = self.states(account, ids).await?;
         Ok(states.into_iter().filter(|(_, state)| ended.contains(state)).map(|(id, _)| id).collect())
     }
 
-    /// The mentions of a conversation that were answered or are to be.
+    /// The mentions of a conversation that were answered or will be.
     pub async fn taken_in_conversation(
         &self,
         account: &AccountId,
@@ -144,7 +144,7 @@ impl MentionTable<'_> {
         .map_err(StoreError::on("count the replies of a conversation"))
     }
 
-    /// The mentions of an author, written on this day (UTC), that were answered or are to be.
+    /// The mentions that an author wrote on this day (UTC) and that were answered or will be.
     pub async fn taken_of_author(
         &self,
         account: &AccountId,
@@ -169,7 +169,7 @@ impl MentionTable<'_> {
         .map_err(StoreError::on("count the replies to a user"))
     }
 
-    /// Up to which mention they were read.
+    /// The last mention that was read.
     pub async fn cursor(&self, account: &AccountId) -> Result<Option<PostId>, StoreError> {
         let doing = "read a since_id";
         let row = query!(
@@ -183,7 +183,7 @@ impl MentionTable<'_> {
         row.map(|row| parsed(&row, "since_id")).transpose().map_err(StoreError::on(doing))
     }
 
-    /// What became of the mentions of an account that were written since then.
+    /// Counts the mentions of an account that were written since then, by their outcome.
     pub async fn counts(&self, account: &AccountId, since: DateTime<Utc>) -> Result<MentionCounts, StoreError> {
         let doing = "count mentions";
         let rows = query!(
@@ -231,7 +231,7 @@ impl MentionTable<'_> {
     }
 }
 
-/// The part of an error that tells one cause from another.
+/// The part of an error that identifies its cause.
 fn cause(reason: &str) -> String {
     let words = reason.split([';', ':', '(']).next().unwrap_or_default().trim();
     words.chars().take(80).collect()

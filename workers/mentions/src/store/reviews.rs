@@ -10,13 +10,13 @@ use perch_store::{Store, StoreError, Tx, json, row};
 use serde_json::Value;
 use sqlx::{PgExecutor, Row as _};
 
-use super::{Review, ReviewState, Written, plain, signed};
+use super::{Review, ReviewState, WrittenReply, plain, signed};
 
 /// The replies that people decide about.
 #[derive(Debug, Clone, Copy)]
 pub struct ReviewTable<'a>(pub(crate) &'a Store);
 
-/// Which reviews; what is not given does not matter.
+/// A filter for reviews. A field that is not set matches all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReviewFilter {
     /// Of this account.
@@ -25,18 +25,18 @@ pub struct ReviewFilter {
     pub state: Option<ReviewState>,
 }
 
-/// What came of a decision.
+/// The outcome of a decision on a review.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ReviewOutcome {
-    /// It is decided so; this is how it stands now.
+    /// The decision is stored; this is the review now.
     Done(Box<Review>),
-    /// It was decided before, or is too late.
+    /// The review was decided before or has expired.
     Closed(Box<Review>),
     /// There is no such review.
     Unknown,
 }
 
-/// One whose time is over counts as expired.
+/// A review whose time is over counts as expired.
 const ONE: &str = sql!(
     2,
     "
@@ -51,13 +51,13 @@ const ONE: &str = sql!(
 const LOCKED: &str = sql!(2, "select id from mentions.reviews where environment = $1 and id = $2 for update");
 
 impl ReviewTable<'_> {
-    /// Puts a mention that is not decided on before a person, with what was proposed and what the guard objects to. One that is
-    /// there already stays as it is; none when the mention was decided on otherwise.
+    /// Opens a review of a mention that is not decided on, with the proposed reply and the findings of the guard. An existing review is
+    /// left as it is; none when the mention was decided on otherwise.
     pub async fn open(
         &self,
         account: &AccountId,
         mention: &PostId,
-        written: &Written,
+        written: &WrittenReply,
         reasons: &Value,
         waits: Duration,
     ) -> Result<Option<i64>, StoreError> {
@@ -132,7 +132,7 @@ impl ReviewTable<'_> {
         row::page(doing, LIST, paging, rows, |row| row.try_get::<i64, _>("id"))
     }
 
-    /// Approves a reply in these words. The mention is decided on from then on, in the same transaction.
+    /// Approves a reply with this text, and decides on the mention in the same transaction.
     pub async fn approve(&self, id: i64, text: &str, by: &str) -> Result<ReviewOutcome, StoreError> {
         let (mut tx, review) = match self.still_open(id).await? {
             Ok(open) => open,

@@ -1,15 +1,15 @@
-//! Bringing mentions up to what the ledger and the jobs say of them.
+//! Settles mentions: brings their states up to date with the ledger and the jobs.
 
 use perch_jobs::AccountId;
 use perch_store::{StoreError, row::unsigned};
 use perch_store::{query_as, query_scalar};
 
-use super::{MentionTable, Settled};
+use super::{MentionTable, SettledMentions};
 
 impl MentionTable<'_> {
-    /// Notes what came of replies since the last look: answered when the ledger has confirmed the effect, failed when the job
-    /// is dead, expired when nobody decided in time or the reply could not go out in time. Of at most 500 mentions each; running it again changes nothing.
-    pub async fn settle(&self, account: &AccountId) -> Result<Settled, StoreError> {
+    /// Settles at most 500 mentions of each kind: answered when the ledger has confirmed the effect, failed when the job is dead, expired
+    /// when nobody decided in time or the reply could not be published in time. It is idempotent.
+    pub async fn settle(&self, account: &AccountId) -> Result<SettledMentions, StoreError> {
         let doing = "settle mentions";
         let answered: Vec<f64> = query_scalar!(
             "with done as (
@@ -32,7 +32,7 @@ impl MentionTable<'_> {
         .fetch_all(self.0.pool())
         .await
         .map_err(StoreError::on(doing))?;
-        // A job that ended after its deadline, with nothing of it on the way to X, came too late; any other failed.
+        // A job that ended after its deadline, with no call to X under way, was too late; any other failed.
         let (failed, late): (i64, i64) = query_as!(
             "with dead as (
                  select m.account, m.id, j.last_error,
@@ -82,6 +82,6 @@ impl MentionTable<'_> {
         .fetch_one(self.0.pool())
         .await
         .map_err(StoreError::on(doing))?;
-        Ok(Settled { answered, failed: unsigned(failed), expired: unsigned(expired + late) })
+        Ok(SettledMentions { answered, failed: unsigned(failed), expired: unsigned(expired + late) })
     }
 }

@@ -1,5 +1,5 @@
-//! What operators said to the bot of an account. Postgres alone keeps it: whoever polls or replies asks Postgres anyway, and a
-//! Redis that lost its data cannot make a bot speak that was told to be silent.
+//! The switches that operators set for the bot of an account. They are stored in Postgres alone: polls and replies read Postgres anyway,
+//! and a Redis that lost its data must not make a paused bot reply.
 
 use perch_store::{query, query_scalar};
 use std::time::Duration;
@@ -15,24 +15,24 @@ use sqlx::{Row as _, postgres::PgRow};
 
 use super::{MentionControl, signed};
 
-/// What operators said to the bot of an account.
+/// The switches that operators set for the bot of an account.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct MentionSwitches {
-    /// Whether its mentions are not read.
+    /// Whether reading its mentions is stopped.
     pub stopped: bool,
-    /// How often they are read, where it was set at run time.
+    /// How often mentions are read, where it was set at run time.
     #[serde(skip)]
     pub interval: Option<Duration>,
-    /// Whether nothing is replied; mentions wait.
+    /// Whether replying is paused; mentions wait.
     pub paused: bool,
-    /// Who said something last.
+    /// Who changed a switch last.
     pub by: Option<String>,
     /// When.
     pub at: Option<DateTime<Utc>>,
 }
 
 impl MentionControl {
-    /// What operators said.
+    /// The switches of an account.
     pub async fn switches(&self, account: &AccountId) -> Result<MentionSwitches, StoreError> {
         let doing = "read the switches of mentions";
         let row = query!(
@@ -100,8 +100,7 @@ impl MentionControl {
         self.next_after(account, interval).await
     }
 
-    /// Lets mentions be read as often as the configuration says, which is every `configured`; the next poll is that long after the
-    /// last.
+    /// Resets how often mentions are read to the interval of the configuration, `configured`; the next poll is that long after the last.
     pub async fn reset_interval(&self, account: &AccountId, configured: Duration, by: &str) -> Result<(), StoreError> {
         query!(
             "update mentions.switches set interval_ms = null, changed_by = $3, changed_at = clock_timestamp()

@@ -5,7 +5,7 @@ use perch_clients::{
     ModelClient, ModelError,
     models::{ChatRequest, Usage, object_with},
 };
-use perch_core::{Answered, Unanswered, declined};
+use perch_core::{ModelReply, AskError, declined};
 use perch_jobs::{ExtractedBets, PickError, Post};
 use perch_queue::Fail;
 
@@ -76,7 +76,7 @@ const RAW_KEPT: usize = 2_000;
 #[derive(Debug)]
 pub(super) enum ReadError {
     /// No provider answered.
-    Unanswered(Unanswered),
+    AskError(AskError),
     /// No answer was usable.
     Unusable(Fail),
 }
@@ -110,14 +110,14 @@ enum Asker<'a> {
 }
 
 impl Asker<'_> {
-    async fn ask(&self, request: &ChatRequest, except: &[String]) -> Result<Answered, Unanswered> {
+    async fn ask(&self, request: &ChatRequest, except: &[String]) -> Result<ModelReply, AskError> {
         match self {
             Self::Picks(bot) => bot.clients.ask(&bot.settings.providers, request, except).await,
-            Self::Model(_) if !except.is_empty() => Err(Unanswered::NobodyElse),
+            Self::Model(_) if !except.is_empty() => Err(AskError::NoOtherProvider),
             Self::Model(model) => match model.complete(request).await {
-                Ok(completion) => Ok(Answered { provider: model.provider().to_owned(), completion }),
-                Err(error) if declined(&error) => Err(Unanswered::Declined(Box::new(error))),
-                Err(error) => Err(Unanswered::Down(error.to_string(), error.disposition())),
+                Ok(completion) => Ok(ModelReply { provider: model.provider().to_owned(), completion }),
+                Err(error) if declined(&error) => Err(AskError::Declined(Box::new(error))),
+                Err(error) => Err(AskError::Down(error.to_string(), error.disposition())),
             },
         }
     }
@@ -133,7 +133,7 @@ struct ModelAnswer {
 }
 
 impl ModelAnswer {
-    fn whole(Answered { provider, completion }: Answered) -> Self {
+    fn whole(ModelReply { provider, completion }: ModelReply) -> Self {
         // Models may write text around the JSON object; it is ignored.
         let answer = ExtractedBets::parse(&completion.text).or_else(|error| {
             let object = object_with(&completion.text, "answer").ok_or(error)?;
@@ -181,17 +181,17 @@ impl Objections {
     }
 
     /// The error when no provider gave a usable answer. It is retried if another provider may answer later.
-    fn ended(self, unanswered: Unanswered) -> ReadError {
+    fn ended(self, unanswered: AskError) -> ReadError {
         let Some((error, text)) = self.last.filter(|_| !self.used_up.is_empty()) else {
             return ReadError::Unanswered(unanswered);
         };
         let why = unusable(&error, &self.used_up.join(" and "), &text);
         ReadError::Unusable(match unanswered {
-            Unanswered::NobodyElse => Fail::Dead(why),
-            Unanswered::Declined(declined) => Fail::Dead(format!("{declined}; {why}")),
+            AskError::NobodyElse => Fail::Dead(why),
+            AskError::Declined(declined) => Fail::Dead(format!("{declined}; {why}")),
             // A retry and not a snooze: the next attempt pays again for the providers with unusable answers, so it must count.
-            Unanswered::Held(_, held) => Fail::Retry(format!("{held}; {why}")),
-            Unanswered::Down(down, _) => Fail::Retry(format!("{down}; {why}")),
+            AskError::Held(_, held) => Fail::Retry(format!("{held}; {why}")),
+            AskError::Down(down, _) => Fail::Retry(format!("{down}; {why}")),
         })
     }
 }
@@ -202,9 +202,9 @@ async fn read(asker: &Asker<'_>, post: &Post, pictures: &[String], spent: &mut U
     loop {
         let said = match asker.ask(&request, &objections.used_up).await {
             Ok(answered) => ModelAnswer::whole(answered),
-            Err(Unanswered::Declined(error)) => match ModelAnswer::cut_off(*error) {
+            Err(AskError::Declined(error)) => match ModelAnswer::cut_off(*error) {
                 Ok(said) => said,
-                Err(error) => return Err(objections.ended(Unanswered::Declined(Box::new(error)))),
+                Err(error) => return Err(objections.ended(AskError::Declined(Box::new(error)))),
             },
             Err(unanswered) => return Err(objections.ended(unanswered)),
         };
@@ -293,11 +293,11 @@ mod tests {
             assert_eq!((again, objections.used_up.clone()), (vec![true, true, false], vec!["grok".to_owned()]));
             objections
         };
-        let held = || Unanswered::Held(std::time::Duration::from_secs(60), "openai: slow".into());
-        let ended = tried().ended(Unanswered::NobodyElse);
+        let held = || AskError::Held(std::time::Duration::from_secs(60), "openai: slow".into());
+        let ended = tried().ended(AskError::NobodyElse);
         assert!(matches!(ended, ReadError::Unusable(Fail::Dead(why)) if why.contains("prose")));
         assert!(matches!(tried().ended(held()), ReadError::Unusable(Fail::Retry(why)) if why.contains("openai: slow")));
-        assert!(matches!(Objections::default().ended(held()), ReadError::Unanswered(Unanswered::Held(..))));
+        assert!(matches!(Objections::default().ended(held()), ReadError::AskError(AskError::Held(..))));
     }
 
     #[test]

@@ -1,5 +1,5 @@
 use perch_base::clock;
-use perch_core::{Started, job_id};
+use perch_core::{StartedPolls, job_id};
 use perch_jobs::{PollAccount, PollAccounts, PollDueAccounts};
 use perch_queue::{
     EnqueueError, EnqueueOptions, Fail, NewJob,
@@ -10,7 +10,7 @@ use super::watch_list::{WatchList, WatchedAccount};
 use crate::{Picks, store::PicksStore as _};
 
 /// Starts one `poll_account` for each watched account without a schedule of its own.
-pub async fn poll_accounts(_: PollAccounts, cx: JobContext, bot: Data<Picks>) -> HandlerResult<Started> {
+pub async fn poll_accounts(_: PollAccounts, cx: JobContext, bot: Data<Picks>) -> HandlerResult<StartedPolls> {
     let all = WatchList::of(bot.settings.clone(), &bot.platform).all(&bot.store).await?;
     let accounts: Vec<WatchedAccount> =
         all.into_iter().filter(|account| account.watched && account.schedule.is_none()).collect();
@@ -18,7 +18,7 @@ pub async fn poll_accounts(_: PollAccounts, cx: JobContext, bot: Data<Picks>) ->
 }
 
 /// Starts one `poll_account` for each watched account that is due by a schedule of its own.
-pub async fn poll_due_accounts(_: PollDueAccounts, cx: JobContext, bot: Data<Picks>) -> HandlerResult<Started> {
+pub async fn poll_due_accounts(_: PollDueAccounts, cx: JobContext, bot: Data<Picks>) -> HandlerResult<StartedPolls> {
     let now = clock::now();
     let all = WatchList::of(bot.settings.clone(), &bot.platform).all(&bot.store).await?;
     let watched = all.into_iter().filter(|account| account.watched);
@@ -41,7 +41,7 @@ async fn start(cx: &JobContext, bot: &Picks, accounts: &[WatchedAccount]) -> Res
         Ok(NewJob::of(&PollAccount { username: account.handle.clone() })?.with(options))
     };
     let polls = polled.iter().map(poll).collect::<Result<Vec<_>, EnqueueError>>()?;
-    let started = Started { passed_over: passed_over.len(), ..Started::of(cx.client(), polls).await? };
+    let started = StartedPolls { passed_over: passed_over.len(), ..StartedPolls::of(cx.client(), polls).await? };
     if !passed_over.is_empty() {
         let names: Vec<String> = passed_over.iter().map(|account| account.username.clone()).collect();
         bot.store.accounts().passed_over(&names).await?;

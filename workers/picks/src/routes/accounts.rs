@@ -2,7 +2,7 @@
 
 use axum::{Extension, Json, extract::State, http::StatusCode};
 use chrono::{DateTime, TimeDelta, Utc};
-use perch_bot::http::{Answer, BotState, Caller, Cause, Document, JsonBody, Page, Paged, Paging, Path, Problem};
+use perch_bot::http::{ApiResult, BotState, Caller, Cause, Document, JsonBody, Page, Paged, Paging, Path, Problem};
 use perch_jobs::JobId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -154,7 +154,7 @@ fn unknown(handle: &str) -> Problem {
     )
 }
 
-async fn find(app: &BotState, handle: &str) -> Answer<WatchedAccount> {
+async fn find(app: &BotState, handle: &str) -> ApiResult<WatchedAccount> {
     let handle = watch_list::handle(handle).map_err(|_| unknown(handle))?;
     WatchList::new(&app.settings)?.one(&app.store, handle).await?.ok_or_else(|| unknown(handle))
 }
@@ -167,7 +167,7 @@ async fn find(app: &BotState, handle: &str) -> Answer<WatchedAccount> {
 pub(super) async fn list(
     State(app): State<BotState>,
     Paged(ListParams { all }, paging): Paged<ListParams>,
-) -> Answer<Json<Page<WatchedAccount>>> {
+) -> ApiResult<Json<Page<WatchedAccount>>> {
     Ok(Json(WatchList::new(&app.settings)?.page(&app.store, all, &paging).await?))
 }
 
@@ -180,7 +180,7 @@ pub(super) async fn list(
         (status = 200, description = "The account.", body = AccountAnswer),
         (status = 404, description = "It is not watched and never was.", body = Document, content_type = "application/problem+json"),
     ))]
-pub(super) async fn one(State(app): State<BotState>, Path(username): Path<String>) -> Answer<Json<AccountAnswer>> {
+pub(super) async fn one(State(app): State<BotState>, Path(username): Path<String>) -> ApiResult<Json<AccountAnswer>> {
     let account = find(&app, &username).await?;
     let accounts = app.store.accounts();
     let polls = accounts.polls(&account.username, POLLS).await?.into_iter().map(PollAnswer::from).collect();
@@ -201,7 +201,7 @@ pub(super) async fn add(
     State(app): State<BotState>,
     Extension(caller): Extension<Caller>,
     JsonBody(body): JsonBody<NewAccount>,
-) -> Answer<(StatusCode, Json<WatchedAccount>)> {
+) -> ApiResult<(StatusCode, Json<WatchedAccount>)> {
     let handle = watch_list::handle(&body.handle).map_err(refused)?.to_owned();
     let change = AccountChange {
         enabled: None,
@@ -238,7 +238,7 @@ pub(super) async fn change(
     Extension(caller): Extension<Caller>,
     Path(username): Path<String>,
     JsonBody(change): JsonBody<AccountChange>,
-) -> Answer<Json<WatchedAccount>> {
+) -> ApiResult<Json<WatchedAccount>> {
     let account = find(&app, &username).await?;
     if account.removed_at.is_some() {
         let detail = format!("{} was removed; POST /api/v1/accounts watches it again.", account.handle);
@@ -263,7 +263,7 @@ pub(super) async fn remove(
     State(app): State<BotState>,
     Extension(caller): Extension<Caller>,
     Path(username): Path<String>,
-) -> Answer<Json<WatchedAccount>> {
+) -> ApiResult<Json<WatchedAccount>> {
     let account = find(&app, &username).await?;
     if account.removed_at.is_some() {
         return Err(unknown(&username));

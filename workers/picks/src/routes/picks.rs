@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{Extension, Json, extract::State};
 use chrono::{DateTime, Utc};
 use perch_bot::http::{
-    Answer, BULK, BotState, Caller, Cause, Document, JsonBody, Page, Paged, Paging, Params, Path, Problem, time,
+    ApiResult, BULK, BotState, Caller, Cause, Document, JsonBody, Page, Paged, Paging, Params, Path, Problem, time,
 };
 use perch_odds::{
     record::{GroupBy, Record},
@@ -22,7 +22,7 @@ use crate::{
     tracking::{self, EnteredOutcome, Entry, Import, Imported, PickDetails, ResultEntry, SettledPick, TrackError},
 };
 
-fn own(app: &BotState) -> Answer<Arc<PicksSettings>> {
+fn own(app: &BotState) -> ApiResult<Arc<PicksSettings>> {
     Ok(app.settings.sections.get()?)
 }
 
@@ -135,7 +135,7 @@ fn not_tracked(error: TrackError) -> Problem {
     }
 }
 
-async fn find(app: &BotState, key: &str) -> Answer<TrackedPick> {
+async fn find(app: &BotState, key: &str) -> ApiResult<TrackedPick> {
     let shown: String = key.chars().take(80).collect();
     match app.store.tracking().find(key).await? {
         PickLookup::One(pick) => Ok(*pick),
@@ -157,7 +157,7 @@ async fn find(app: &BotState, key: &str) -> Answer<TrackedPick> {
 pub(super) async fn list(
     State(app): State<BotState>,
     Paged(params, paging): Paged<ListParams>,
-) -> Answer<Json<Page<TrackedPick>>> {
+) -> ApiResult<Json<Page<TrackedPick>>> {
     let filter = PickFilter {
         open: params.open,
         account: params.account,
@@ -180,7 +180,7 @@ pub(super) async fn list(
         (status = 404, description = "There is no such pick.", body = Document, content_type = "application/problem+json"),
         (status = 409, description = "Several keys begin so.", body = Document, content_type = "application/problem+json"),
     ))]
-pub(super) async fn one(State(app): State<BotState>, Path(key): Path<String>) -> Answer<Json<PickDetails>> {
+pub(super) async fn one(State(app): State<BotState>, Path(key): Path<String>) -> ApiResult<Json<PickDetails>> {
     let pick = find(&app, &key).await?;
     Ok(Json(PickDetails::of(&app.store, pick).await?))
 }
@@ -207,7 +207,7 @@ pub(super) async fn confirm(
     State(app): State<BotState>,
     Extension(caller): Extension<Caller>,
     Path(key): Path<String>,
-) -> Answer<Json<ConfirmedPick>> {
+) -> ApiResult<Json<ConfirmedPick>> {
     let pick = find(&app, &key).await?;
     let confirmed = extraction::confirm(&app.client, &app.store, pick, &caller.actor()).await.map_err(not_confirmed)?;
     app.audit(&caller, "pick.confirm", &confirmed.key, json!(confirmed)).await;
@@ -231,7 +231,7 @@ pub(super) async fn settle(
     Extension(caller): Extension<Caller>,
     Path(key): Path<String>,
     JsonBody(body): JsonBody<SettleRequest>,
-) -> Answer<Json<SettledPick>> {
+) -> ApiResult<Json<SettledPick>> {
     let entry = entry(body)?;
     let pick = find(&app, &key).await?;
     let settings = own(&app)?;
@@ -240,7 +240,7 @@ pub(super) async fn settle(
     Ok(Json(settled))
 }
 
-fn entry(body: SettleRequest) -> Answer<Entry> {
+fn entry(body: SettleRequest) -> ApiResult<Entry> {
     let refuse = |field: &str, reason: String| Problem::field(Cause::InvalidRequest, field, reason);
     let stated = match body.outcome.as_deref() {
         None => None,
@@ -273,7 +273,7 @@ pub(super) async fn results(
     State(app): State<BotState>,
     Extension(caller): Extension<Caller>,
     JsonBody(body): JsonBody<ResultsRequest, BULK>,
-) -> Answer<Json<Imported>> {
+) -> ApiResult<Json<Imported>> {
     if body.results.len() > MOST_RESULTS {
         let reason = format!("it has {} entries; at most {MOST_RESULTS} are taken", body.results.len());
         return Err(Problem::field(Cause::InvalidRequest, "$.results", reason));
@@ -283,7 +283,7 @@ pub(super) async fn results(
             Problem::field(Cause::InvalidRequest, format!("$.results[{at}].{}", error.field), error.reason)
         })
     });
-    let import = Import { games: read.collect::<Answer<Vec<_>>>()?, entries: Vec::new() };
+    let import = Import { games: read.collect::<ApiResult<Vec<_>>>()?, entries: Vec::new() };
     let by = SettledBy { actor: caller.actor(), source: SettleSource::Import };
     let settings = own(&app)?;
     let imported = tracking::import(&app.store, &settings, &import, &by, body.dry_run).await.map_err(not_tracked)?;
@@ -304,7 +304,7 @@ pub(super) async fn results(
 pub(super) async fn record(
     State(app): State<BotState>,
     Params(params): Params<RecordParams>,
-) -> Answer<Json<RecordAnswer>> {
+) -> ApiResult<Json<RecordAnswer>> {
     let word = params.by.as_deref().unwrap_or("account");
     let by = word.parse().ok().filter(|by: &GroupBy| by.to_string() == word).ok_or_else(|| {
         let unknown = perch_odds::record::UnknownGrouping(word.chars().take(80).collect());

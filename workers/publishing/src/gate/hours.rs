@@ -1,42 +1,42 @@
-//! The clock on an account's wall: its day, and its quiet hours. Pure functions.
+//! The day and the quiet hours of an account in its time zone. Pure functions.
 //!
-//! They go through the minutes one by one. Zones move their clocks at whole minutes, so this is right where clocks jump,
-//! repeat an hour or leave out a day, and a day is gone through in less than a millisecond.
+//! They go through the minutes one by one. Time zones change their offset at whole minutes, so this is right where clocks skip or
+//! repeat an hour or skip a day. A day takes less than a millisecond.
 
 use chrono::{DateTime, DurationRound as _, NaiveDate, TimeDelta, Utc};
 use perch_base::settings::PostingSettings;
 
 const MINUTE: TimeDelta = TimeDelta::minutes(1);
-/// No day, and no stretch of quiet hours with an open minute a day, is longer.
+/// In minutes: no day, and no period of quiet hours with at least one open minute a day, is longer.
 const REACH: i32 = 3 * 24 * 60;
 
 /// A day of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Day {
+pub(crate) struct PostingDay {
     pub began: DateTime<Utc>,
     pub ends: DateTime<Utc>,
 }
 
-/// What the clock says to an act.
+/// Whether an act may begin by the quiet hours and the day of its account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Hour {
-    /// It may begin from then until then, as far as the clock goes.
+pub(super) enum PostingWindow {
+    /// It may begin between these times.
     Open { from: DateTime<Utc>, until: DateTime<Utc> },
-    /// These are quiet hours until then.
+    /// Quiet hours last until then.
     Quiet { until: DateTime<Utc> },
-    /// The day ends too soon; the next one begins then.
+    /// The day ends too soon; it may begin then, on the next day.
     LastOfDay { until: DateTime<Utc> },
 }
 
 /// The day at `now`.
-pub(crate) fn day(settings: &PostingSettings, now: DateTime<Utc>) -> Day {
+pub(crate) fn day(settings: &PostingSettings, now: DateTime<Utc>) -> PostingDay {
     let date = |at: DateTime<Utc>| -> NaiveDate { at.with_timezone(&settings.timezone).date_naive() };
     let today = date(now);
     let began = last_before(now, |at| date(at) == today);
-    Day { began, ends: first_after(now, |at| date(at) != today) }
+    PostingDay { began, ends: first_after(now, |at| date(at) != today) }
 }
 
-/// Whether these are quiet hours.
+/// Whether `at` is in quiet hours.
 pub(crate) fn is_quiet(settings: &PostingSettings, at: DateTime<Utc>) -> bool {
     let quiet = &settings.quiet;
     let time = at.with_timezone(&quiet.timezone.unwrap_or(settings.timezone)).time();
@@ -48,24 +48,23 @@ pub(crate) fn open_from(settings: &PostingSettings, at: DateTime<Utc>) -> DateTi
     if is_quiet(settings, at) { first_after(at, |at| !is_quiet(settings, at)) } else { at }
 }
 
-/// What the clock says to an act that begins within `within` of `now`. With limits of a day it has to begin on the day that
-/// it counts for.
-pub(super) fn hour(settings: &PostingSettings, day: &Day, now: DateTime<Utc>, within: TimeDelta) -> Hour {
+/// Whether an act may begin within `within` of `now`. Where the account has daily quotas it has to begin on the day that it counts for.
+pub(super) fn hour(settings: &PostingSettings, day: &PostingDay, now: DateTime<Utc>, within: TimeDelta) -> PostingWindow {
     if is_quiet(settings, now) {
-        return Hour::Quiet { until: open_from(settings, now) };
+        return PostingWindow::Quiet { until: open_from(settings, now) };
     }
     let ends = if has_caps(settings) { day.ends } else { now + TimeDelta::days(1) };
     let quiet_from =
         if settings.quiet.are_set() { first_after(now, |at| is_quiet(settings, at)) } else { DateTime::<Utc>::MAX_UTC };
     let until = ends.min(quiet_from);
     if now + within <= until {
-        return Hour::Open { from: floor(now), until };
+        return PostingWindow::Open { from: floor(now), until };
     }
     let open = open_from(settings, until);
-    if quiet_from <= ends { Hour::Quiet { until: open } } else { Hour::LastOfDay { until: open } }
+    if quiet_from <= ends { PostingWindow::Quiet { until: open } } else { PostingWindow::LastOfDay { until: open } }
 }
 
-/// Whether anything is limited by the day.
+/// Whether the account has a daily quota.
 pub(crate) fn has_caps(settings: &PostingSettings) -> bool {
     settings.per_day > 0 || settings.replies_per_day > 0 || settings.retweets_per_day > 0
 }
@@ -123,27 +122,27 @@ mod tests {
         text.parse().expect("a time")
     }
 
-    fn said(settings: &PostingSettings, now: DateTime<Utc>) -> Hour {
+    fn said(settings: &PostingSettings, now: DateTime<Utc>) -> PostingWindow {
         hour(settings, &day(settings, now), now, WITHIN)
     }
 
     #[test]
     fn quiet_hours_cross_midnight_and_end_by_the_clock_on_the_wall() {
         let night = berlin((23, 0), (7, 0));
-        assert_eq!(said(&night, at("2026-01-10T23:30:00Z")), Hour::Quiet { until: at("2026-01-11T06:00:00Z") });
-        assert_eq!(said(&night, at("2026-07-10T04:59:59Z")), Hour::Quiet { until: at("2026-07-10T05:00:00Z") });
-        let open = Hour::Open { from: at("2026-07-10T05:00:00Z"), until: at("2026-07-10T21:00:00Z") };
+        assert_eq!(said(&night, at("2026-01-10T23:30:00Z")), PostingWindow::Quiet { until: at("2026-01-11T06:00:00Z") });
+        assert_eq!(said(&night, at("2026-07-10T04:59:59Z")), PostingWindow::Quiet { until: at("2026-07-10T05:00:00Z") });
+        let open = PostingWindow::Open { from: at("2026-07-10T05:00:00Z"), until: at("2026-07-10T21:00:00Z") };
         assert_eq!(said(&night, at("2026-07-10T05:00:00Z")), open);
     }
 
     #[test]
     fn what_could_begin_in_quiet_hours_or_on_the_next_day_waits() {
         let night = berlin((23, 0), (7, 0));
-        assert_eq!(said(&night, at("2026-07-10T20:59:55Z")), Hour::Quiet { until: at("2026-07-11T05:00:00Z") });
+        assert_eq!(said(&night, at("2026-07-10T20:59:55Z")), PostingWindow::Quiet { until: at("2026-07-11T05:00:00Z") });
         let never = berlin((0, 0), (0, 0));
-        assert_eq!(said(&never, at("2026-07-10T21:59:55Z")), Hour::LastOfDay { until: at("2026-07-10T22:00:00Z") });
+        assert_eq!(said(&never, at("2026-07-10T21:59:55Z")), PostingWindow::LastOfDay { until: at("2026-07-10T22:00:00Z") });
         let unlimited = PostingSettings { per_day: 0, ..never };
-        assert!(matches!(said(&unlimited, at("2026-07-10T21:59:55Z")), Hour::Open { .. }));
+        assert!(matches!(said(&unlimited, at("2026-07-10T21:59:55Z")), PostingWindow::Open { .. }));
     }
 
     #[test]
@@ -182,18 +181,18 @@ mod tests {
             };
             let date = |at: DateTime<Utc>| at.with_timezone(&zone).date_naive();
             match said(&settings, now) {
-                Hour::Open { until, .. } => {
+                PostingWindow::Open { until, .. } => {
                     prop_assert!(!quiet(now) && !quiet(now + WITHIN) && now + WITHIN <= until);
                     prop_assert_eq!(date(now), date(now + WITHIN));
                     prop_assert!(quiet(until) || date(until) != date(now));
                     prop_assert!(!quiet(until - TimeDelta::seconds(1)));
                     prop_assert_eq!(date(until - TimeDelta::seconds(1)), date(now));
                 }
-                Hour::Quiet { until } => {
+                PostingWindow::Quiet { until } => {
                     prop_assert!(quiet(now) || quiet(now + WITHIN));
                     prop_assert!(until > now && !quiet(until) && quiet(until - TimeDelta::seconds(1)));
                 }
-                Hour::LastOfDay { until } => {
+                PostingWindow::LastOfDay { until } => {
                     prop_assert!(until > now && !quiet(until));
                     prop_assert_ne!(date(now), date(until));
                 }

@@ -1,7 +1,7 @@
-//! The gate before everything that publishes: the emergency brake, and what each account may publish and when.
+//! The gate that every act passes: the emergency brake, and the quotas, interval and quiet hours of the account.
 //!
-//! An act is let in before its effect is claimed, and looks at the brake once more right before its call. What may not go yet
-//! waits, and that costs no attempt. What has happened already never comes here.
+//! An act passes the gate before its effect is claimed, and the brake is read again right before the call. An act that may not begin
+//! yet is snoozed, which consumes no attempt. An effect that is confirmed already does not pass the gate again.
 
 pub(crate) mod hours;
 mod pass;
@@ -17,33 +17,33 @@ use perch_store::{
     TimeLimit,
 };
 
-use self::hours::Hour;
+use self::hours::PostingWindow;
 
-pub(crate) use self::pass::Pass;
+pub(crate) use self::pass::GatePass;
 
-/// An act that was let in begins within this time, or asks again. A little more than what its permit allows.
+/// An act begins within this time after it passed the gate, or passes it again. A little longer than its permit holds.
 const BEGIN_WITHIN: Duration = Duration::from_secs(6);
-/// How long a job stays with its worker while the brake is on. It holds its place there, so that however many wait, a few are
-/// awake; and it goes on as soon as the brake is lifted.
+/// How long a job keeps running while the brake is on. It keeps its slot in the worker, so that few of the waiting jobs are started; and
+/// it goes on as soon as the brake is lifted.
 const HELD_FOR: Duration = Duration::from_secs(20);
-/// How often such a job looks at the brake.
+/// How often such a job reads the brake.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// When a job comes back that was stopped on the way.
+/// When a job runs again that was stopped after it had passed the gate.
 const SOON: Duration = Duration::from_secs(1);
 
 /// Why an act may not begin now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Held {
+pub(crate) struct Deferral {
     wait: Duration,
     why: String,
 }
 
-impl Held {
+impl Deferral {
     fn new(wait: Duration, why: String) -> Self {
         Self { wait, why }
     }
 
-    /// Stopped by the brake on the way.
+    /// Deferred because of the brake.
     pub(crate) fn braked(state: &BrakeState) -> Self {
         Self::new(SOON, state.describe())
     }
@@ -55,26 +55,26 @@ impl Held {
     }
 }
 
-impl From<Held> for Fail {
-    fn from(held: Held) -> Self {
+impl From<Deferral> for Fail {
+    fn from(held: Deferral) -> Self {
         Self::Snooze(held.wait, held.why)
     }
 }
 
-/// What the gate found.
+/// The decision of the gate.
 #[derive(Debug)]
-pub(crate) enum Entry {
-    /// It may begin.
-    Open(Pass),
+pub(crate) enum GateDecision {
+    /// The act may begin.
+    Open(GatePass),
     /// The brake is on.
     Braked(BrakeState),
-    /// The account may not publish this now.
-    Held(Held),
+    /// A quota, the interval or quiet hours of the account defer it.
+    Deferred(Deferral),
 }
 
-/// Who wants to do what.
+/// An act that is to pass the gate.
 #[derive(Clone, Copy)]
-pub(crate) struct Wanted<'a> {
+pub(crate) struct GateRequest<'a> {
     pub account: &'a AccountId,
     pub kind: PlaceKind,
     /// The key of the effect.
@@ -97,8 +97,8 @@ impl Gate {
         Self { brake: Brake::new(redis, store.clone()), places, store, settings }
     }
 
-    /// Lets an act in, or says what it waits for. Takes its place among those of its account.
-    pub(crate) async fn enter(&self, wanted: &Wanted<'_>) -> Result<Entry, StoreError> {
+    /// Decides whether an act may begin. If so, it takes a place in the quota of its account.
+    pub(crate) async fn enter(&self, wanted: &GateRequest<'_>) -> Result<GateDecision, StoreError> {
         let clear = match self.brake.look().await? {
             BrakeCheck::Clear(clear) => clear,
             BrakeCheck::Braked(state) => return Ok(stopped(state)),
@@ -109,28 +109,28 @@ impl Gate {
         let posting = self.settings.posting_of(wanted.account);
         let term = TimeLimit::starting(BEGIN_WITHIN);
         if let Some(held) = self.take_place(wanted, &posting, &holder).await? {
-            return Ok(Entry::Held(held));
+            return Ok(GateDecision::Deferred(held));
         }
-        Ok(Entry::Open(Pass::new(wanted.account.clone(), wanted.key.to_owned(), holder, term, clear)))
+        Ok(GateDecision::Open(GatePass::new(wanted.account.clone(), wanted.key.to_owned(), holder, term, clear)))
     }
 
-    /// Looks at the brake right before the call.
-    pub(crate) async fn begin(&self, pass: &Pass) -> Result<Option<Held>, StoreError> {
+    /// Reads the brake right before the call.
+    pub(crate) async fn begin(&self, pass: &GatePass) -> Result<Option<Deferral>, StoreError> {
         match self.brake.look_again().await? {
             Some(BrakeCheck::Clear(clear)) => {
                 pass.renew(clear);
                 Ok(None)
             }
-            Some(BrakeCheck::Braked(state)) => Ok(Some(Held::braked(&state))),
-            None => Ok(Some(Held::new(SOON, "Redis has lost the brake; Postgres is asked for it first".to_owned()))),
+            Some(BrakeCheck::Braked(state)) => Ok(Some(Deferral::braked(&state))),
+            None => Ok(Some(Deferral::new(SOON, "Redis has lost the brake; it is read from Postgres first".to_owned()))),
         }
     }
 
-    /// Goes on looking at the brake while a call is on its way. Never ends.
-    pub(crate) async fn watch(&self, pass: &Pass) -> Infallible {
+    /// Keeps reading the brake while a call is on its way. Never ends.
+    pub(crate) async fn watch(&self, pass: &GatePass) -> Infallible {
         loop {
             tokio::time::sleep(CLEAR_FOR / 4).await;
-            // What cannot be read lets the pass run out.
+            // While the brake cannot be read, the pass is not renewed and runs out.
             match self.brake.look_again().await {
                 Ok(Some(BrakeCheck::Clear(clear))) => pass.renew(clear),
                 Ok(Some(BrakeCheck::Braked(state))) => pass.withdraw(state),
@@ -139,8 +139,8 @@ impl Gate {
         }
     }
 
-    /// Waits with a job until the brake is lifted, for a while. Then the job begins anew.
-    pub(crate) async fn wait_for_lift(&self, state: &BrakeState, cx: &JobContext) -> Held {
+    /// Waits until the brake is lifted, or for [`HELD_FOR`]. Then the job is snoozed and starts over.
+    pub(crate) async fn wait_for_lift(&self, state: &BrakeState, cx: &JobContext) -> Deferral {
         let lifted = async {
             loop {
                 tokio::time::sleep(LOOK_EVERY).await;
@@ -149,23 +149,23 @@ impl Gate {
                 }
             }
         };
-        let held = Held::braked(state);
+        let held = Deferral::braked(state);
         tokio::select! {
-            () = lifted => Held::new(Duration::from_millis(1), format!("{}; it was lifted meanwhile", state.describe())),
+            () = lifted => Deferral::new(Duration::from_millis(1), format!("{}; it was lifted meanwhile", state.told())),
             () = tokio::time::sleep(HELD_FOR) => held,
             () = cx.cancellation().cancelled() => held,
         }
     }
 
-    /// Notes that an act has begun. When Redis cannot be told, its place counts from a little later than it began.
-    pub(crate) async fn keep(&self, pass: &Pass) {
+    /// Notes that an act has begun. Where Redis is away, its place counts from a little later than it began.
+    pub(crate) async fn keep(&self, pass: &GatePass) {
         if let Err(error) = self.places.keep(pass.account(), pass.key(), pass.holder()).await {
             tracing::debug!(effect = pass.key(), %error, "the place of an act was not noted as begun");
         }
     }
 
-    /// Gives back the place of an act that did not happen. When Redis cannot be told, the same effect finds it later.
-    pub(crate) async fn leave(&self, pass: &Pass) {
+    /// Gives back the place of an act that did not happen. Where Redis is away, the place stays for the next attempt at the same effect.
+    pub(crate) async fn leave(&self, pass: &GatePass) {
         if let Err(error) = self.places.leave(pass.account(), pass.key(), pass.holder()).await {
             tracing::debug!(effect = pass.key(), %error, "the place of an act was not given back");
         }
@@ -173,41 +173,41 @@ impl Gate {
 
     async fn take_place(
         &self,
-        wanted: &Wanted<'_>,
+        wanted: &GateRequest<'_>,
         posting: &PostingSettings,
         holder: &str,
-    ) -> Result<Option<Held>, StoreError> {
+    ) -> Result<Option<Deferral>, StoreError> {
         let (mut now, mut counted) = (self.places.clock().now(), false);
-        // Once by the clock of this process, then by that of Redis; a minute may end in between.
+        // First by the clock of this process, then by the clock of Redis; a minute may end in between.
         for _ in 0..4 {
             match self.ask_for_place(wanted, posting, (holder, counted), now).await? {
-                Admission::In => return Ok(None),
-                Admission::Held(held) => return Ok(Some(held)),
-                Admission::ClockMismatch(by_redis) => now = by_redis,
-                Admission::Uncounted(since) => {
+                PlaceOutcome::Taken => return Ok(None),
+                PlaceOutcome::Deferred(held) => return Ok(Some(held)),
+                PlaceOutcome::OtherMinute(by_redis) => now = by_redis,
+                PlaceOutcome::Uncounted(since) => {
                     let acts = self.store.effects().acts_since(wanted.account, since).await?;
                     self.places.count(wanted.account, &acts, BEGIN_WITHIN).await?;
                     counted = true;
                 }
             }
         }
-        Ok(Some(Held::new(SOON, "the clock of Redis does not stand still; see `perch doctor`".to_owned())))
+        Ok(Some(Deferral::new(SOON, "the clock of Redis is not stable; see `perch doctor`".to_owned())))
     }
 
     async fn ask_for_place(
         &self,
-        wanted: &Wanted<'_>,
+        wanted: &GateRequest<'_>,
         posting: &PostingSettings,
         (holder, counted): (&str, bool),
         now: DateTime<Utc>,
-    ) -> Result<Admission, StoreError> {
+    ) -> Result<PlaceOutcome, StoreError> {
         let account = wanted.account;
         let day = hours::day(posting, now);
         let within = TimeDelta::from_std(BEGIN_WITHIN).unwrap_or_default();
         let (from, until) = match hours::hour(posting, &day, now, within) {
-            Hour::Open { from, until } => (from, until),
-            Hour::Quiet { until } => return Ok(held("quiet", until, now, format!("{account} has quiet hours"))),
-            Hour::LastOfDay { until } => return Ok(held("day", until, now, format!("the day of {account} ends"))),
+            PostingWindow::Open { from, until } => (from, until),
+            PostingWindow::Quiet { until } => return Ok(held("quiet", until, now, format!("{account} has quiet hours"))),
+            PostingWindow::LastOfDay { until } => return Ok(held("day", until, now, format!("the day of {account} ends"))),
         };
         let (of_kind, name) = match wanted.kind {
             PlaceKind::Post => (0, "posts"),
@@ -230,7 +230,7 @@ impl Gate {
         };
         let tomorrow = hours::open_from(posting, day.ends);
         Ok(match self.places.take(&ask).await? {
-            PlaceAnswer::Taken => Admission::In,
+            PlaceAnswer::Taken => PlaceOutcome::Taken,
             PlaceAnswer::Full => {
                 let why = format!("{account} has published {} times today, as often as it may", posting.per_day);
                 held("per_day", tomorrow, now, why)
@@ -242,27 +242,28 @@ impl Gate {
                 let interval = humantime::format_duration(posting.min_interval);
                 held("min_interval", until, now, format!("{account} publishes once in {interval}"))
             }
-            PlaceAnswer::ClockMismatch(by_redis) => Admission::ClockMismatch(by_redis),
-            PlaceAnswer::Uncounted => Admission::Uncounted(day.began),
+            PlaceAnswer::ClockMismatch(by_redis) => PlaceOutcome::OtherMinute(by_redis),
+            PlaceAnswer::Uncounted => PlaceOutcome::Uncounted(day.began),
         })
     }
 }
 
-enum Admission {
-    In,
-    Held(Held),
-    ClockMismatch(DateTime<Utc>),
-    /// The ledger has to be asked what was published since then.
+enum PlaceOutcome {
+    Taken,
+    Deferred(Deferral),
+    /// The clock of Redis is in another minute; this is its time.
+    OtherMinute(DateTime<Utc>),
+    /// Redis has lost the count of the day: the acts since then have to be counted from the ledger.
     Uncounted(DateTime<Utc>),
 }
 
-fn held(by: &'static str, until: DateTime<Utc>, now: DateTime<Utc>, why: String) -> Admission {
+fn held(by: &'static str, until: DateTime<Utc>, now: DateTime<Utc>, why: String) -> PlaceOutcome {
     metrics::counter!("perch_publications_held_total", "by" => by).increment(1);
-    Admission::Held(Held::until(until, now, why))
+    PlaceOutcome::Deferred(Deferral::until(until, now, why))
 }
 
-fn stopped(state: BrakeState) -> Entry {
+fn stopped(state: BrakeState) -> GateDecision {
     metrics::gauge!("perch_brake").set(1.0);
     metrics::counter!("perch_publications_held_total", "by" => "brake").increment(1);
-    Entry::Braked(state)
+    GateDecision::Braked(state)
 }

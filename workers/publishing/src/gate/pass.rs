@@ -4,14 +4,14 @@ use perch_clients::XError;
 use perch_jobs::AccountId;
 use perch_store::{BrakeClearance, BrakeState, TimeLimit};
 
-use super::{Held, SOON};
+use super::{Deferral, SOON};
 
-/// The right to begin one act soon: its place is taken, and the brake was off a moment ago. Cheap to clone.
+/// The right to begin one act soon: its place in the quota is taken, and the brake was off a moment ago. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) struct Pass(Arc<Inner>);
+pub(crate) struct GatePass(Arc<PassState>);
 
 #[derive(Debug)]
-struct Inner {
+struct PassState {
     account: AccountId,
     key: String,
     holder: String,
@@ -20,9 +20,9 @@ struct Inner {
     braked: Mutex<Option<BrakeState>>,
 }
 
-impl Pass {
+impl GatePass {
     pub(super) fn new(account: AccountId, key: String, holder: String, term: TimeLimit, clear: BrakeClearance) -> Self {
-        Self(Arc::new(Inner { account, key, holder, term, clear: Mutex::new(clear), braked: Mutex::new(None) }))
+        Self(Arc::new(PassState { account, key, holder, term, clear: Mutex::new(clear), braked: Mutex::new(None) }))
     }
 
     pub(super) fn account(&self) -> &AccountId {
@@ -37,28 +37,28 @@ impl Pass {
         &self.0.holder
     }
 
-    /// Whether the act may begin at this moment.
+    /// Whether the act may begin now.
     pub(crate) fn holds(&self) -> bool {
         self.0.term.is_open() && self.braked().is_none() && self.clear().holds()
     }
 
-    /// Why an act that X never heard of did not begin, where this pass is the reason.
-    pub(crate) fn withdrawn(&self, error: &XError) -> Option<Held> {
+    /// Why an act was not sent to X, where the reason is that this pass no longer holds.
+    pub(crate) fn withdrawn(&self, error: &XError) -> Option<Deferral> {
         if !matches!(error, XError::PermitLost { .. }) || self.holds() {
             return None;
         }
         Some(self.braked().map_or_else(
-            || Held::new(SOON, "the way to X took too long; what the brake and the limits said has run out".to_owned()),
-            |state| Held::new(SOON, state.describe()),
+            || Deferral::new(SOON, "connecting to X took too long, so the brake and the limits have to be checked again".to_owned()),
+            |state| Deferral::new(SOON, state.told()),
         ))
     }
 
-    /// The brake was off once more.
+    /// Extends the pass after the brake was read as off.
     pub(super) fn renew(&self, clear: BrakeClearance) {
         *self.0.clear.lock().unwrap_or_else(PoisonError::into_inner) = clear;
     }
 
-    /// The brake was pulled. Nothing brings the pass back.
+    /// Ends the pass for good, because the brake was pulled.
     pub(super) fn withdraw(&self, state: BrakeState) {
         *self.0.braked.lock().unwrap_or_else(PoisonError::into_inner) = Some(state);
     }

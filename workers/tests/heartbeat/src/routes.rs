@@ -1,5 +1,5 @@
 use axum::{Json, extract::State};
-use perch_bot::http::{All, Answer, BotState, Page, Paged, Paging, Routes};
+use perch_bot::http::{ApiResult, BotState, NoFilter, Page, Paged, Paging, Routes};
 use utoipa_axum::routes;
 
 use crate::store::{self, Beat};
@@ -7,7 +7,7 @@ use crate::store::{self, Beat};
 /// List beats
 #[utoipa::path(get, path = "/heartbeat", tag = "heartbeat", operation_id = "heartbeat", params(Paging),
     responses((status = 200, description = "The beats, the newest first.", body = Page<Beat>)))]
-async fn list(State(state): State<BotState>, Paged(All {}, paging): Paged<All>) -> Answer<Json<Page<Beat>>> {
+async fn list(State(state): State<BotState>, Paged(NoFilter {}, paging): Paged<NoFilter>) -> ApiResult<Json<Page<Beat>>> {
     Ok(Json(store::beats(&state.store, &paging).await?))
 }
 

@@ -1,4 +1,4 @@
-use perch_core::dead_list::{DeadSummary, Died, dead_letters};
+use perch_core::dead_list::{DeadSummary, DiedWithin, dead_letters};
 
 use super::filter::DeadLetterFilter;
 use crate::{
@@ -23,7 +23,7 @@ pub async fn run(app: &App, Args { filter, paging }: &Args) -> Result<(), Comman
     let (_, queues) = app.queues()?;
     let now = now(queues.redis()).await?;
     let wanted = chosen(&queues, &filter.of.queue)?;
-    let page = dead_letters(&wanted, Died::default(), |letter| filter.wants(letter, now), &paging.or(20)).await?;
+    let page = dead_letters(&wanted, DiedWithin::default(), |letter| filter.wants(letter, now), &paging.or(20)).await?;
     known_kind(&queues, filter.of.kind.as_ref(), page.items.len() as u64)?;
     app.out.page(&page, "there is no such dead letter", |letters| {
         let mut listing = Listing::new([whole("ID"), cut("KIND"), number("TRIES"), whole("DIED"), cut("ERROR")]);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use perch_base::{Settings, chain};
-use perch_core::{Clients, Tried};
+use perch_core::{Clients, ProviderTrial};
 
 use super::check::Check;
 use crate::app::bots;
@@ -30,8 +30,8 @@ fn needed_for(asked: &ProvidersByBot, provider: &Tried, tried: &[Tried]) -> Vec<
     asked.iter().filter(|(_, providers)| is_alone(providers)).map(|(bot, _)| *bot).collect()
 }
 
-fn judge(provider: &Tried, needed_for: &[&str]) -> Check {
-    let Tried { provider: name, model, outcome, settings } = provider;
+fn judge(provider: &ProviderTrial, needed_for: &[&str]) -> Check {
+    let ProviderTrial { provider: name, model, outcome, settings } = provider;
     match outcome {
         Ok(()) if settings.is_empty() => Check::ok(MODELS, format!("{name} answers ({model})")),
         Ok(()) => {
@@ -58,8 +58,8 @@ mod tests {
 
     use super::{super::check::Level, *};
 
-    fn tried(outcome: Result<(), String>, settings: Vec<Setting>) -> Tried {
-        Tried { provider: "openai".into(), model: "gpt-6-luna".into(), outcome, settings }
+    fn tried(outcome: Result<(), String>, settings: Vec<Setting>) -> ProviderTrial {
+        ProviderTrial { provider: "openai".into(), model: "gpt-6-luna".into(), outcome, settings }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use chrono::{DateTime, Utc};
 use perch_base::Settings;
-use perch_core::recovery::{self, Doubts};
+use perch_core::recovery::{self, LossCheck};
 use perch_jobs::{JobId, QueueName};
 use perch_queue::{Queue, Queues};
 use perch_store::{Store, Syncer, UnfinishedPage};
@@ -47,7 +47,7 @@ pub async fn checks(settings: &Settings) -> Vec<Check> {
 /// Whether this is the Postgres that Redis was synced into, and has everything that was synced.
 async fn older(settings: &Settings) -> Check {
     let found = async {
-        Ok::<_, CommandError>(Doubts::new(&queues(settings)?, &store(settings)?, settings).look().await?.doubts)
+        Ok::<_, CommandError>(LossCheck::new(&queues(settings)?, &store(settings)?, settings).look().await?.doubts)
     };
     match found.await {
         Ok(found) if found.is_empty() => Check::ok(OLDER, "Postgres has all that was synced into it"),

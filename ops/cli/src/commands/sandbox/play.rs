@@ -86,7 +86,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
 }
 
 fn options(settings: &Settings, args: &Args) -> Result<DayOptions, CommandError> {
-    let played = bots().played(settings)?;
+    let played = bots().sandbox_roles(settings)?;
     let own = played.spoken_to.and_then(|name| Some(settings.x.accounts.get(&name)?.username.clone()));
     let bot = args.bot.as_deref().map(|handle| handle.trim_start_matches('@').to_owned()).or(own);
     let bot =

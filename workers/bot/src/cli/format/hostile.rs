@@ -1,4 +1,4 @@
-//! Whatever texts hold, what is printed has nothing that a terminal acts on.
+//! Property tests: whatever a text has in it, the output has no character that a terminal acts on.
 
 use proptest::prelude::*;
 
@@ -8,7 +8,7 @@ use super::{
     text::{clean, clean_lines, cut as shortened, escaped_json, one_line, wrapped},
 };
 
-/// Texts in which the characters that matter are as frequent as others.
+/// Texts in which the dangerous characters are as frequent as others.
 fn hostile() -> impl Strategy<Value = String> {
     let odd = prop::sample::select(vec![
         '\u{0}',
@@ -49,7 +49,7 @@ fn hostile() -> impl Strategy<Value = String> {
     prop::collection::vec(prop_oneof![odd, any::<char>()], 0..60).prop_map(|chars| chars.into_iter().collect())
 }
 
-/// What a terminal acts on, or what makes a text read as another.
+/// Characters that a terminal acts on or that change how a text reads.
 fn is_acted_on(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
@@ -74,7 +74,7 @@ proptest! {
     }
 
     #[test]
-    fn a_table_has_a_line_for_each_row_and_none_that_a_text_begins(
+    fn a_table_has_one_line_for_each_row_whatever_its_texts(
         texts in prop::collection::vec(hostile(), 4), below in hostile(), width in prop_oneof![40usize..200, Just(usize::MAX)],
     ) {
         let mut listing = Listing::new([key("KEY"), whole("ID"), number("N"), cut("TEXT")]);
@@ -82,7 +82,7 @@ proptest! {
         listing.below(below, 3);
         let drawn = listing.render(width, false);
         prop_assert!(drawn.lines().all(is_one_clean_line), "{drawn:?}");
-        // The row, and what stands under it, which is set in.
+        // After the title and the row, only indented lines.
         prop_assert!(drawn.lines().skip(2).all(|line| line.is_empty() || line.starts_with("       ")), "{drawn:?}");
     }
 

@@ -1,4 +1,4 @@
-//! Lines in parts, some of which say more than their words.
+//! Lines of text whose parts have a tone, which is shown as a colour.
 
 use std::fmt::Display;
 
@@ -6,10 +6,10 @@ use crossterm::style::Stylize as _;
 
 use super::text;
 
-/// What a text says besides its words.
+/// The tone of a text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Tone {
-    /// Nothing.
+    /// None.
     #[default]
     Plain,
     /// All is well.
@@ -39,7 +39,7 @@ impl Tone {
     }
 }
 
-/// A line on its way to the terminal. Colours are in its tones alone: whatever its words hold, the terminal acts on none of it.
+/// A line for the terminal. Only its tones give colours: characters in its words that a terminal acts on are removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Line(Vec<(Tone, String)>);
 
@@ -62,14 +62,14 @@ impl Line {
         self
     }
 
-    /// The same with another line behind it.
+    /// The same with another line after it.
     #[must_use]
     pub fn join(mut self, other: Self) -> Self {
         self.0.extend(other.0);
         self
     }
 
-    /// The tone and the words of a line that has but one part.
+    /// The tone and the words of a line that has only one part.
     pub fn one_part(&self) -> Option<(Tone, &str)> {
         match self.0.as_slice() {
             [(tone, text)] => Some((*tone, text)),

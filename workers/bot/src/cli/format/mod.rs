@@ -1,4 +1,4 @@
-//! How things look: times, texts, lines, tables.
+//! The format of times, texts, lines and tables.
 
 #[cfg(test)]
 mod hostile;

@@ -1,4 +1,4 @@
-//! Tables that fit their terminal.
+//! Tables that fit the terminal.
 
 use comfy_table::{Attribute, Cell as DrawnCell, CellAlignment, Color, ContentArrangement, Table, presets};
 
@@ -30,12 +30,12 @@ pub const fn number(title: &'static str) -> Column {
     Column { title, fit: Fit::Number }
 }
 
-/// A column that is shown whole, since it is there to be copied; where there is no room for it, under its row.
+/// A column that is shown whole, because it is meant to be copied. Where it does not fit, it is shown under its row.
 pub const fn key(title: &'static str) -> Column {
     Column { title, fit: Fit::Key }
 }
 
-/// A column that is cut to the room that the others leave.
+/// A column that is cut to the space that the others leave.
 pub const fn cut(title: &'static str) -> Column {
     Column { title, fit: Fit::Cut }
 }
@@ -67,7 +67,7 @@ pub fn cell(text: impl std::fmt::Display) -> Cell {
     Cell { text: text::one_line(&text.to_string()), tone: Tone::Plain }
 }
 
-/// A cell with a number; zero steps back, and large numbers are shortened: `99999`, `100k`, `1.2M`.
+/// A cell with a number. Zero is faint, and large numbers are shortened: `99999`, `100k`, `1.2M`.
 pub fn compact(n: u64) -> Cell {
     let text = match n {
         0..100_000 => n.to_string(),
@@ -78,21 +78,21 @@ pub fn compact(n: u64) -> Cell {
     cell(text).tone_if(n == 0, Tone::Faint)
 }
 
-/// A row, and what is said under it.
+/// A row with an optional note under it.
 #[derive(Debug, Default)]
 struct Row {
     cells: Vec<Cell>,
-    below: Option<Below>,
+    below: Option<RowNote>,
 }
 
 #[derive(Debug)]
-struct Below {
+struct RowNote {
     text: String,
-    /// Most lines of it on a terminal.
+    /// The most lines of it on a terminal.
     most: usize,
 }
 
-/// A table on its way to the terminal.
+/// A table for the terminal.
 #[derive(Debug)]
 pub struct Listing {
     columns: Vec<Column>,
@@ -100,9 +100,9 @@ pub struct Listing {
 }
 
 const GAP: usize = 2;
-/// A column that is cut keeps at least this.
+/// The least width of a column that is cut.
 const LEAST: usize = 8;
-/// Where what is said under a row begins.
+/// The indentation of the lines under a row.
 const INDENT: usize = 7;
 
 impl Listing {
@@ -116,15 +116,14 @@ impl Listing {
         self.rows.push(Row { cells: cells.into_iter().collect(), below: None });
     }
 
-    /// Says something under the last row that is too long for a column: on a terminal in at most so many lines.
+    /// Adds a note under the last row that is too long for a column: on a terminal at most so many lines of it.
     pub fn below(&mut self, text: impl Into<String>, most: usize) {
         if let Some(row) = self.rows.last_mut() {
-            row.below = Some(Below { text: text.into(), most });
+            row.below = Some(RowNote { text: text.into(), most });
         }
     }
 
-    /// The table in `width` columns, unless the columns that are shown whole take more. Nothing is cut where the width has no
-    /// bound.
+    /// The table in `width` columns, or more where the columns that are shown whole need it. With `usize::MAX` nothing is cut.
     pub fn render(&self, width: usize, colour: bool) -> String {
         self.draw(width, colour, true)
     }
@@ -168,7 +167,7 @@ impl Listing {
         self.with_what_is_below(&table.trim_fmt(), width, &moved, with_header)
     }
 
-    /// Puts under each row what is said there.
+    /// Adds the lines under each row.
     fn with_what_is_below(&self, table: &str, width: usize, moved: &[usize], with_header: bool) -> String {
         let mut lines = table.lines().map(str::to_owned);
         let mut out: Vec<String> = lines.by_ref().take(usize::from(with_header)).collect();
@@ -194,7 +193,7 @@ impl Listing {
         cells.chain([text::width(self.columns[index].title)]).max().unwrap_or(0)
     }
 
-    /// The columns of keys that go under their rows, since the others would not fit beside them; the widest first.
+    /// The key columns to be shown under their rows, because the others would not fit beside them. The widest is moved first.
     fn moved(&self, width: usize) -> Vec<usize> {
         let least = |&index: &usize| match self.columns[index].fit {
             Fit::Cut => self.content(index).min(LEAST),
@@ -213,7 +212,7 @@ impl Listing {
         moved
     }
 
-    /// How wide each column is: whole ones as their content, the others share what is left.
+    /// The width of each column: that of the content for whole ones; the others share the rest.
     fn widths(&self, shown: &[usize], total: usize) -> Vec<usize> {
         let mut widths: Vec<usize> = shown.iter().map(|&index| self.content(index)).collect();
         let is_cut = |place: usize| self.columns[shown[place]].fit == Fit::Cut;
@@ -221,7 +220,7 @@ impl Listing {
         let fixed: usize = (0..shown.len()).filter(|&place| !is_cut(place)).map(|place| widths[place]).sum();
         let mut room = total.saturating_sub(fixed + gaps);
         let mut flexible: Vec<usize> = (0..shown.len()).filter(|&place| is_cut(place)).collect();
-        // The narrow ones take what they need, so that the wide ones can have the rest.
+        // The narrow ones first, so that the wide ones can have what they leave.
         flexible.sort_by_key(|&place| widths[place]);
         let mut left = flexible.len();
         for place in flexible {

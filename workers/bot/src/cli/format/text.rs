@@ -1,15 +1,15 @@
-//! Texts that other people wrote, made fit for a terminal.
+//! Makes untrusted texts safe for a terminal.
 
 use std::{borrow::Cow, fmt::Write as _};
 
 use ratatui::text::Span;
 
-/// How many columns a text takes.
+/// The width of a text in columns.
 pub fn width(text: &str) -> usize {
     Span::raw(text).width()
 }
 
-/// The text on one line and without anything that a terminal would act on.
+/// The text on one line, without characters that a terminal acts on and with single spaces.
 pub fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     let mut blank = false;
@@ -26,8 +26,8 @@ pub fn one_line(text: &str) -> String {
     line
 }
 
-/// The text on one line, with its blanks, and without anything that a terminal would act on. This is what the output does to
-/// all that it prints; nobody else has to.
+/// The text on one line, with its spaces, without characters that a terminal acts on. The output does this to everything that it prints,
+/// so callers need not.
 pub fn clean(text: &str) -> Cow<'_, str> {
     if text.bytes().all(|b| matches!(b, b' '..=b'~')) {
         return Cow::Borrowed(text);
@@ -36,13 +36,12 @@ pub fn clean(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown.map(|c| if c.is_control() || is_line_end(c) { ' ' } else { c }).collect())
 }
 
-/// The lines of a text, each as [`clean`] leaves it.
+/// The lines of a text, each cleaned by [`clean`].
 pub fn clean_lines(text: &str) -> impl Iterator<Item = Cow<'_, str>> {
     text.lines().map(clean)
 }
 
-/// Writes characters of a JSON text that a terminal would act on as escapes, which mean the same. JSON escapes only some by
-/// itself.
+/// Escapes characters of a JSON text that a terminal acts on; the value stays the same. JSON by itself escapes only some of them.
 pub fn escaped_json(json: String) -> String {
     let is_acted_on = |c: char| c != '\n' && (c.is_control() || is_line_end(c)) || is_invisible(c);
     if !json.contains(is_acted_on) {
@@ -66,9 +65,8 @@ fn is_line_end(c: char) -> bool {
     matches!(c, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 
-/// Characters that nobody sees: those that turn the order of a text around, so that it would read as something else than it is,
-/// and those that make two texts differ that look the same. Joiners and variation selectors stay: words and pictures are made of
-/// them.
+/// Invisible characters: those that change the direction of a text, so that it reads differently, and those that make texts differ that
+/// look the same. Joiners and variation selectors are kept, because words and emoji need them.
 fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' |
@@ -76,7 +74,7 @@ fn is_invisible(c: char) -> bool {
     )
 }
 
-/// The text in at most `columns` columns; what is cut off shows as `…`.
+/// The text in at most `columns` columns; a cut is shown as `…`.
 pub fn cut(text: &str, columns: usize) -> String {
     if width(text) <= columns {
         return text.to_owned();
@@ -98,7 +96,7 @@ pub fn cut(text: &str, columns: usize) -> String {
     kept
 }
 
-/// The text in lines of at most `width` columns, broken between words; its own line ends are kept.
+/// The text in lines of at most `width` columns, wrapped between words. Its own line ends are kept.
 pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     for paragraph in text.lines() {
@@ -123,7 +121,7 @@ pub fn count(n: impl TryInto<u64>, one: &str) -> String {
     if n == 1 { format!("1 {one}") } else { format!("{} {}", thousands(n), plural(one)) }
 }
 
-/// The plural of what is counted: of its first noun, which is the last word before an `of` or `in`, or the last one.
+/// The plural. It changes the last word before ` of `, ` in ` or ` without `, or the last word of all.
 fn plural(one: &str) -> String {
     let (noun, rest) = match [" of ", " in ", " without "].iter().filter_map(|word| one.find(word)).min() {
         Some(at) => one.split_at(at),

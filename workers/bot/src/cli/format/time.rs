@@ -1,10 +1,10 @@
-//! Times as people say them.
+//! Times and durations in a readable form.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-/// A length of time in its largest unit: `350ms`, `12s`, `3m`, `5h`, `9d`.
+/// A duration in its largest unit: `350ms`, `12s`, `3m`, `5h`, `9d`.
 pub fn short(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
@@ -25,7 +25,7 @@ pub fn took(ms: u64) -> String {
     }
 }
 
-/// A time seen from `now`: `3m ago`, `in 12s`, `now` within a second.
+/// A time relative to `now`: `3m ago`, `in 12s`, `now` within a second.
 pub fn from_now(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
     match (at - now).num_milliseconds() {
         -999..=999 => "now".to_owned(),
@@ -39,12 +39,12 @@ pub fn from_now_or_dash(at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> String
     at.map_or_else(|| "-".to_owned(), |at| from_now(at, now))
 }
 
-/// A time to the second with its distance: `2026-03-01 12:00:00Z (3m ago)`.
+/// A time to the second and relative to `now`: `2026-03-01 12:00:00Z (3m ago)`.
 pub fn exact(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
     format!("{} ({})", at.format("%Y-%m-%d %H:%M:%SZ"), from_now(at, now))
 }
 
-/// The time of day of something that happened lately, to the second: `12:00:00Z`, before today with its day, `03-01 12:00:00Z`.
+/// A recent time to the second: `12:00:00Z` for today, otherwise with its day, `03-01 12:00:00Z`.
 pub fn clock(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
     if at.date_naive() == now.date_naive() { at.format("%H:%M:%SZ") } else { at.format("%m-%d %H:%M:%SZ") }.to_string()
 }

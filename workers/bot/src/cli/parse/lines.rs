@@ -1,4 +1,4 @@
-//! Lines of any length, read without taking more memory than a line may have.
+//! Reads lines of any length with limited memory.
 
 use std::io::{self, BufRead};
 
@@ -11,7 +11,7 @@ pub struct Line {
     pub bytes: Option<Vec<u8>>,
 }
 
-/// The lines of a reader, blank ones left out.
+/// The lines of a reader without blank ones.
 pub struct Lines<R> {
     reader: R,
     number: u64,
@@ -19,7 +19,7 @@ pub struct Lines<R> {
 }
 
 impl<R: BufRead> Lines<R> {
-    /// The lines of `reader`; those of more than `longest` bytes are passed over.
+    /// The lines of `reader`; those of more than `longest` bytes come without their bytes.
     pub fn new(reader: R, longest: usize) -> Self {
         Self { reader, number: 0, longest }
     }

@@ -1,4 +1,4 @@
-//! What operators type, and the files that they name: times, durations, lines.
+//! Parses the input of operators and their files: times, durations, lines.
 
 pub mod lines;
 pub mod time;

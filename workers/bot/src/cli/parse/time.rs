@@ -15,10 +15,10 @@ pub fn time(text: &str) -> Result<DateTime<Utc>, String> {
     })
 }
 
-/// The longest duration: nobody waits for longer, and no calendar goes on for ever.
+/// The longest duration, so that it can be added to a time.
 const LONGEST: Duration = Duration::from_hours(100 * 365 * 24);
 
-/// A duration with its unit: `90s`, `5m`, `1h 30m`, `7d`. At most 100 years, so that it can be added to a time.
+/// A duration with its unit: `90s`, `5m`, `1h 30m`, `7d`. At most 100 years.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let duration = humantime::parse_duration(text).map_err(|error| {
         format!("{text:?} is not a duration ({error}); write it with its unit, such as 90s, 5m, 12h, 7d")
@@ -26,7 +26,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     if duration > LONGEST { Err(format!("{text:?} is longer than 100 years (36500d)")) } else { Ok(duration) }
 }
 
-/// What `--since` and `--until` take: how long ago (`10m`, `7d`), a day in UTC, or a time with its zone.
+/// A value of `--since` or `--until`: how long ago (`10m`, `7d`), a day in UTC, or a time with its zone.
 pub fn when(text: &str) -> Result<PointInTime, String> {
     text.parse().map_err(|error: InvalidTime| error.to_string())
 }

@@ -1,4 +1,4 @@
-//! What becomes of a mention and of a reply. Decisions only; no I/O.
+//! Decides what is done with a mention and with a reply. Pure functions.
 
 use std::time::Duration;
 
@@ -7,46 +7,45 @@ use perch_safety::{Code, GuardVerdict, Reason};
 
 use crate::ReviewMode;
 
-/// What is done with a mention, or with a reply to it.
+/// How a mention, or a reply to it, is handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Course {
-    /// It goes on by itself.
-    Go,
+pub(super) enum Handling {
+    /// It proceeds without a person.
+    Proceed,
     /// A person decides.
-    Ask,
-    /// It ends here.
+    Review,
+    /// It is dropped.
     Drop,
 }
 
-/// Whether a mention is answered. Somebody who sounds in need of help is for a person, whatever is configured.
-pub(super) fn of_mention(verdict: &GuardVerdict, mode: ReviewMode) -> Course {
+/// How a mention is handled. A mention that sounds like a need of help goes to a person, whatever is configured.
+pub(super) fn of_mention(verdict: &GuardVerdict, mode: ReviewMode) -> Handling {
     match verdict {
-        GuardVerdict::Pass => Course::Go,
-        GuardVerdict::Review(_) | GuardVerdict::Refuse(_) if verdict.says(Code::Crisis) => Course::Ask,
-        GuardVerdict::Review(_) if mode != ReviewMode::None => Course::Ask,
-        GuardVerdict::Review(_) | GuardVerdict::Refuse(_) => Course::Drop,
+        GuardVerdict::Pass => Handling::Proceed,
+        GuardVerdict::Review(_) | GuardVerdict::Refuse(_) if verdict.says(Code::Crisis) => Handling::Review,
+        GuardVerdict::Review(_) if mode != ReviewMode::None => Handling::Review,
+        GuardVerdict::Review(_) | GuardVerdict::Refuse(_) => Handling::Drop,
     }
 }
 
-/// Whether a reply goes out, once nothing better was to be had. One that speaks of need is for a person, whatever is
-/// configured.
-pub(super) fn of_reply(verdict: &GuardVerdict, mode: ReviewMode) -> Course {
+/// How the last reply of the model is handled. A reply that speaks of a need of help goes to a person, whatever is configured.
+pub(super) fn of_reply(verdict: &GuardVerdict, mode: ReviewMode) -> Handling {
     match (verdict, mode) {
-        _ if verdict.says(Code::Crisis) => Course::Ask,
-        (GuardVerdict::Pass, ReviewMode::None | ReviewMode::Flagged) => Course::Go,
-        (_, ReviewMode::None) => Course::Drop,
-        (_, ReviewMode::Flagged | ReviewMode::All) => Course::Ask,
+        _ if verdict.says(Code::Crisis) => Handling::Review,
+        (GuardVerdict::Pass, ReviewMode::None | ReviewMode::Flagged) => Handling::Proceed,
+        (_, ReviewMode::None) => Handling::Drop,
+        (_, ReviewMode::Flagged | ReviewMode::All) => Handling::Review,
     }
 }
 
-/// Whether the model is asked for another reply. What sounds like need is not smoothed over by another wording.
+/// Whether the model is asked for another reply. It is not where the reply speaks of a need of help, which another wording would hide.
 pub(super) fn is_worth_another(verdict: &GuardVerdict) -> bool {
     let flagged = [Code::Repeated, Code::Recited, Code::Unclear].into_iter().any(|code| verdict.says(code));
     let is_bad = matches!(verdict, GuardVerdict::Refuse(_)) || flagged;
     is_bad && !verdict.says(Code::Crisis)
 }
 
-/// Whether a text is one of those that were published lately, but for signs and capitals.
+/// Whether a text was published lately, apart from punctuation and capitals.
 pub(super) fn is_repeated(text: &str, lately: &[String]) -> bool {
     let words =
         |text: &str| -> String { text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect() };
@@ -54,10 +53,10 @@ pub(super) fn is_repeated(text: &str, lately: &[String]) -> bool {
     !mine.is_empty() && lately.iter().any(|other| words(other) == mine)
 }
 
-/// So many words in a row that are the prompt's too are no chance.
+/// This many words in a row that are also in the prompt are no coincidence.
 const RUN: usize = 8;
 
-/// Whether a text repeats what the model was told, but for signs and capitals.
+/// Whether a text repeats a part of the prompt, apart from punctuation and capitals.
 pub(super) fn recites(text: &str, told: &[&str]) -> bool {
     let words = |text: &str| -> Vec<String> {
         text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
@@ -69,7 +68,7 @@ pub(super) fn recites(text: &str, told: &[&str]) -> bool {
     })
 }
 
-/// The verdict with something held against it besides, if it is so.
+/// The verdict with a further finding `code` if `is_so`.
 pub(super) fn with(verdict: GuardVerdict, code: Code, is_so: bool) -> GuardVerdict {
     let reason = Reason::whole(code);
     match verdict {
@@ -91,7 +90,7 @@ pub(crate) fn is_too_old(created_at: DateTime<Utc>, now: DateTime<Utc>, max_age:
     (now - created_at).to_std().unwrap_or_default() > max_age
 }
 
-/// Reasons in a line, for the record.
+/// The reasons in one line, for the record.
 pub(super) fn told(reasons: &[Reason]) -> String {
     let mut words: Vec<&str> = reasons.iter().map(|reason| reason.code.words()).collect();
     words.dedup();
@@ -113,29 +112,29 @@ mod tests {
     #[test]
     fn somebody_in_need_is_never_answered_without_a_person() {
         for mode in [ReviewMode::None, ReviewMode::Flagged, ReviewMode::All] {
-            assert_eq!(of_mention(&flagged(Code::Crisis), mode), Course::Ask);
+            assert_eq!(of_mention(&flagged(Code::Crisis), mode), Handling::Review);
             let both = GuardVerdict::Refuse(vec![Reason::whole(Code::Slur), Reason::whole(Code::Crisis)]);
-            assert_eq!(of_mention(&both, mode), Course::Ask);
-            assert_eq!(of_reply(&flagged(Code::Crisis), mode), Course::Ask);
-            assert_eq!(of_reply(&both, mode), Course::Ask);
+            assert_eq!(of_mention(&both, mode), Handling::Review);
+            assert_eq!(of_reply(&flagged(Code::Crisis), mode), Handling::Review);
+            assert_eq!(of_reply(&both, mode), Handling::Review);
             assert!(!is_worth_another(&both));
         }
     }
 
     #[test]
     fn a_mention_goes_on_is_asked_about_or_ends_as_the_guard_and_the_settings_say() {
-        assert_eq!(of_mention(&GuardVerdict::Pass, ReviewMode::All), Course::Go);
-        assert_eq!(of_mention(&flagged(Code::BannedTopic), ReviewMode::Flagged), Course::Ask);
-        assert_eq!(of_mention(&flagged(Code::BannedTopic), ReviewMode::None), Course::Drop);
-        assert_eq!(of_mention(&refused(Code::Slur), ReviewMode::All), Course::Drop);
+        assert_eq!(of_mention(&GuardVerdict::Pass, ReviewMode::All), Handling::Proceed);
+        assert_eq!(of_mention(&flagged(Code::BannedTopic), ReviewMode::Flagged), Handling::Review);
+        assert_eq!(of_mention(&flagged(Code::BannedTopic), ReviewMode::None), Handling::Drop);
+        assert_eq!(of_mention(&refused(Code::Slur), ReviewMode::All), Handling::Drop);
     }
 
     #[test]
     fn a_reply_goes_out_is_asked_about_or_ends_as_the_guard_and_the_settings_say() {
-        assert_eq!(of_reply(&GuardVerdict::Pass, ReviewMode::Flagged), Course::Go);
-        assert_eq!(of_reply(&GuardVerdict::Pass, ReviewMode::All), Course::Ask);
-        assert_eq!(of_reply(&refused(Code::TooLong), ReviewMode::Flagged), Course::Ask);
-        assert_eq!(of_reply(&flagged(Code::Coarse), ReviewMode::None), Course::Drop);
+        assert_eq!(of_reply(&GuardVerdict::Pass, ReviewMode::Flagged), Handling::Proceed);
+        assert_eq!(of_reply(&GuardVerdict::Pass, ReviewMode::All), Handling::Review);
+        assert_eq!(of_reply(&refused(Code::TooLong), ReviewMode::Flagged), Handling::Review);
+        assert_eq!(of_reply(&flagged(Code::Coarse), ReviewMode::None), Handling::Drop);
         assert!(is_worth_another(&refused(Code::Link)) && is_worth_another(&flagged(Code::Repeated)));
         assert!(!is_worth_another(&flagged(Code::Coarse)) && !is_worth_another(&GuardVerdict::Pass));
     }

@@ -1,10 +1,10 @@
-//! What the effect ledger and the records of acts say of each other, made good after a server lost some of either.
+//! Reconciles the effect ledger with the records of acts after a server has lost some of either.
 
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
-use perch_core::recovery::{Amends, MadeGood};
+use perch_core::recovery::{Reconciled, Reconciler};
 use perch_jobs::{Job as _, JobId, PostId, PublishPost, RetweetPost};
 use perch_store::{
     ActionKind, ActionRecord, ActionState, HotRecord, HotStore, KnownEffect, PublishedPost, Store, StoreError,
@@ -13,25 +13,25 @@ use perch_store::{
 
 use super::{act::Act, record::action_of};
 
-/// What makes good what servers lose of acts.
-pub fn amends() -> Arc<dyn Amends> {
-    Arc::new(Acts)
+/// The reconciler for acts of jobs that publish.
+pub fn reconciler() -> Arc<dyn Reconciler> {
+    Arc::new(PublishedActs)
 }
 
-/// The acts of jobs that publish.
+/// Reconciles the acts of jobs that publish.
 #[derive(Debug, Clone, Copy)]
-struct Acts;
+struct PublishedActs;
 
-impl Amends for Acts {
-    fn make_good<'a>(&'a self, store: &'a Store, hot: &'a HotStore) -> BoxFuture<'a, Result<MadeGood, StoreError>> {
-        Box::pin(make_good(store, hot))
+impl Reconciler for PublishedActs {
+    fn reconcile<'a>(&'a self, store: &'a Store, hot: &'a HotStore) -> BoxFuture<'a, Result<Reconciled, StoreError>> {
+        Box::pin(reconcile(store, hot))
     }
 }
 
-async fn make_good(store: &Store, hot: &HotStore) -> Result<MadeGood, StoreError> {
+async fn reconcile(store: &Store, hot: &HotStore) -> Result<Reconciled, StoreError> {
     let effects = store.effects();
     let happened: Vec<KnownEffect> = effects.lost().await?.into_iter().filter_map(happened).collect();
-    let mut good = MadeGood { effects: effects.rebuild(&happened).await?, records: 0 };
+    let mut reconciled = Reconciled { effects: effects.rebuild(&happened).await?, records: 0 };
     for unrecorded in effects.unrecorded().await? {
         let Some((action, post)) = record_of(&unrecorded) else { continue };
         let mut records = vec![HotRecord::of(&action)?];
@@ -39,12 +39,12 @@ async fn make_good(store: &Store, hot: &HotStore) -> Result<MadeGood, StoreError
             records.push(HotRecord::of(post)?);
         }
         hot.put(&records).await?;
-        good.records += 1;
+        reconciled.records += 1;
     }
-    Ok(good)
+    Ok(reconciled)
 }
 
-/// The effect that an act on record was; `None` where it does not say which job had it.
+/// The effect of a recorded act; `None` where the record does not name its job.
 fn happened(action: ActionRecord) -> Option<KnownEffect> {
     let target = action.source_post.as_ref().map_or("", PostId::as_str);
     let account = action.account.as_str();
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn an_effect_that_is_made_of_its_record_is_the_one_that_its_job_claims() {
+    fn an_effect_restored_from_its_record_is_the_one_that_its_job_claims() {
         let account = AccountId::from_static("main");
         let other: PostId = "42".parse().expect("an id");
         for reply_to in [None, Some(other.clone())] {

@@ -1,4 +1,4 @@
-//! Whether Postgres may have lost something.
+//! Checks whether Postgres may have lost data.
 
 use std::collections::BTreeSet;
 
@@ -8,25 +8,25 @@ use perch_store::{RolledBack, Store, Syncer};
 
 use super::RecoveryError;
 
-/// Why what Postgres says of jobs and effects may be too old to go by. Jobs that it knows as unfinished may have run, and posts may
-/// have gone out, in the seconds that it lost.
-pub struct Doubts {
+/// Finds out whether Postgres has lost jobs and effects, as after a failover or a restore. Jobs that it has as unfinished may have run,
+/// and posts may have gone out, in the seconds that it lost.
+pub struct LossCheck {
     syncer: Syncer,
     store: Store,
     redis: Redis,
     key: String,
 }
 
-impl Doubts {
-    /// Of the deployment with these queues.
+impl LossCheck {
+    /// A check of the deployment with these queues.
     pub fn new(queues: &Queues, store: &Store, settings: &Settings) -> Self {
         let redis = queues.redis().clone();
         let syncer = Syncer::new(redis.clone(), store.clone(), settings.env, &queues.names(), settings.sync.batch);
         Self { syncer, store: store.clone(), redis, key: format!("{}postgres", settings.env.prefix()) }
     }
 
-    /// Looks whether Postgres is the one that Redis was synced into last, and has all of it.
-    pub async fn look(&self) -> Result<Found, RecoveryError> {
+    /// Checks whether Postgres is the one that Redis was synced into last, and has everything that was synced.
+    pub async fn look(&self) -> Result<LossReport, RecoveryError> {
         let identity = self.store.recovery().identity().await?;
         let mut found = Vec::new();
         for RolledBack { stream, had, has } in self.syncer.rolled_back().await? {
@@ -34,7 +34,7 @@ impl Doubts {
         }
         if let Some(is) = identity.clone() {
             let by_itself = self.store.recovery().known_identity().await?;
-            // A Redis that lost its last seconds, too, remembers an earlier one.
+            // A Redis that also lost its last seconds has an earlier identity.
             let is_seen_to = by_itself.as_ref() == Some(&is);
             let by_redis = self.known().await?.filter(|known| !(is_seen_to && is_earlier(known, &is)));
             let known: BTreeSet<String> = by_redis.into_iter().chain(by_itself).collect();
@@ -42,17 +42,17 @@ impl Doubts {
                 format!("Postgres was promoted, restored or replaced: system and timeline were {known}, and are {is}")
             }));
         }
-        Ok(Found { doubts: found, identity })
+        Ok(LossReport { doubts: found, identity })
     }
 
-    /// What Redis says which Postgres was here.
+    /// The identity of Postgres that is noted in Redis.
     async fn known(&self) -> Result<Option<String>, RecoveryError> {
         let known: Option<Vec<u8>> =
             self.redis.cmd("read which Postgres was here", redis::cmd("GET").arg(&self.key)).await?;
         Ok(known.map(|known| String::from_utf8_lossy(&known).into_owned()))
     }
 
-    /// Notes that Postgres has lost something. Acts outside of jobs from before are asked for before they are done.
+    /// Notes in Postgres that it has lost data. Acts of jobs from before the loss are then looked for on X before they are done.
     pub(super) async fn note_loss(&self) -> Result<(), RecoveryError> {
         if let Some(is) = self.store.recovery().identity().await? {
             self.store.recovery().note_seen(&is).await?;
@@ -60,9 +60,9 @@ impl Doubts {
         Ok(self.store.recovery().note_loss().await?)
     }
 
-    /// Notes which Postgres was looked at, in it and in Redis: each may lose what the other has. One that took over since is
-    /// another, and the next look says so.
-    pub(super) async fn note(&self, looked: &Found) -> Result<(), RecoveryError> {
+    /// Notes the identity that was checked, both in Postgres and in Redis, because each may lose it. Where another Postgres has taken
+    /// over since, the next check finds that out.
+    pub(super) async fn note(&self, looked: &LossReport) -> Result<(), RecoveryError> {
         let Some(is) = &looked.identity else { return Ok(()) };
         if self.store.recovery().known_identity().await? != Some(is.clone()) {
             self.store.recovery().note_identity(is).await?;
@@ -73,9 +73,9 @@ impl Doubts {
         Ok(())
     }
 
-    /// Somebody has seen to what the Postgres that was looked at lost: from now on it is taken at its word, save for jobs from before
-    /// where it has lost something.
-    pub async fn settle(&self, looked: &Found, in_doubt: bool) -> Result<(), RecoveryError> {
+    /// Accepts the state of the Postgres that was checked after somebody has dealt with the loss. Its data is trusted from now on;
+    /// with `in_doubt`, a loss is noted, so that acts of jobs from before are still looked for on X.
+    pub async fn settle(&self, looked: &LossReport, in_doubt: bool) -> Result<(), RecoveryError> {
         if in_doubt {
             self.note_loss().await?;
         }
@@ -84,23 +84,23 @@ impl Doubts {
     }
 }
 
-/// What a look at Postgres came to.
+/// The result of a check of Postgres.
 #[derive(Debug)]
-pub struct Found {
-    /// What speaks against it; nothing when it has all that was synced into it.
+pub struct LossReport {
+    /// The signs of a loss, in words; empty when it has everything that was synced into it.
     pub doubts: Vec<String>,
-    /// Which one it was. `None` where a provider keeps that to itself.
+    /// Its system and timeline. `None` where the provider does not give them.
     pub identity: Option<String>,
 }
 
-impl Found {
-    /// Whether a Postgres that lost something can be told from one that did not.
+impl LossReport {
+    /// Whether a loss can be detected, which needs the identity.
     pub fn can_be_told(&self) -> bool {
         self.identity.is_some()
     }
 }
 
-/// Whether an identity is one that this Postgres had: the same system, on a timeline before.
+/// Whether `known` is an earlier identity of the same Postgres: the same system on an earlier timeline.
 fn is_earlier(known: &str, is: &str) -> bool {
     let parts = |identity: &str| {
         let (system, timeline) = identity.split_once(':')?;

@@ -1,14 +1,14 @@
 use perch_queue::{Acceptance, Client, EnqueueError, NewJob};
 use serde::Serialize;
 
-/// What one round of polling started.
+/// The polls that one round of polling started.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Started {
+pub struct StartedPolls {
     /// Polls that were enqueued.
     pub enqueued: usize,
-    /// Accounts whose poll before this one is not finished; it stands for this one.
+    /// Accounts whose previous poll is not finished, so that no new one was enqueued.
     pub unfinished: usize,
-    /// Accounts that could not be read lately and are left out this time.
+    /// Accounts that could not be read lately and are skipped this time.
     #[serde(skip_serializing_if = "is_none")]
     pub passed_over: usize,
 }
@@ -18,12 +18,12 @@ fn is_none(n: &usize) -> bool {
     *n == 0
 }
 
-impl Started {
-    /// Enqueues polls, each of which is the only unfinished one of its account.
+impl StartedPolls {
+    /// Enqueues polls; each account has at most one unfinished poll.
     ///
     /// # Errors
     ///
-    /// A poll was not accepted; those before it are.
+    /// A poll was not accepted; others may have been.
     pub async fn of(client: &Client, polls: Vec<NewJob>) -> Result<Self, EnqueueError> {
         let mut started = Self::default();
         for answer in client.submit_all(polls).await {
