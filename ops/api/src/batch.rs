@@ -161,7 +161,8 @@ async fn submit_some(app: &App, trace: Option<&str>, sent: &[PlacedJob<'_>], tur
         },
     };
     let results: Vec<ApiResult<Enqueued>> = refused.into_iter().map(result).collect();
-    let unavailable = |result: &ApiResult<_>| result.as_ref().is_err_and(|problem| problem.cause() == Cause::Unavailable);
+    let unavailable =
+        |result: &ApiResult<_>| result.as_ref().is_err_and(|problem| problem.cause() == Cause::Unavailable);
     if results.iter().any(unavailable) {
         turn.away.store(true, Ordering::Relaxed);
     }

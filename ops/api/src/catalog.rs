@@ -64,7 +64,10 @@ impl From<&JobType> for KindAnswer {
 /// What can be enqueued, by which rules it runs, and the JSON schema of its payload.
 #[utoipa::path(get, path = "/kinds", tag = "catalog", operation_id = "kinds", params(Paging),
     responses((status = 200, description = "The kinds.", body = Page<KindAnswer>)))]
-pub(super) async fn kinds(State(app): State<App>, Paged(NoFilter {}, paging): Paged<NoFilter>) -> ApiResult<Json<Page<KindAnswer>>> {
+pub(super) async fn kinds(
+    State(app): State<App>,
+    Paged(NoFilter {}, paging): Paged<NoFilter>,
+) -> ApiResult<Json<Page<KindAnswer>>> {
     let mut kinds: Vec<KindAnswer> = app.queues.types().iter().map(KindAnswer::from).collect();
     kinds.sort_by(|a, b| a.kind.cmp(&b.kind));
     Ok(Json(Page::of_all("kinds", kinds, &paging, |kind| kind.kind.clone())?))
@@ -73,7 +76,10 @@ pub(super) async fn kinds(State(app): State<App>, Paged(NoFilter {}, paging): Pa
 /// List cron entries
 #[utoipa::path(get, path = "/cron", tag = "catalog", operation_id = "cron", params(Paging),
     responses((status = 200, description = "The entries.", body = Page<CronView>)))]
-pub(super) async fn cron(State(app): State<App>, Paged(NoFilter {}, paging): Paged<NoFilter>) -> ApiResult<Json<Page<CronView>>> {
+pub(super) async fn cron(
+    State(app): State<App>,
+    Paged(NoFilter {}, paging): Paged<NoFilter>,
+) -> ApiResult<Json<Page<CronView>>> {
     let mut views = try_join_all(app.cron.iter().map(perch_queue::CronEntry::view)).await?;
     views.sort_by(|a, b| a.entry.cmp(&b.entry));
     Ok(Json(Page::of_all("cron", views, &paging, |view| view.entry.clone())?))

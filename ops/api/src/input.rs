@@ -1,10 +1,10 @@
 //! Reads job ids and queue names from paths and queries.
 
-pub(super) use perch_bot::http::{
-    BULK, JsonBody, MediaType, NoFilter, Page, Paged, Paging, Params, Path, from_json, media_type, parsed, read_body, text,
-    time, wrong_type,
-};
 use perch_bot::http::{ApiResult, Cause, Problem};
+pub(super) use perch_bot::http::{
+    BULK, JsonBody, MediaType, NoFilter, Page, Paged, Paging, Params, Path, from_json, media_type, parsed, read_body,
+    text, time, wrong_type,
+};
 use perch_jobs::{JobId, QueueName};
 use perch_queue::Queue;
 

@@ -20,7 +20,10 @@ use super::{
 /// What is waiting, delayed, running and dead in each, by name.
 #[utoipa::path(get, path = "/queues", tag = "queues", operation_id = "queues", params(Paging),
     responses((status = 200, description = "The queues.", body = QueueList)))]
-pub(super) async fn queues(State(app): State<App>, Paged(NoFilter {}, paging): Paged<NoFilter>) -> ApiResult<Json<QueueList>> {
+pub(super) async fn queues(
+    State(app): State<App>,
+    Paged(NoFilter {}, paging): Paged<NoFilter>,
+) -> ApiResult<Json<QueueList>> {
     let all: Vec<Queue> = app.queues.iter().cloned().collect();
     Ok(Json(queue_list::queues(&all, &paging, unreadable).await?))
 }

@@ -155,7 +155,12 @@ pub(crate) fn posts(posts: &[&StoredPost], mut errors: Vec<Value>, inner: &Share
 const REFERENCES: [(&str, &str); 2] = [("referenced_tweets.id", "tweets"), ("referenced_posts", "posts")];
 
 /// The posts that others refer to, each once, with an error for each that is not shown.
-fn targets<'a>(posts: &[&StoredPost], errors: &mut Vec<Value>, inner: &'a SharedState, query: &Query) -> Vec<&'a StoredPost> {
+fn targets<'a>(
+    posts: &[&StoredPost],
+    errors: &mut Vec<Value>,
+    inner: &'a SharedState,
+    query: &Query,
+) -> Vec<&'a StoredPost> {
     let Some((expansion, _)) = REFERENCES.into_iter().find(|(expansion, _)| query.expansions.contains(*expansion))
     else {
         return Vec::new();

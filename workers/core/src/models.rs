@@ -381,7 +381,10 @@ mod tests {
         if let Some(seconds) = held {
             round.held(
                 "together",
-                &HeldCall { what: "the daily budget of 5.00 USD is used up".into(), after: Duration::from_secs(seconds) },
+                &HeldCall {
+                    what: "the daily budget of 5.00 USD is used up".into(),
+                    after: Duration::from_secs(seconds),
+                },
             );
         }
         round.ended().into()

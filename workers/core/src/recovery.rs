@@ -89,7 +89,13 @@ pub struct Recovery {
 
 impl Recovery {
     /// A recovery of `queues`.
-    pub fn new(queues: Vec<Queue>, all: &Queues, store: &Store, settings: &Settings, reconciler: Arc<dyn Reconciler>) -> Self {
+    pub fn new(
+        queues: Vec<Queue>,
+        all: &Queues,
+        store: &Store,
+        settings: &Settings,
+        reconciler: Arc<dyn Reconciler>,
+    ) -> Self {
         let env = settings.env;
         let syncer = Syncer::new(all.redis().clone(), store.clone(), env, &all.names(), settings.sync.batch);
         let retention = queues.iter().map(|queue| queue.settings().dead_retention).max().unwrap_or_default();
@@ -126,7 +132,7 @@ impl Recovery {
         looked: &LossReport,
         seen: impl Fn(u64) + Send + Sync,
     ) -> Result<BTreeMap<QueueName, Recovered>, RecoveryError> {
-        let _lock = self.store.recovery().alone(LOCKED_FOR).await?;
+        let _lock = self.store.recovery().lock(LOCKED_FOR).await?;
         // Read before the sync: a job that is present now and, by the sync, has ended, came back with an older copy of Redis.
         let present = self.present(&seen).await?;
         self.sync().await?;
@@ -140,7 +146,7 @@ impl Recovery {
     /// Puts back the lost jobs that Postgres had before Redis: all jobs of the ledger queues, and of other queues those that were
     /// enqueued in SQL. Fails when Postgres is not the one of `looked` any more.
     pub async fn lost(mut self, looked: &LossReport) -> Result<BTreeMap<QueueName, Recovered>, RecoveryError> {
-        let _lock = self.store.recovery().alone(LOCKED_FOR).await?;
+        let _lock = self.store.recovery().lock(LOCKED_FOR).await?;
         self.sync().await?;
         self.reconcile().await?;
         let (ledger, others): (Vec<Queue>, Vec<Queue>) =
@@ -291,7 +297,7 @@ async fn not_ended(
         return Ok(missing);
     }
     // In this order: an event that is synced in between is in Postgres when it is read.
-    let news = syncer.news(queue.name(), &missing.iter().copied().collect(), usize::MAX).await?;
+    let news = syncer.unsynced(queue.name(), &missing.iter().copied().collect(), usize::MAX).await?;
     missing.retain(|id| !news.jobs.get(id).is_some_and(|news| is_over(news.state())));
     let ended: HashSet<JobId> = store.recovery().ended(&missing).await?.into_iter().collect();
     missing.retain(|id| !ended.contains(id));

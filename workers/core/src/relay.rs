@@ -56,7 +56,7 @@ async fn listen_and_relay(store: &Store, client: &Client) -> Result<(), StoreErr
             pruned = Instant::now();
         }
         // A missed notification only delays a row: the outbox is read after `EVERY` at the latest.
-        listener.heard(EVERY).await;
+        listener.next(EVERY).await;
     }
 }
 
@@ -113,7 +113,9 @@ pub async fn relay_some(store: &Store, client: &Client) -> Result<Relayed, Store
                 HandOver::Rejected(reason) => never.push((job.id, reason)),
                 HandOver::RedisAway => soon.push(job.id),
                 HandOver::QueueFull => full += 1,
-                HandOver::Failed(error) => tracing::warn!(job = %job.id, %error, "a job could not be handed over; it stays in the outbox"),
+                HandOver::Failed(error) => {
+                    tracing::warn!(job = %job.id, %error, "a job could not be handed over; it stays in the outbox");
+                }
             }
         }
     }

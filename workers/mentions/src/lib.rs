@@ -16,12 +16,12 @@ pub use mentions_bot::MentionsBot;
 pub use origin::Replies;
 pub use polling::{MentionsPolled, poll_mentions};
 pub use replying::{
-    ApprovedReply, DayStatus, MentionStatus, PollStatus, RateLimit, ReplyOutcome, ReviewError, approve, mention_status, reject,
-    reply_to_mention, settle,
+    ApprovedReply, DayStatus, MentionStatus, PollStatus, RateLimit, ReplyOutcome, ReviewError, approve, mention_status,
+    reject, reply_to_mention, settle,
 };
 pub use settings::{MentionsSettings, ReviewMode};
 pub use store::{
     BlockedUser, Decision, MentionControl, MentionCounts, MentionFilter, MentionPoll, MentionRecord, MentionState,
-    MentionStore, MentionSwitches, MentionTable, ReplyPlace, Review, ReviewFilter, ReviewOutcome, ReviewState, ReviewTable,
-    SeenMention, SettledMentions, WrittenReply,
+    MentionStore, MentionSwitches, MentionTable, ReplyPlace, Review, ReviewFilter, ReviewOutcome, ReviewState,
+    ReviewTable, SeenMention, SettledMentions, WrittenReply,
 };

@@ -7,8 +7,8 @@ use chrono::{TimeDelta, Utc};
 use perch_base::{Environment, Paging};
 use perch_bot::Bots;
 use perch_bot_mentions::{
-    Decision, MentionControl, MentionFilter, MentionState, MentionStore as _, MentionsBot, ReviewFilter, ReviewOutcome,
-    ReplyPlace, SeenMention, WrittenReply,
+    Decision, MentionControl, MentionFilter, MentionState, MentionStore as _, MentionsBot, ReplyPlace, ReviewFilter,
+    ReviewOutcome, SeenMention, WrittenReply,
 };
 use perch_jobs::{AccountId, JobId, Mention, PostId};
 use perch_store::Store;
@@ -127,7 +127,11 @@ async fn places_for_replies_are_given_out_once_each_and_no_more_than_there_are()
     assert_eq!(take(&first).await, ReplyPlace::Unknown);
     control.restore_places(&main(), &first, &["90".to_owned()], &[]).await.unwrap();
     assert_eq!((take(&first).await, take(&first).await), (ReplyPlace::Taken, ReplyPlace::Taken));
-    assert_eq!(take(&mention(2, 1, "12")).await, ReplyPlace::ConversationFull, "one of its two places was taken before");
+    assert_eq!(
+        take(&mention(2, 1, "12")).await,
+        ReplyPlace::ConversationFull,
+        "one of its two places was taken before"
+    );
     for n in [3, 4] {
         let other = mention(n, n, "12");
         control.restore_places(&main(), &other, &[], &[]).await.unwrap();

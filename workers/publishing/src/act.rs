@@ -29,7 +29,11 @@ pub(super) trait Act: Sync {
     }
 
     /// Makes the call.
-    fn call(&self, publisher: &Publisher, permit: LeasedPermit) -> impl Future<Output = Result<ActResponse, XError>> + Send;
+    fn call(
+        &self,
+        publisher: &Publisher,
+        permit: LeasedPermit,
+    ) -> impl Future<Output = Result<ActResponse, XError>> + Send;
 
     /// Searches X for the act, done by the user `user_id` (the account that acts) since then.
     fn look(

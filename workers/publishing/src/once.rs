@@ -282,11 +282,20 @@ impl<A: Act> ActAttempt<'_, A> {
         answer
     }
 
-    async fn confirm(&self, permit: &Permit, ActResponse { id, response }: ActResponse) -> Result<StoredEffect, ActError> {
+    async fn confirm(
+        &self,
+        permit: &Permit,
+        ActResponse { id, response }: ActResponse,
+    ) -> Result<StoredEffect, ActError> {
         Ok(self.ledger().confirm(permit, id.as_deref(), &response).await?)
     }
 
-    async fn settle_failure(&self, mut permit: Permit, pass: &GatePass, error: XError) -> Result<StoredEffect, ActError> {
+    async fn settle_failure(
+        &self,
+        mut permit: Permit,
+        pass: &GatePass,
+        error: XError,
+    ) -> Result<StoredEffect, ActError> {
         match error_meaning(&error) {
             ErrorMeaning::NotMade => {
                 self.ledger().fail(&permit, &error.to_string()).await?;
@@ -295,11 +304,11 @@ impl<A: Act> ActAttempt<'_, A> {
             }
             ErrorMeaning::Unknown => self.unknown(&permit, &error).await,
             ErrorMeaning::Done => {
-                permit.learnt(Evidence::Refused { said: error.to_string() });
+                permit.add_evidence(Evidence::Refused { said: error.to_string() });
                 self.confirm(&permit, ActResponse { id: None, response: json!({ "already": true }) }).await
             }
             ErrorMeaning::Exists => {
-                permit.learnt(Evidence::Refused { said: error.to_string() });
+                permit.add_evidence(Evidence::Refused { said: error.to_string() });
                 self.look_for_duplicate(permit, pass, error).await
             }
         }
@@ -313,7 +322,12 @@ impl<A: Act> ActAttempt<'_, A> {
     }
 
     /// X refused the call as a duplicate: the post that is there already may be that of an earlier attempt.
-    async fn look_for_duplicate(&self, mut permit: Permit, pass: &GatePass, error: XError) -> Result<StoredEffect, ActError> {
+    async fn look_for_duplicate(
+        &self,
+        mut permit: Permit,
+        pass: &GatePass,
+        error: XError,
+    ) -> Result<StoredEffect, ActError> {
         let claimed = self.ledger().get(&self.key).await?;
         let since = claimed.map_or_else(clock::now, |effect| effect.created_at);
         let search = match self.look(since).await {
@@ -326,7 +340,7 @@ impl<A: Act> ActAttempt<'_, A> {
                 });
             }
         };
-        permit.learnt(evidence(&search, &SettleTime::none(&self.publisher.settings.x)));
+        permit.add_evidence(evidence(&search, &SettleTime::none(&self.publisher.settings.x)));
         match search.found {
             Some(id) => {
                 let response = json!({ "id": id, "found": true });

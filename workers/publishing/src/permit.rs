@@ -15,7 +15,7 @@ pub(super) struct LeasedPermit {
 
 impl LeasedPermit {
     pub(super) fn new(permit: &Permit, cx: &JobContext, pass: &GatePass) -> Self {
-        Self { key: permit.key().to_owned(), term: permit.term(), cx: cx.clone(), pass: pass.clone() }
+        Self { key: permit.key().to_owned(), term: permit.deadline(), cx: cx.clone(), pass: pass.clone() }
     }
 }
 

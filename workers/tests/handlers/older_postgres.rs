@@ -125,7 +125,10 @@ async fn a_job_that_was_put_back_and_never_ran_is_done_once_x_does_not_know_of_i
 #[tokio::test(flavor = "multi_thread")]
 async fn a_post_that_was_tried_before_another_postgres_took_over_is_looked_for_before_it_is_tried_again() {
     let world = World::without_workers(&SOON).await;
-    Watch::new(&world.settings, world.client.queues(), &world.store, reconciler()).run_once().await.expect("both answer");
+    Watch::new(&world.settings, world.client.queues(), &world.store, reconciler())
+        .run_once()
+        .await
+        .expect("both answer");
     world.x.add_fault(Fault::new(Endpoint::CreatePost, FaultKind::Malformed).times(1));
     let id = world.enqueue(&post()).await;
     let world = world.work();
@@ -258,7 +261,10 @@ async fn while_postgres_is_older_than_redis_nothing_is_put_back_by_itself() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_postgres_of_another_timeline_is_told_from_the_one_that_was_there() {
     let world = World::without_workers(&[]).await;
-    Watch::new(&world.settings, world.client.queues(), &world.store, reconciler()).run_once().await.expect("both answer");
+    Watch::new(&world.settings, world.client.queues(), &world.store, reconciler())
+        .run_once()
+        .await
+        .expect("both answer");
     assert!(world.found().await.is_empty());
     let mut conn = world.redis().raw().await;
     let here: String = redis::cmd("GET").arg("stg:postgres").query_async(&mut conn).await.expect("it is noted");

@@ -58,7 +58,8 @@ pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     }
     let bar = app.out.spinner("jobs");
     let all = queues.iter().cloned().collect();
-    let recovery = Recovery::new(all, &queues, &store, &settings, reconciler()).dry_run(args.dry_run).in_doubt(in_doubt);
+    let recovery =
+        Recovery::new(all, &queues, &store, &settings, reconciler()).dry_run(args.dry_run).in_doubt(in_doubt);
     let done = recovery.whole(&looked, |jobs| bar.inc(jobs)).await?;
     bar.finish_and_clear();
     if !args.dry_run {

@@ -77,7 +77,9 @@ impl Watch {
             }
             match self.run_once().await {
                 Ok(look) => tell(&look),
-                Err(error) => tracing::warn!(%error, "could not check whether Redis has lost jobs of ledger queues; it is checked again"),
+                Err(error) => {
+                    tracing::warn!(%error, "could not check whether Redis has lost jobs of ledger queues; it is checked again");
+                }
             }
         }
     }

@@ -126,7 +126,7 @@ impl Spending {
     }
 
     /// Records a call of X.
-    async fn settle_call(&self, reserved: Reserved, spender: &Spender, units: u32) {
+    async fn settle_call(&self, reserved: MeterReservation, spender: &Spender, units: u32) {
         let (kind, price) = self.price(reserved.charge);
         let cost = price * i64::from(units);
         self.correct(X, cost - price * i64::from(reserved.most), reserved.at).await;
@@ -154,7 +154,7 @@ impl Meter for Spending {
         Box::pin(async move {
             let (_, price) = self.price(charge);
             match Self::reserve(self, X, price * i64::from(most)).await {
-                Ok(at) => Ok(Reserved { charge, most, at }),
+                Ok(at) => Ok(MeterReservation { charge, most, at }),
                 Err(HeldCall { what, after }) => Err(OverBudget { what, after }),
             }
         })
@@ -249,7 +249,10 @@ mod tests {
     fn the_reason_for_holding_a_call_back_names_the_amount_and_the_end() {
         let allowed = Allowance { day: 5_000_000, month: 100_000_000, rate: Some((60, Duration::from_secs(60))) };
         let reason = |spent, most| reason(spent, allowed, most, "2026-11-10T12:00:00Z".parse().expect("a time"));
-        assert_eq!(reason(SpendLimit::Day, 500_000), "the daily budget of 5.00 USD is used up until 2026-11-11 00:00 UTC");
+        assert_eq!(
+            reason(SpendLimit::Day, 500_000),
+            "the daily budget of 5.00 USD is used up until 2026-11-11 00:00 UTC"
+        );
         assert_eq!(
             reason(SpendLimit::Month, 500_000),
             "the monthly budget of 100.00 USD is used up until 2026-12-01 00:00 UTC"

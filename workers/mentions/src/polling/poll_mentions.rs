@@ -62,9 +62,7 @@ pub enum MentionsPolled {
 pub async fn poll_mentions(job: PollMentions, cx: JobContext, bot: Data<Mentions>) -> HandlerResult<MentionsPolled> {
     let Some(account) = job.account else { return start_all(&bot, &cx, job.now).await };
     if !bot.settings.accounts.contains(&account) {
-        return Err(Fail::Dead(format!(
-            "{account} is not one of mentions.accounts; add it there, or do not poll it"
-        )));
+        return Err(Fail::Dead(format!("{account} is not one of mentions.accounts; add it there, or do not poll it")));
     }
     let bot = bot.charged_for(account.to_string(), &cx);
     settle(&bot.store, &account).await?;
@@ -231,7 +229,11 @@ fn reply_job(account: &AccountId, created_at: DateTime<Utc>, mention: &PostId) -
     job_id(created_at, &ReplyToMention::effect_key(account, mention))
 }
 
-fn report(account: &AccountId, batch: &MentionBatch, decided: &[(&ReadMention, Option<LeftOutReason>)]) -> MentionsPolled {
+fn report(
+    account: &AccountId,
+    batch: &MentionBatch,
+    decided: &[(&ReadMention, Option<LeftOutReason>)],
+) -> MentionsPolled {
     let (mut taken, mut left_out) = (0, BTreeMap::new());
     for (_, left) in decided {
         match left {

@@ -161,7 +161,10 @@ mod tests {
         let edited = ReadMention { earlier: vec!["1".parse().expect("an id")], ..at("3", "12", "fan") };
         assert_eq!(left_out(&edited, &known), Some(LeftOutReason::Processed), "its first version was answered");
         assert_eq!(left_out(&at("3", "1000", "perch_bot"), &known), Some(LeftOutReason::Own));
-        assert_eq!(left_out(&ReadMention { is_repost: true, ..at("3", "12", "fan") }, &known), Some(LeftOutReason::Repost));
+        assert_eq!(
+            left_out(&ReadMention { is_repost: true, ..at("3", "12", "fan") }, &known),
+            Some(LeftOutReason::Repost)
+        );
         assert_eq!(left_out(&at("3", "12", "Troll"), &known), Some(LeftOutReason::Blocked));
         assert_eq!(left_out(&at("3", "99", "other"), &known), Some(LeftOutReason::Blocked));
         let mut old = at("3", "12", "fan");

@@ -10,7 +10,7 @@ use perch_store::StoreError;
 use super::{
     ask::{ModelAnswer, ask},
     handling::{is_repeated, is_worth_another, recites, with},
-    prompt::{self, EarlierPost, RULES, PromptSettings},
+    prompt::{self, EarlierPost, PromptSettings, RULES},
     reading::{ParsedReply, reply_in},
 };
 use crate::Mentions;
@@ -29,9 +29,14 @@ pub(super) struct ComposedReply {
 }
 
 /// Has the model write a reply; once more, with the reason, when the guard refuses the first.
-pub(super) async fn compose(bot: &Mentions, record: &MentionRecord, earlier: &[EarlierPost]) -> Result<ComposedReply, Fail> {
+pub(super) async fn compose(
+    bot: &Mentions,
+    record: &MentionRecord,
+    earlier: &[EarlierPost],
+) -> Result<ComposedReply, Fail> {
     let settings = &*bot.settings;
-    let voice = PromptSettings { persona: &bot.persona, temperature: settings.temperature, max_tokens: settings.max_tokens };
+    let voice =
+        PromptSettings { persona: &bot.persona, temperature: settings.temperature, max_tokens: settings.max_tokens };
     let mut request = prompt::question(&voice, earlier, &record.mention.text);
     let (since, limit) = lately();
     let lately = bot.store.mentions().latest_replies(&record.account, since, limit).await?;
@@ -87,7 +92,11 @@ fn judged(bot: &Mentions, record: &MentionRecord, answer: &str, lately: &[String
 }
 
 /// Stores a reply that may be published, unless one that was decided on meanwhile says the same.
-pub(super) async fn keep(bot: &Mentions, record: &MentionRecord, written: &WrittenReply) -> Result<Decision, StoreError> {
+pub(super) async fn keep(
+    bot: &Mentions,
+    record: &MentionRecord,
+    written: &WrittenReply,
+) -> Result<Decision, StoreError> {
     let text = written.text.as_deref().unwrap_or_default();
     let repeats = |others: &[String]| is_repeated(text, others);
     bot.store.mentions().decide_anew(&record.account, &record.mention.id, written, lately(), repeats).await

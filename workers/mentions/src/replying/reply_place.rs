@@ -6,7 +6,11 @@ use crate::store::{MentionStore as _, ReplyPlace};
 
 /// Takes a place for a mention in its conversation and its author's day. Places are counted in Redis and restored from Postgres where
 /// Redis has lost them. When no place is left, mentions that ended without a reply give theirs back.
-pub(crate) async fn take_place(bot: &Mentions, account: &AccountId, mention: &Mention) -> Result<ReplyPlace, StoreError> {
+pub(crate) async fn take_place(
+    bot: &Mentions,
+    account: &AccountId,
+    mention: &Mention,
+) -> Result<ReplyPlace, StoreError> {
     let settings = &*bot.settings;
     let take = || {
         let (of_conversation, of_user) = (settings.replies_per_conversation, settings.replies_per_user_per_day);

@@ -1,7 +1,9 @@
 //! Users whose mentions are not answered.
 
 use axum::{Extension, Json, extract::State, http::StatusCode};
-use perch_bot::http::{ApiResult, BotState, Caller, Cause, Document, JsonBody, NoFilter, Page, Paged, Paging, Path, Problem};
+use perch_bot::http::{
+    ApiResult, BotState, Caller, Cause, Document, JsonBody, NoFilter, Page, Paged, Paging, Path, Problem,
+};
 use perch_jobs::AccountId;
 use serde::{Deserialize, Serialize};
 use serde_json::json;

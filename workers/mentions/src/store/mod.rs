@@ -18,8 +18,8 @@ use serde_json::{Value, json};
 pub use control::{MentionControl, MentionPoll, ReplyPlace};
 pub use decide::Decision;
 pub use model::{
-    BlockedUser, MentionCounts, MentionFilter, MentionRecord, MentionState, Review, ReviewState, SeenMention, SettledMentions,
-    WrittenReply,
+    BlockedUser, MentionCounts, MentionFilter, MentionRecord, MentionState, Review, ReviewState, SeenMention,
+    SettledMentions, WrittenReply,
 };
 pub use reviews::{ReviewFilter, ReviewOutcome, ReviewTable};
 pub use switches::MentionSwitches;

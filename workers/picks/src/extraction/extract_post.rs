@@ -150,7 +150,7 @@ async fn read(bot: &Picks, cx: &JobContext, post: &Post) -> Result<Reading, Fail
             let reading = what_is_said(reading, post, has_seen_pictures);
             Ok(Reading { pictures_missing: pictures.missing, ..reading })
         }
-        Err(ReadError::AskError(AskError::Down(why, down)))
+        Err(ReadError::Unanswered(AskError::Down(why, down)))
             if after > 0 && (cx.attempt() >= after || down == Disposition::Never) =>
         {
             let may_wait = !is_last && down != Disposition::Never;

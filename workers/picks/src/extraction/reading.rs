@@ -5,7 +5,7 @@ use perch_clients::{
     ModelClient, ModelError,
     models::{ChatRequest, Usage, object_with},
 };
-use perch_core::{ModelReply, AskError, declined};
+use perch_core::{AskError, ModelReply, declined};
 use perch_jobs::{ExtractedBets, PickError, Post};
 use perch_queue::Fail;
 
@@ -76,7 +76,7 @@ const RAW_KEPT: usize = 2_000;
 #[derive(Debug)]
 pub(super) enum ReadError {
     /// No provider answered.
-    AskError(AskError),
+    Unanswered(AskError),
     /// No answer was usable.
     Unusable(Fail),
 }
@@ -187,7 +187,7 @@ impl Objections {
         };
         let why = unusable(&error, &self.used_up.join(" and "), &text);
         ReadError::Unusable(match unanswered {
-            AskError::NobodyElse => Fail::Dead(why),
+            AskError::NoOtherProvider => Fail::Dead(why),
             AskError::Declined(declined) => Fail::Dead(format!("{declined}; {why}")),
             // A retry and not a snooze: the next attempt pays again for the providers with unusable answers, so it must count.
             AskError::Held(_, held) => Fail::Retry(format!("{held}; {why}")),
@@ -294,10 +294,10 @@ mod tests {
             objections
         };
         let held = || AskError::Held(std::time::Duration::from_secs(60), "openai: slow".into());
-        let ended = tried().ended(AskError::NobodyElse);
+        let ended = tried().ended(AskError::NoOtherProvider);
         assert!(matches!(ended, ReadError::Unusable(Fail::Dead(why)) if why.contains("prose")));
         assert!(matches!(tried().ended(held()), ReadError::Unusable(Fail::Retry(why)) if why.contains("openai: slow")));
-        assert!(matches!(Objections::default().ended(held()), ReadError::AskError(AskError::Held(..))));
+        assert!(matches!(Objections::default().ended(held()), ReadError::Unanswered(AskError::Held(..))));
     }
 
     #[test]

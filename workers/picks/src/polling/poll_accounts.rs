@@ -32,7 +32,7 @@ pub async fn poll_due_accounts(_: PollDueAccounts, cx: JobContext, bot: Data<Pic
     Ok(started)
 }
 
-async fn start(cx: &JobContext, bot: &Picks, accounts: &[WatchedAccount]) -> Result<Started, Fail> {
+async fn start(cx: &JobContext, bot: &Picks, accounts: &[WatchedAccount]) -> Result<StartedPolls, Fail> {
     let (passed_over, polled): (Vec<&WatchedAccount>, Vec<&WatchedAccount>) =
         accounts.iter().partition(|account| account.passes_over > 0);
     let poll = |account: &&WatchedAccount| {

@@ -49,7 +49,12 @@ pub(crate) fn open_from(settings: &PostingSettings, at: DateTime<Utc>) -> DateTi
 }
 
 /// Whether an act may begin within `within` of `now`. Where the account has daily quotas it has to begin on the day that it counts for.
-pub(super) fn hour(settings: &PostingSettings, day: &PostingDay, now: DateTime<Utc>, within: TimeDelta) -> PostingWindow {
+pub(super) fn hour(
+    settings: &PostingSettings,
+    day: &PostingDay,
+    now: DateTime<Utc>,
+    within: TimeDelta,
+) -> PostingWindow {
     if is_quiet(settings, now) {
         return PostingWindow::Quiet { until: open_from(settings, now) };
     }
@@ -129,8 +134,14 @@ mod tests {
     #[test]
     fn quiet_hours_cross_midnight_and_end_by_the_clock_on_the_wall() {
         let night = berlin((23, 0), (7, 0));
-        assert_eq!(said(&night, at("2026-01-10T23:30:00Z")), PostingWindow::Quiet { until: at("2026-01-11T06:00:00Z") });
-        assert_eq!(said(&night, at("2026-07-10T04:59:59Z")), PostingWindow::Quiet { until: at("2026-07-10T05:00:00Z") });
+        assert_eq!(
+            said(&night, at("2026-01-10T23:30:00Z")),
+            PostingWindow::Quiet { until: at("2026-01-11T06:00:00Z") }
+        );
+        assert_eq!(
+            said(&night, at("2026-07-10T04:59:59Z")),
+            PostingWindow::Quiet { until: at("2026-07-10T05:00:00Z") }
+        );
         let open = PostingWindow::Open { from: at("2026-07-10T05:00:00Z"), until: at("2026-07-10T21:00:00Z") };
         assert_eq!(said(&night, at("2026-07-10T05:00:00Z")), open);
     }
@@ -138,9 +149,15 @@ mod tests {
     #[test]
     fn what_could_begin_in_quiet_hours_or_on_the_next_day_waits() {
         let night = berlin((23, 0), (7, 0));
-        assert_eq!(said(&night, at("2026-07-10T20:59:55Z")), PostingWindow::Quiet { until: at("2026-07-11T05:00:00Z") });
+        assert_eq!(
+            said(&night, at("2026-07-10T20:59:55Z")),
+            PostingWindow::Quiet { until: at("2026-07-11T05:00:00Z") }
+        );
         let never = berlin((0, 0), (0, 0));
-        assert_eq!(said(&never, at("2026-07-10T21:59:55Z")), PostingWindow::LastOfDay { until: at("2026-07-10T22:00:00Z") });
+        assert_eq!(
+            said(&never, at("2026-07-10T21:59:55Z")),
+            PostingWindow::LastOfDay { until: at("2026-07-10T22:00:00Z") }
+        );
         let unlimited = PostingSettings { per_day: 0, ..never };
         assert!(matches!(said(&unlimited, at("2026-07-10T21:59:55Z")), PostingWindow::Open { .. }));
     }

@@ -122,7 +122,9 @@ impl Gate {
                 Ok(None)
             }
             Some(BrakeCheck::Braked(state)) => Ok(Some(Deferral::braked(&state))),
-            None => Ok(Some(Deferral::new(SOON, "Redis has lost the brake; it is read from Postgres first".to_owned()))),
+            None => {
+                Ok(Some(Deferral::new(SOON, "Redis has lost the brake; it is read from Postgres first".to_owned())))
+            }
         }
     }
 
@@ -151,7 +153,7 @@ impl Gate {
         };
         let held = Deferral::braked(state);
         tokio::select! {
-            () = lifted => Deferral::new(Duration::from_millis(1), format!("{}; it was lifted meanwhile", state.told())),
+            () = lifted => Deferral::new(Duration::from_millis(1), format!("{}; it was lifted meanwhile", state.describe())),
             () = tokio::time::sleep(HELD_FOR) => held,
             () = cx.cancellation().cancelled() => held,
         }
@@ -206,8 +208,12 @@ impl Gate {
         let within = TimeDelta::from_std(BEGIN_WITHIN).unwrap_or_default();
         let (from, until) = match hours::hour(posting, &day, now, within) {
             PostingWindow::Open { from, until } => (from, until),
-            PostingWindow::Quiet { until } => return Ok(held("quiet", until, now, format!("{account} has quiet hours"))),
-            PostingWindow::LastOfDay { until } => return Ok(held("day", until, now, format!("the day of {account} ends"))),
+            PostingWindow::Quiet { until } => {
+                return Ok(held("quiet", until, now, format!("{account} has quiet hours")));
+            }
+            PostingWindow::LastOfDay { until } => {
+                return Ok(held("day", until, now, format!("the day of {account} ends")));
+            }
         };
         let (of_kind, name) = match wanted.kind {
             PlaceKind::Post => (0, "posts"),

@@ -48,8 +48,13 @@ impl GatePass {
             return None;
         }
         Some(self.braked().map_or_else(
-            || Deferral::new(SOON, "connecting to X took too long, so the brake and the limits have to be checked again".to_owned()),
-            |state| Deferral::new(SOON, state.told()),
+            || {
+                Deferral::new(
+                    SOON,
+                    "connecting to X took too long, so the brake and the limits have to be checked again".to_owned(),
+                )
+            },
+            |state| Deferral::new(SOON, state.describe()),
         ))
     }
 

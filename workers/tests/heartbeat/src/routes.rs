@@ -7,7 +7,10 @@ use crate::store::{self, Beat};
 /// List beats
 #[utoipa::path(get, path = "/heartbeat", tag = "heartbeat", operation_id = "heartbeat", params(Paging),
     responses((status = 200, description = "The beats, the newest first.", body = Page<Beat>)))]
-async fn list(State(state): State<BotState>, Paged(NoFilter {}, paging): Paged<NoFilter>) -> ApiResult<Json<Page<Beat>>> {
+async fn list(
+    State(state): State<BotState>,
+    Paged(NoFilter {}, paging): Paged<NoFilter>,
+) -> ApiResult<Json<Page<Beat>>> {
     Ok(Json(store::beats(&state.store, &paging).await?))
 }
 

@@ -24,7 +24,7 @@ pub async fn checks(settings: &Settings, clients: &Clients) -> Vec<Check> {
 }
 
 /// The bots that have no other working provider if this one does not answer.
-fn needed_for(asked: &ProvidersByBot, provider: &Tried, tried: &[Tried]) -> Vec<&'static str> {
+fn needed_for(asked: &ProvidersByBot, provider: &ProviderTrial, tried: &[ProviderTrial]) -> Vec<&'static str> {
     let answers = |name: &String| tried.iter().any(|tried| tried.provider == *name && tried.outcome.is_ok());
     let is_alone = |asked: &[String]| asked.contains(&provider.provider) && !asked.iter().any(answers);
     asked.iter().filter(|(_, providers)| is_alone(providers)).map(|(bot, _)| *bot).collect()
