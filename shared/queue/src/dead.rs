@@ -116,7 +116,7 @@ pub struct DeadCursor {
 }
 
 impl DeadCursor {
-    /// The cursor that the letters that died before `time` follow.
+    /// The cursor for a page that begins with the latest letter that died before `time`.
     pub fn before(time: DateTime<Utc>) -> Self {
         // Letters have died at whole milliseconds.
         let part = i64::from(!time.timestamp_subsec_nanos().is_multiple_of(1_000_000));

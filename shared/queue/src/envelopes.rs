@@ -58,7 +58,7 @@ impl Queue {
         self.scan_envelopes(|found| tell(found.into_iter().filter_map(|(id, _)| id.parse().ok()).collect())).await
     }
 
-    /// Like that, but with the raw value of each hash field, readable or not.
+    /// Like [`scan`](Self::scan), but passes the id and the envelope of each job as stored, whether they can be read or not.
     ///
     /// # Errors
     ///

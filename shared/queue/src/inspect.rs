@@ -80,7 +80,7 @@ pub struct JobView {
     pub attempts: u32,
     /// True if it is running and has been cancelled.
     pub cancelling: bool,
-    /// Since when it waits for a worker that knows its kind, if every worker that tried it did not.
+    /// Since when it waits for a worker that knows its kind; `None` unless a worker that did not know it has tried the job.
     pub unknown_kind_since: Option<DateTime<Utc>>,
     /// The last errors, newest first.
     #[serde(serialize_with = "crate::event::with_times")]

@@ -53,7 +53,7 @@ impl Keys {
         priority => "priority",
         /// Hash of id to group, for jobs that have one.
         group => "group",
-        /// Set of ids cancelled while their id still stands in a ready or parked list.
+        /// Set of the ids of cancelled jobs that are still in a ready or parked list; a fetch that comes to one skips it.
         cancelled => "cancelled",
         /// Hash of id to reason, for running jobs that must stop.
         cancelling => "cancelling",
@@ -83,7 +83,7 @@ impl Keys {
         unknown_kind => "unknown_kind",
         /// Sorted set of workers by when they were last seen, in milliseconds.
         workers => "workers",
-        /// Hash of worker to what it said of itself, as JSON.
+        /// Hash of worker to its description of itself (such as its version and concurrency), as JSON.
         worker_info => "worker_info",
         /// Hash of cron entry to the last tick fired, in milliseconds.
         cron => "cron",

@@ -16,9 +16,9 @@ pub struct RateUse {
     pub count: u32,
     /// The time, in milliseconds.
     pub per_ms: u64,
-    /// The burst: starts allowed at once.
+    /// Starts that are allowed right now: what is left of the burst of `count`.
     pub left: u32,
-    /// When the next start is allowed; `None` if one is allowed now.
+    /// When the next start is allowed; `None` while `left` is not 0.
     pub next: Option<DateTime<Utc>>,
 }
 

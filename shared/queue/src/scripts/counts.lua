@@ -1,4 +1,4 @@
--- Counts what the queue holds.
+-- Counts the jobs of the queue by state, its workers, and the entries of its event stream.
 --
 -- Result: ready of high, normal and low priority, delayed, of these overdue (no fetch has run since they became due), leased,
 --   dead, workers seen within a minute, entries of the stream of events, cancelled ids that are still in a list, unfinished

@@ -5,8 +5,8 @@
 -- worker starts a lone job after 1.6 to 1.8 times the bare hand-over of Redis instead of 1.7 to 2.1 (decision 8).
 -- tests/differential checks that the results are the same. ARGV[1] to [5] are those of head.lua.
 --
--- Own ARGV: 6 slots, 7 lease ms, 8 holder, 9 most leases reaped by the general fetch, 10 what WORKER_INFO must hold of the
---   worker
+-- Own ARGV: 6 slots, 7 lease ms, 8 holder, 9 most leases reaped by the general fetch, 10 the description that
+--   WORKER_INFO must have of the worker, else the fetch takes nothing
 -- Result: that of fetch_quick.lua, with a state of 2 or 3
 -- Atomic: as fetch_quick.lua; if the result is 2, nothing is taken.
 -- Bound: slots.

@@ -1,12 +1,13 @@
--- Leases ready jobs to a worker: reaps expired leases, promotes due jobs and takes jobs by priority, in one round trip. This part is enough
--- for most fetches; fetch.lua follows where a lease ran out, groups have limits, or something was cancelled or parked.
+-- Leases ready jobs to a worker: reaps expired leases, promotes due jobs and takes jobs by priority, in one round trip. This part
+-- is enough for most fetches; fetch.lua follows if a lease ran out, groups have limits, or something was cancelled or parked.
 --
 -- Own ARGV: 6 slots, 7 lease ms, 8 holder, 9 most jobs promoted, 10 most leases reaped, 11 group concurrency (0 none),
 --   12 group rate: interval ms between starts (0 none), 13 group burst, 14 queue rate: interval ms (0 none), 15 queue burst,
---   16 global concurrency (0 none), 17 the worker's own description (JSON, '' to leave it as it is), 18 what
---   WORKER_INFO must hold for this fetch to count ('' anything); with it nothing is reaped, and it does not count where a
---   lease ran out
--- Result: { the state: 0, 1 for a paused queue, 2 if the fetch does not count, or 3 if fetch_behind.lua would have been enough;
+--   16 global concurrency (0 none), 17 the worker's own description (JSON, '' to leave it as it is), 18 the description
+--   that WORKER_INFO must have of the worker, else the fetch takes nothing ('' for a fetch that accepts any; with a description
+--   nothing is reaped, and a fetch that finds an expired lease takes nothing either)
+-- Result: { the state: 0, 1 for a paused queue, 2 if the fetch was rejected and took nothing, or 3 if fetch_behind.lua would have
+--   been enough;
 --   ms until there may be something to do (a job is due, a lease ends, a limit allows a start; -1 if nothing is in sight); the
 --   time; then, for 0 and 3: the common suffix of the lease members of the leading jobs that are first attempts without a group;
 --   their ids, 26 bytes each, concatenated; the list of their envelopes; then for each further job its envelope and its lease

@@ -156,8 +156,8 @@ impl JobContext {
         self.0.replays
     }
 
-    /// When it was restored from Postgres after Redis had lost it. Effects before that may have left no record, so a handler must
-    /// check outside before it acts.
+    /// When it was restored from Postgres after Redis had lost it; `None` for most jobs. Effects before that may have left no record
+    /// here, so before a handler repeats one it must ask the outside service whether it has happened.
     pub fn recovered_at(&self) -> Option<DateTime<Utc>> {
         self.0.recovered
     }

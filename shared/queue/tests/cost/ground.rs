@@ -82,7 +82,7 @@ impl Ground {
         Self::build(history, Clock::system(), NEVER).await
     }
 
-    /// One whose time stands still until it is advanced.
+    /// A ground whose clock stands still until it is advanced.
     pub async fn of_clock(clock: Clock) -> Self {
         Self::build(History::Failures, clock, NEVER).await
     }

@@ -95,7 +95,8 @@ impl Cost {
         line
     }
 
-    /// # Panics If counts are above their bounds; the message names them.
+    /// # Panics
+    /// If counts are above their bounds; the message names them.
     pub fn within(&self, bounds: &[Bound]) {
         println!("{}", self.line());
         let above = bounds.iter().filter(|bound| self.each[&bound.of] > bound.most);
@@ -112,7 +113,8 @@ impl Cost {
         );
     }
 
-    /// # Panics If one of `counts` is more than `times` its value in `before`.
+    /// # Panics
+    /// If one of `counts` is more than `times` its value in `before`.
     pub fn no_more_than(&self, before: &Self, times: f64, counts: &[Count]) {
         println!("{}\n{}", before.line(), self.line());
         let grown = counts.iter().filter(|count| self.each[count] > before.each[count] * times);

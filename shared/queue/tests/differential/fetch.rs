@@ -59,7 +59,7 @@ enum Fate {
 struct Case {
     history: History,
     limit: Limit,
-    /// What began before, and then what was enqueued.
+    /// What happened to each job that a worker had taken before; `wishes` are the jobs enqueued after those.
     begun: Vec<Fate>,
     wishes: Vec<Wish>,
     cancelled: Option<u8>,

@@ -31,7 +31,7 @@ struct Ground {
     runtime: tokio::runtime::Runtime,
     door: Redis,
     types: JobTypes,
-    /// Kept while the door leads to it.
+    /// Keeps the Redis server running while `door` connects to it.
     _redis: TestRedis,
 }
 

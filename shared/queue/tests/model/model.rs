@@ -74,7 +74,7 @@ pub struct Model {
     pub regrouped: bool,
     pub paused: bool,
     pub jobs: BTreeMap<JobId, Job>,
-    /// High, normal, low, each in the order in which its jobs are to start, whatever list they stand in. Cancelled ones keep their
+    /// High, normal, low, each in the order in which its jobs must start, in whichever list they are. Cancelled ones keep their
     /// place until a fetch comes upon them.
     pub waiting: [Vec<JobId>; 3],
     pub delayed: BTreeSet<(i64, JobId)>,
@@ -82,7 +82,7 @@ pub struct Model {
     pub dead: BTreeSet<(i64, JobId)>,
     pub cancelled: BTreeSet<JobId>,
     pub locks: BTreeMap<&'static str, Lock>,
-    /// What a ledger queue has accepted.
+    /// The ids that a ledger queue has accepted.
     pub remembered: Option<BTreeSet<JobId>>,
     pub fetches: u64,
     pub succeeded: u64,
