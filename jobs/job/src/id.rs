@@ -104,7 +104,8 @@ macro_rules! name_type {
         impl $name {
             /// A name known at compile time.
             ///
-            /// # Panics If `name` is invalid; meant for constants, each of which a test builds once.
+            /// # Panics
+            /// If `name` is invalid; meant for constants, each of which a test builds once.
             pub fn from_static(name: &'static str) -> Self {
                 assert!(is_name(name), concat!($what, " {:?} must be ", "a lower-case name"), name);
                 Self(smol_str::SmolStr::new_static(name))

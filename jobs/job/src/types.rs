@@ -8,7 +8,7 @@ use crate::{
     strict::{self, Strict},
 };
 
-/// The traits of a job that its payload determines.
+/// The uniqueness lock and the group of a job, which its payload determines.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct PayloadTraits {
     unique: Option<Unique>,

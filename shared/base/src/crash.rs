@@ -45,7 +45,8 @@ pub const POINTS: &[&str] = &[
     "relay.taken",
     "relay.pushed",
     "relay.settled",
-    // Publishing: from the place among the acts of the day, through the claim in the effect ledger, to the record of the post.
+    // Publishing: from the gate (brake, quotas, quiet hours) that let the post pass, through the claim in the effect ledger, to the
+    // record of the post.
     "publish.admitted",
     "publish.claimed",
     "publish.before_call",

@@ -173,7 +173,7 @@ impl<T> Page<T> {
         Ok(Self { items, next })
     }
 
-    /// The same page with other rows in place of these.
+    /// Converts each row; the cursor of the next page stays.
     pub fn map<U>(self, other: impl FnMut(T) -> U) -> Page<U> {
         Page { items: self.items.into_iter().map(other).collect(), next: self.next }
     }

@@ -135,7 +135,7 @@ impl ConfigSchema {
 }
 
 impl SectionType {
-    /// Adds one of its files. Where it is the first, its cron entries are its own.
+    /// Adds one of its files. A cron entry in its first file that base.toml or another bot has already is a problem.
     fn push(self, layers: &mut Layers, file: &Path, first: bool) -> Result<Vec<Problem>, ConfigError> {
         let entries = layers.names_at(&["cron"]);
         layers.push_file(file)?;

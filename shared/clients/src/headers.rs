@@ -7,7 +7,7 @@ use http::{HeaderMap, header};
 
 /// The shortest wait before a call is made again.
 pub(crate) const SHORTEST_WAIT: Duration = Duration::from_secs(1);
-/// The longest: X's windows last 15 minutes, those of created posts a day.
+/// The longest wait: most windows of X last 15 minutes, those for creating posts a day.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 /// The wait after a 429 that does not say how long.
 pub(crate) const UNSTATED_WAIT: Duration = Duration::from_secs(60);

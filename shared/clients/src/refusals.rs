@@ -24,8 +24,8 @@ struct RefusalStreak {
 }
 
 impl RefusalStreak {
-    /// Whether a call was sent after the wait. Earlier calls were under way when the refusal came and tell nothing new. Half the wait
-    /// is enough, because clocks and windows are rounded.
+    /// Whether a call sent at `sent` waited after the last refusal, so that its own refusal counts as the next in the row. Calls sent
+    /// earlier were under way when the refusal came and tell nothing new. Half the wait is enough: clocks and windows are rounded.
     fn is_over(&self, sent: Instant) -> bool {
         sent >= self.at + self.until.saturating_duration_since(self.at) / 2
     }

@@ -19,16 +19,16 @@ pub struct PostingSettings {
     pub replies_per_day: u32,
     /// Of these, most retweets; 0 means no separate limit.
     pub retweets_per_day: u32,
-    /// The time zone of the day.
+    /// The time zone at whose midnight the day of these limits begins.
     pub timezone: Tz,
     /// When nothing is published.
     pub quiet: QuietSettings,
-    /// Which posts and replies the guard stops.
+    /// Which of the texts that are handed over for publishing the guard stops.
     #[serde(default)]
     pub guard: GuardMode,
 }
 
-/// Which posts and replies the guard stops.
+/// Which of the texts that a bot, another service or a person hands over for publishing the guard stops.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GuardMode {
@@ -37,7 +37,7 @@ pub enum GuardMode {
     All,
     /// Texts that the guard refuses.
     Refused,
-    /// Nothing: the guard does not read them.
+    /// None: the guard does not check them. The bot of picks still drops what `Refused` would stop.
     Off,
 }
 
@@ -51,7 +51,7 @@ pub struct QuietSettings {
     /// When they end. Earlier than `from`: on the next day.
     #[serde(with = "time_of_day")]
     pub to: NaiveTime,
-    /// The time zone of the hours; default: that of the day.
+    /// The time zone of these hours; default: that of the day of the limits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timezone: Option<Tz>,
 }
@@ -79,13 +79,13 @@ pub struct AccountPostingSettings {
     /// Most retweets a day.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retweets_per_day: Option<u32>,
-    /// The time zone of the day.
+    /// The time zone at whose midnight the day of these limits begins.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timezone: Option<Tz>,
     /// When nothing is published.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quiet: Option<QuietSettings>,
-    /// What the guard keeps from being published.
+    /// Which texts the guard stops.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub guard: Option<GuardMode>,
 }

@@ -96,7 +96,7 @@ fn tags_between(text: &str, open: char, close: char) -> Vec<Tag> {
     text.match_indices(open).filter_map(tag).collect()
 }
 
-/// Whether there are no lower-case letters: square brackets form a tag only in capitals, as in `[THINK]`.
+/// Whether a name has no lower-case letters. In square brackets only such a name is a tag, as in `[THINK]`; others are plain text.
 fn is_loud(inside: &str) -> bool {
     !inside.chars().any(char::is_lowercase)
 }

@@ -57,7 +57,7 @@ pub struct XPost {
 
 /// X has renamed fields, and an answer may carry the old name, the new one, or both.
 impl XPost {
-    /// The posts that this one answers, quotes or repeats.
+    /// The posts that this one replies to, quotes or retweets.
     pub fn references(&self) -> &[ReferencedPost] {
         if self.referenced_posts.is_empty() { &self.referenced_tweets } else { &self.referenced_posts }
     }
@@ -255,7 +255,7 @@ impl From<Included> for Includes {
 }
 
 impl Includes {
-    /// A post that another one answers, quotes or repeats. `None` when it is gone, or hidden.
+    /// A post that another one replies to, quotes or retweets. `None` when it is gone, or hidden.
     pub fn post(&self, id: &PostId) -> Option<&XPost> {
         self.posts.iter().find(|post| post.id == *id)
     }
@@ -328,7 +328,7 @@ pub struct Page<T> {
 pub struct Partial<T> {
     /// What was found.
     pub data: Vec<T>,
-    /// What that refers to, where it was asked for.
+    /// The users, media and posts that these refer to, if the request asked for them.
     pub includes: Includes,
     /// One problem for each item that was not found; [`Problem::resource_id`] names it, [`Problem::absence`] says why.
     pub errors: Vec<Problem>,
