@@ -37,7 +37,7 @@ pub enum GuardMode {
     All,
     /// Texts that the guard refuses.
     Refused,
-    /// None: the guard does not check them. The bot of picks still drops what `Refused` would stop.
+    /// None: the guard does not check them. A bot may still drop what `Refused` would stop.
     Off,
 }
 
