@@ -34,7 +34,7 @@ pub fn bots() -> &'static Bots {
     BOTS.get_or_init(perch_workers::bots)
 }
 
-/// The actors of this process, set once.
+/// The actors of the sandbox, which play the people on X; set once.
 static ACTORS: OnceLock<Vec<Arc<dyn Actor>>> = OnceLock::new();
 
 /// Sets the actors of the sandbox. Only the first call has an effect.

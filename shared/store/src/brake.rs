@@ -78,7 +78,7 @@ impl TimeLimit {
         Self { from: DualInstant::now(), within }
     }
 
-    /// Whether it has not ended by either of the two clocks.
+    /// Whether it is still open. It ends as soon as one of the two clocks says so.
     pub fn is_open(&self) -> bool {
         self.from.within(self.within, Instant::now(), Utc::now())
     }

@@ -84,7 +84,7 @@ static RESERVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("sc
 static CORRECT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/correct.lua")));
 const DAY_KEPT: Duration = Duration::from_secs(2 * 86_400);
 const MONTH_KEPT: Duration = Duration::from_secs(40 * 86_400);
-/// Added to waits that end at midnight.
+/// Added to waits that end with a day or a month; also the wait when Redis has lost the sums twice in a row.
 const AFTER_MIDNIGHT: Duration = Duration::from_secs(1);
 
 impl Budgets {

@@ -35,7 +35,7 @@ pub enum StoreError {
         /// What Postgres said.
         source: sqlx::Error,
     },
-    /// Postgres refused the statement.
+    /// Postgres refused the statement for a reason that no other variant covers.
     #[error("postgres refused to {doing}: {source}; `perch doctor` compares the schema with this release")]
     Refused {
         /// What was being done.
@@ -190,7 +190,8 @@ pub enum StoreError {
     Redis(#[from] QueueError),
 }
 
-/// How long a job is put off when Postgres is unavailable or the hot state is full.
+/// How long a job is put off when its cause passes without a change of the job: Postgres is unavailable, a migration is missing, a
+/// pooler is not configured, or the hot state is full.
 const WHEN_AWAY: Duration = Duration::from_secs(10);
 
 impl StoreError {

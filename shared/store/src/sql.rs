@@ -3,8 +3,8 @@
 //! `.sqlx` in the folder of each crate holds the description of its statements by Postgres; the build checks against it without a
 //! database. `./ops/sql` regenerates it after a statement or a migration has changed, and a test fails when it is stale.
 //!
-//! The macros have the names of sqlx's macros but call sqlx's functions: a row of `sqlx::query_as!` fails as a whole at the first
-//! field that cannot be read, while [`row`](crate::row) leaves out only that row and names the field.
+//! The macros have the names of sqlx's macros but call sqlx's functions, because a field that cannot be read fails the whole list with
+//! `sqlx::query_as!`. The types of [`row`](crate::row) leave out only the row of that field, and name the field.
 
 /// A checked statement with its arguments: as `sqlx::query`, with one argument for each parameter. The text may be given as several
 /// literals without separators.

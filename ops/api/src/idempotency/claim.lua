@@ -1,7 +1,7 @@
--- Claims an idempotency key for a request, or answers what the key holds. Atomic: of requests that race one claims it.
+-- Claims an idempotency key for a request, or returns what the key holds. Atomic: of requests that race one claims it.
 -- KEYS[1]  the key
 -- ARGV[1]  what is known of the request; ARGV[2]  for how many seconds
--- Answers  {0} when it is claimed, {1, value} when another request has it, {2} when what stands there is no text.
+-- Answers  {0} when it is claimed, {1, value} when another request has it, {2} when the key holds a value of another type.
 -- Work     one look, one write.
 local held = redis.pcall('GET', KEYS[1])
 if type(held) == 'table' and held.err then

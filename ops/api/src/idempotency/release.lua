@@ -1,6 +1,6 @@
 -- Lets go of an idempotency key, unless its request was answered. Atomic: an answer that a repetition got meanwhile stays.
 -- KEYS[1]  the key
--- Answers  1 when it was let go of, 0 when what stands there stays, or nothing does.
+-- Answers  1 when the key was released, 0 when it holds something else, which stays, or nothing.
 -- Work     one look, one delete.
 local held = redis.pcall('GET', KEYS[1])
 if type(held) ~= 'string' then

@@ -1,6 +1,6 @@
-//! The open connections. When all slots are taken, a new connection closes the one that has been idle longest and has
-//! no request with a key. So half-sent, idle and unread requests cannot lock out a client or a health
-//! check.
+//! The open connections. When all slots are taken, a new connection closes another one: of those without a running request with a
+//! key, the one on which no request has begun or ended for longest. Bytes of an incomplete request do not count, so half-sent
+//! requests, idle connections and unread answers cannot lock out a client or a health check.
 
 use std::{
     collections::HashMap,
@@ -74,7 +74,7 @@ impl Connections {
         Some(ConnectionSlot { connection: Connection { all: self.clone(), id }, closed })
     }
 
-    /// Closes the connection that has been idle longest. False when all have a request with a key.
+    /// Closes the connection on which no request has begun or ended for longest. False when all have a running request with a key.
     pub fn close_one(&self) -> bool {
         let mut open = self.open();
         let free = open.connections.iter().filter(|(_, entry)| entry.keyed == 0);

@@ -88,8 +88,8 @@ fn is_within_promise(notes: &Notes, job: &Accepted) -> bool {
 
 const HOUR_MS: i64 = 3_600_000;
 
-/// Whether Postgres may have lost all it knew of a job: either only Postgres knew of it, or
-/// the outside world has seen its effect.
+/// Whether Postgres may have lost all it knew of a job, and the loss is allowed: only Postgres knew of the job, the outside world has
+/// seen its effect, or it has no effect.
 fn may_be_forgotten(notes: &Notes, job: &Accepted, happened: &HashSet<String>) -> bool {
     let seen = job.effect.as_ref().is_none_or(|effect| happened.contains(effect));
     notes.may_have_lost(Server::Postgres, job.answered_ms) && (job.only_in_postgres || seen)

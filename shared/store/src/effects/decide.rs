@@ -60,8 +60,9 @@ impl AcceptedAt {
     /// How far the time in an id may be ahead of the job's acceptance.
     const AHEAD: TimeDelta = TimeDelta::days(1);
 
-    /// Whether the job may have acted before `lost_at`, so that its effect may be lost. Where Postgres has no time for the job, it counts
-    /// as later than the loss only if the time in its id is at least a day after the loss and not later than `now`.
+    /// Whether the job may have acted before `lost_at`, so that its effect may be lost. That is so whenever the time in its id is before
+    /// the loss. Where Postgres has no time for the job either, it counts as later than the loss only if the time in its id is at least a
+    /// day after the loss and not later than `now`.
     pub fn is_before(self, lost_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
         match self.kept_at {
             _ if self.by_id < lost_at => true,

@@ -6,7 +6,8 @@
 -- month, 6 ms between two calls (0 no rate), 7 calls that may come at once.
 -- Result: 'ok' · 'unknown' if a sum is missing: set it, and call again · 'day' or 'month' if that budget is used up · the ms to wait
 -- for the rate. If only the sum of the day is missing, the day has just begun and its sum is 0.
--- A call that a budget refuses is recorded for as long as the month: 'day' or 'month', the ms since 1970, and its cost at most.
+-- A call that a budget refuses is recorded, and kept as long as the sum of a month: 'day' or 'month', the ms since 1970, and its cost
+-- at most.
 -- Atomic: everything is reserved or nothing. Bound: constant.
 
 local cost = tonumber(ARGV[1])

@@ -4,8 +4,8 @@
 -- KEYS: 1 the window, which expires with it. ARGV: 1 limit, 2 remaining, 3 time until its end in ms, 4 how far two ends of one
 --   window may lie apart in ms.
 -- Result: nothing.
--- Atomic: within one window the smallest remainder and the latest end count. Of two windows the later one counts, unless only the
---   earlier one is used up.
+-- Atomic: within one window the smallest remainder and the latest end count. An answer about a later window replaces the stored one; an
+--   answer about an earlier window is ignored, unless it says that this window is used up and the stored one is not.
 -- Bound: constant.
 
 local remaining, left, apart = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])

@@ -2,8 +2,8 @@
 //!
 //! Each batch is one transaction that writes its rows and moves the cursor of its stream; the entries are trimmed afterwards. While one
 //! batch is written, the next is read, and its events, which are append-only, are written ahead through a second connection; a
-//! transaction commits only when the events of its batch are written. After a crash before the commit everything is read again; after
-//! a crash behind it, the cursor skips the entries. Versions and keys make writing a row idempotent.
+//! transaction commits only when the events of its batch are written. After a crash before the commit the batch is read again; after
+//! a crash between commit and trim, the cursor skips its entries. Versions and keys make writing a row idempotent.
 
 mod ahead;
 mod batch;

@@ -19,7 +19,8 @@ use crate::{
 const OLDER: &str = "age of Postgres";
 const LOST: &str = "jobs in Redis";
 const OUTBOX: &str = "outbox";
-/// Jobs compared in one step. Also how many of the oldest and of the newest are compared without a ledger: enough to notice lost data.
+/// Jobs compared in one step. Of queues without a ledger, only so many of the oldest and of the newest jobs are compared, which is
+/// enough to notice that Redis lost data.
 const COMPARED: u32 = 1_000;
 /// Jobs younger than this may not be in both servers yet.
 const YOUNG: Duration = Duration::from_secs(60);
