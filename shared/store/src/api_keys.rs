@@ -60,7 +60,7 @@ impl std::str::FromStr for Scope {
 /// A key as it is stored: without the token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ApiKey {
-    /// Its id, which stands in logs and in the audit log.
+    /// Its id, which logs and the audit log show.
     pub id: String,
     /// Its name, unique among the keys in use.
     pub name: String,
@@ -75,7 +75,7 @@ pub struct ApiKey {
 }
 
 impl ApiKey {
-    /// Whether it may do what `scope` stands for.
+    /// Whether it is in use and has `scope`.
     pub fn may(&self, scope: Scope) -> bool {
         self.revoked_at.is_none() && self.scopes.contains(&scope)
     }

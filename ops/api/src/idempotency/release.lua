@@ -1,6 +1,6 @@
 -- Lets go of an idempotency key, unless its request was answered. Atomic: an answer that a repetition got meanwhile stays.
 -- KEYS[1]  the key
--- Answers  1 when the key was released, 0 when it holds something else, which stays, or nothing.
+-- Answers  1 when it was released, 0 when it stays, because it has an answer or cannot be read, or when there is none.
 -- Work     one look, one delete.
 local held = redis.pcall('GET', KEYS[1])
 if type(held) ~= 'string' then
