@@ -22,7 +22,7 @@ pub enum SpendKind {
     Post,
     /// A post with a link in it.
     PostWithLink,
-    /// A reply to a post that mentions or quotes the account.
+    /// A reply to a post that names or quotes the account.
     SummonedReply,
     /// A retweet.
     Retweet,

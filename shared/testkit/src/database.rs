@@ -1,6 +1,7 @@
 use std::{
     str::FromStr,
     sync::{Mutex, PoisonError},
+    thread::JoinHandle,
     time::Duration,
 };
 
@@ -21,6 +22,28 @@ pub struct TestDatabase {
     raw: PgPool,
     roles: Mutex<Vec<String>>,
     with: WithTables,
+}
+
+/// The databases of this process.
+struct Databases {
+    /// How many tests have one.
+    living: usize,
+    /// The threads that drop the others.
+    dropping: Vec<JoinHandle<Option<()>>>,
+}
+
+static DATABASES: Mutex<Databases> = Mutex::new(Databases { living: 0, dropping: Vec::new() });
+
+impl Databases {
+    /// Notes that a test is done with its database. The last one gets all that have to be waited for, so that no database is left
+    /// behind. Postgres drops a database only after the logins in progress, on whatever database: a test that waited while another
+    /// world of the same task logs in would wait for itself.
+    fn leave(dropping: JoinHandle<Option<()>>) -> Vec<JoinHandle<Option<()>>> {
+        let mut databases = DATABASES.lock().unwrap_or_else(PoisonError::into_inner);
+        databases.living -= 1;
+        databases.dropping.push(dropping);
+        if databases.living == 0 { std::mem::take(&mut databases.dropping) } else { Vec::new() }
+    }
 }
 
 /// Gives a store the tables of bots.
@@ -91,6 +114,7 @@ impl TestDatabase {
         let name = format!("perch_test_{}", uuid::Uuid::new_v4().simple());
         let url = url_of(&name);
         let raw = PgPoolOptions::new().max_connections(4).connect_lazy_with(server.clone().database(&name));
+        DATABASES.lock().unwrap_or_else(PoisonError::into_inner).living += 1;
         Self { server, url, name, raw, roles: Mutex::default(), with }
     }
 
@@ -157,7 +181,7 @@ impl Drop for TestDatabase {
         let (server, name) = (self.server.clone(), self.name.clone());
         let roles = std::mem::take(self.roles.get_mut().unwrap_or_else(PoisonError::into_inner));
         // The runtime of the test may be shutting down, so this uses its own.
-        let dropped = std::thread::spawn(move || {
+        let dropping = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
             runtime.block_on(async {
                 let mut conn = PgConnection::connect_with(&server).await.ok()?;
@@ -170,10 +194,16 @@ impl Drop for TestDatabase {
                 Some(())
             })
         });
+        let left = Databases::leave(dropping);
+        if left.is_empty() {
+            return;
+        }
         let wait = || {
-            let _ = dropped.join();
+            for dropping in left {
+                let _ = dropping.join();
+            }
         };
-        // The server waits for connections that are just being opened, perhaps on this very runtime.
+        // The server waits for logins in progress, perhaps on this very runtime.
         match tokio::runtime::Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
             Ok(tokio::runtime::RuntimeFlavor::MultiThread) => tokio::task::block_in_place(wait),
             _ => wait(),
