@@ -1,5 +1,7 @@
 //! Databases of tests do not disturb each other.
 
+#![allow(clippy::unwrap_used)]
+
 use perch_testkit::TestDatabase;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
