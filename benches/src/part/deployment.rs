@@ -4,7 +4,6 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use perch_api::{self as api, ApiState, Health};
 use perch_base::{Clock, Settings, telemetry};
-
 use perch_jobs::QueueName;
 use perch_queue::{Client, Queues, Redis, worker::Runtime};
 use perch_store::Store;

@@ -8,6 +8,10 @@ use axum::{
 };
 use futures::future::try_join_all;
 use perch_bot::http::{ApiResult, Cause, Document, Problem};
+use perch_core::{
+    job_list::{JobSummary, finished, unfinished},
+    look_up::{self, JobStanding, LookUp, LookUpError},
+};
 use perch_jobs::{JobId, JobState, QueueName};
 use perch_queue::{Cancellation, JobFilter, JobView, Queue, QueueError};
 use perch_store::{AttemptRecord, JobRecord, StoreError};
@@ -20,10 +24,6 @@ use super::{
     guard::Caller,
     input::{Page, Paged, Paging, Params, Path, job_id, queues},
     job_view::{History, JobAnswer},
-};
-use perch_core::{
-    job_list::{JobSummary, finished, unfinished},
-    look_up::{self, JobStanding, LookUp, LookUpError},
 };
 
 /// Finds an unfinished job in any queue.

@@ -3,6 +3,7 @@
 use axum::{Json, extract::State};
 use perch_bot::http::{ApiResult, Cause, Document, Problem};
 use perch_jobs::AccountId;
+use perch_publishing::limits::{LimitsReport, limits};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -10,7 +11,6 @@ use super::{
     App,
     input::{Params, parsed},
 };
-use perch_publishing::limits::{LimitsReport, limits};
 
 /// Which limits.
 #[derive(Debug, Deserialize, IntoParams)]

@@ -3,6 +3,7 @@
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
 use perch_bot::http::ApiResult;
+use perch_core::spending::report::{SpendReport, report};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -10,7 +11,6 @@ use super::{
     App,
     input::{Paged, Paging, time},
 };
-use perch_core::spending::report::{SpendReport, report};
 
 /// The period of a spend report.
 #[derive(Debug, Deserialize, IntoParams)]

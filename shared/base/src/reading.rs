@@ -4,7 +4,6 @@ use figment::{
     error::{Actual, Kind},
     value::{Dict, Tag, Value},
 };
-
 use serde::de::DeserializeOwned;
 
 use crate::{Origin, Problem, layers::Layers, redact};

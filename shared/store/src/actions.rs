@@ -1,14 +1,13 @@
-use crate::sql;
-use crate::{query, query_as};
 use chrono::{DateTime, Utc};
 use perch_jobs::{AccountId, JobId, PostId};
 use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, Row as _, postgres::PgRow};
 
 use crate::{
-    Recorded, Store, StoreError, json,
+    Recorded, Store, StoreError, json, query, query_as,
     record::millis,
-    row::{parsed, parsed_option, readable, time, word},
+    row::{parsed, parsed_option, readable_rows, time, word},
+    sql,
 };
 
 /// What a bot did.
@@ -139,15 +138,16 @@ impl Actions<'_> {
 
     /// The latest actions, newest first.
     pub async fn latest(&self, limit: u32) -> Result<Vec<ActionRecord>, StoreError> {
-        query_as!(
-            "select * from actions_shown where environment = $1 order by created_at desc limit $2",
-            self.0.env_name(),
-            i64::from(limit)
+        readable_rows(
+            "read actions",
+            query_as!(
+                "select * from actions_shown where environment = $1 order by created_at desc limit $2",
+                self.0.env_name(),
+                i64::from(limit)
+            )
+            .fetch_all(&self.0.pool),
         )
-        .fetch_all(&self.0.pool)
         .await
-        .map_err(StoreError::on("read actions"))
-        .map(readable("read actions"))
     }
 
     /// Stores actions as pending. An action that is already stored does not change.

@@ -1,4 +1,3 @@
-use crate::{query, query_as};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -11,7 +10,7 @@ use sqlx::{FromRow, Row as _, postgres::PgRow};
 use subtle::ConstantTimeEq;
 
 use crate::{
-    Listener, Store, StoreError,
+    Listener, Store, StoreError, query, query_as,
     row::{self, time, time_option, undecodable},
 };
 

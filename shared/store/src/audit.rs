@@ -1,11 +1,10 @@
-use crate::{query, query_as, query_scalar};
 use chrono::{DateTime, Utc};
 use perch_base::{Page, Paging};
 use serde::Serialize;
 use sqlx::{FromRow, Row as _};
 
 use crate::{
-    Store, StoreError, json,
+    Store, StoreError, json, query, query_as, query_scalar,
     row::{self, Moment},
 };
 

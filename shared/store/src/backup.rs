@@ -1,13 +1,12 @@
 //! Whether a restore would find what it needs.
 
-use crate::{query_as, query_scalar};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use perch_jobs::QueueName;
 use sqlx::FromRow;
 
-use crate::{Recovery, StoreError, row::Moment};
+use crate::{Recovery, StoreError, query_as, query_scalar, row::Moment};
 
 /// What Postgres reports about its backups. A field is `None` when this user may not see it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,4 +1,3 @@
-use crate::query_as;
 use std::{
     sync::LazyLock,
     time::{Duration, Instant},
@@ -11,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sqlx::FromRow;
 
-use crate::{Store, StoreError, effects::DualInstant, row::Moment};
+use crate::{Store, StoreError, effects::DualInstant, query_as, row::Moment};
 
 /// How long a check of the brake stays valid for starting a call. Pulling the brake waits longer than this before it returns.
 pub const CLEAR_FOR: Duration = Duration::from_secs(1);

@@ -9,13 +9,14 @@ mod model;
 mod operate;
 mod rebuild;
 
-use crate::{query, query_as};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use perch_jobs::{AccountId, JobId};
 use serde_json::json;
 use sqlx::{FromRow, PgExecutor, Row as _};
+
+use crate::{query, query_as};
 
 pub(crate) use self::model::DualInstant;
 use self::{
@@ -25,7 +26,7 @@ use self::{
 use crate::{
     KnownAct, PlaceKind, Store, StoreError, json,
     pool::Tx,
-    row::{Moment, readable, time_option},
+    row::{Moment, readable_rows, time_option},
 };
 
 pub use self::{
@@ -322,15 +323,16 @@ impl Effects<'_> {
 
     /// The effects whose last permit went to a job; the first 1000.
     pub async fn of_job(&self, id: JobId) -> Result<Vec<StoredEffect>, StoreError> {
-        query_as!(
-            "select * from effects where environment = $1 and job_id = $2 order by created_at limit 1000",
-            self.0.env_name(),
-            id.to_string()
+        readable_rows(
+            "read the effects of a job",
+            query_as!(
+                "select * from effects where environment = $1 and job_id = $2 order by created_at limit 1000",
+                self.0.env_name(),
+                id.to_string()
+            )
+            .fetch_all(&self.0.pool),
         )
-        .fetch_all(&self.0.pool)
         .await
-        .map_err(StoreError::on("read the effects of a job"))
-        .map(readable("read the effects of a job"))
     }
 
     /// The acts that an account made, or may have made, since `since`: the latest 10,000, latest first.
@@ -353,16 +355,17 @@ impl Effects<'_> {
 
     /// Effects that are not settled, oldest first.
     pub async fn unsettled(&self, limit: u32) -> Result<Vec<StoredEffect>, StoreError> {
-        query_as!(
-            "select * from effects where environment = $1 and state in ('intended', 'unknown')
+        readable_rows(
+            "read unsettled effects",
+            query_as!(
+                "select * from effects where environment = $1 and state in ('intended', 'unknown')
              order by intended_at limit $2",
-            self.0.env_name(),
-            i64::from(limit)
+                self.0.env_name(),
+                i64::from(limit)
+            )
+            .fetch_all(&self.0.pool),
         )
-        .fetch_all(&self.0.pool)
         .await
-        .map_err(StoreError::on("read unsettled effects"))
-        .map(readable("read unsettled effects"))
     }
 }
 

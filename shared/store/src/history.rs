@@ -1,4 +1,3 @@
-use crate::query_as;
 use chrono::{DateTime, Utc};
 use perch_base::{Page, Paging};
 use perch_jobs::{JobId, JobState, Priority, QueueName};
@@ -7,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, Postgres, QueryBuilder, Row as _, postgres::PgRow};
 
 use crate::{
-    Store, StoreError, StoredEffect,
-    row::{self, Moment, parsed, parsed_option, readable, small_count, time, time_option, unsigned, word},
+    Store, StoreError, StoredEffect, query_as,
+    row::{self, Moment, parsed, parsed_option, readable_rows, small_count, time, time_option, unsigned, word},
 };
 
 /// What Postgres knows of a job. In a queue whose history keeps only failures, that is the job's last failure.
@@ -242,45 +241,48 @@ impl History<'_> {
 
     /// Its attempts, oldest first; the first 1000.
     pub async fn attempts(&self, id: JobId) -> Result<Vec<AttemptRecord>, StoreError> {
-        query_as!(
-            "select attempt, worker, started_at, finished_at, duration_ms, outcome, error, next_run, trace
+        readable_rows(
+            "read the attempts of a job",
+            query_as!(
+                "select attempt, worker, started_at, finished_at, duration_ms, outcome, error, next_run, trace
              from job_attempts where environment = $1 and job_id = $2 order by ms, seq, idx limit 1000",
-            self.0.env_name(),
-            id.to_string()
+                self.0.env_name(),
+                id.to_string()
+            )
+            .fetch_all(&self.0.pool),
         )
-        .fetch_all(&self.0.pool)
         .await
-        .map_err(StoreError::on("read the attempts of a job"))
-        .map(readable("read the attempts of a job"))
     }
 
     /// Its events, oldest first; the first 1000.
     pub async fn events(&self, id: JobId) -> Result<Vec<EventRecord>, StoreError> {
-        query_as!(
-            "select at, kind, attempt, worker, error, actor
+        readable_rows(
+            "read the events of a job",
+            query_as!(
+                "select at, kind, attempt, worker, error, actor
              from job_events where environment = $1 and job_id = $2 order by ms, seq, idx limit 1000",
-            self.0.env_name(),
-            id.to_string()
+                self.0.env_name(),
+                id.to_string()
+            )
+            .fetch_all(&self.0.pool),
         )
-        .fetch_all(&self.0.pool)
         .await
-        .map_err(StoreError::on("read the events of a job"))
-        .map(readable("read the events of a job"))
     }
 
     /// The jobs that its handler enqueued, oldest first; the first 1000.
     pub async fn children(&self, id: JobId) -> Result<Vec<JobRecord>, StoreError> {
-        select_jobs!(
-            query_as,
-            "payload, envelope, result",
-            "$1 and parent = $2 order by id limit 1000",
-            self.0.env_name(),
-            id.to_string()
+        readable_rows(
+            "read the children of a job",
+            select_jobs!(
+                query_as,
+                "payload, envelope, result",
+                "$1 and parent = $2 order by id limit 1000",
+                self.0.env_name(),
+                id.to_string()
+            )
+            .fetch_all(&self.0.pool),
         )
-        .fetch_all(&self.0.pool)
         .await
-        .map_err(StoreError::on("read the children of a job"))
-        .map(readable("read the children of a job"))
     }
 
     /// The effects of a job.
@@ -311,12 +313,7 @@ impl History<'_> {
     pub async fn search(&self, filter: &JobFilter) -> Result<Vec<JobRecord>, StoreError> {
         let mut query = self.fitting(select_jobs!(beginning, "payload, envelope, result", ""), filter, Utc::now());
         query.push(" order by id desc limit 100");
-        query
-            .build_query_as()
-            .fetch_all(&self.0.pool)
-            .await
-            .map_err(StoreError::on("search jobs"))
-            .map(readable("search jobs"))
+        readable_rows("search jobs", query.build_query_as().fetch_all(&self.0.pool)).await
     }
 
     fn fitting(self, columns: &str, filter: &JobFilter, now: DateTime<Utc>) -> QueryBuilder<Postgres> {

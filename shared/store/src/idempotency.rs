@@ -1,13 +1,12 @@
 //! Idempotency keys of ledger queues.
 
-use crate::{query, query_as, query_scalar};
 use std::time::Duration;
 
 use perch_jobs::{JobId, QueueName};
 use serde_json::Value;
 use sqlx::FromRow;
 
-use crate::{Store, StoreError, row::undecodable};
+use crate::{Store, StoreError, query, query_as, query_scalar, row::undecodable};
 
 /// Idempotency keys of ledger queues. An expired key counts as absent.
 #[derive(Debug, Clone, Copy)]

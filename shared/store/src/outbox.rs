@@ -3,8 +3,6 @@
 mod kinds;
 mod ledger;
 
-use crate::sql;
-use crate::{query, query_as};
 use std::{collections::HashSet, time::Duration};
 
 use chrono::{DateTime, Utc};
@@ -15,7 +13,7 @@ use serde_json::value::RawValue;
 use sqlx::{FromRow, PgConnection};
 
 use self::kinds::{KindRow, REGISTER};
-use crate::{Listener, Store, StoreError, pool::Tx, row::Moment};
+use crate::{Listener, Store, StoreError, pool::Tx, query, query_as, row::Moment, sql};
 
 /// The outbox.
 #[derive(Debug, Clone, Copy)]

@@ -1,14 +1,13 @@
-use crate::query_as;
-use crate::sql;
 use chrono::{DateTime, Utc};
 use perch_jobs::{AccountId, JobId, PostId};
 use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, Row as _, postgres::PgRow};
 
 use crate::{
-    Recorded, Store, StoreError,
+    Recorded, Store, StoreError, query_as,
     record::millis,
-    row::{count, parsed, parsed_option, readable, time, unsigned},
+    row::{count, parsed, parsed_option, readable_rows, time, unsigned},
+    sql,
 };
 
 /// A post that was really published.
@@ -157,33 +156,35 @@ impl Performance<'_> {
 
     /// What was published since a time, newest first.
     pub async fn published_since(&self, since: DateTime<Utc>, limit: u32) -> Result<Vec<PublishedPost>, StoreError> {
-        query_as!(
-            "select * from published_posts where environment = $1 and published_at >= $2
+        readable_rows(
+            "read published posts",
+            query_as!(
+                "select * from published_posts where environment = $1 and published_at >= $2
              order by published_at desc limit $3",
-            self.0.env_name(),
-            since,
-            i64::from(limit)
+                self.0.env_name(),
+                since,
+                i64::from(limit)
+            )
+            .fetch_all(&self.0.pool),
         )
-        .fetch_all(&self.0.pool)
         .await
-        .map_err(StoreError::on("read published posts"))
-        .map(readable("read published posts"))
     }
 
     /// The metrics of a post, oldest first; at most the latest `limit` points.
     pub async fn series(&self, id: &PostId, limit: u32) -> Result<Vec<MetricPoint>, StoreError> {
-        query_as!(
-            "select * from (
+        readable_rows(
+            "read metrics",
+            query_as!(
+                "select * from (
                  select * from post_metrics where environment = $1 and post_id = $2
                  order by observed_at desc limit $3
              ) latest order by observed_at",
-            self.0.env_name(),
-            id.as_str(),
-            i64::from(limit)
+                self.0.env_name(),
+                id.as_str(),
+                i64::from(limit)
+            )
+            .fetch_all(&self.0.pool),
         )
-        .fetch_all(&self.0.pool)
         .await
-        .map_err(StoreError::on("read metrics"))
-        .map(readable("read metrics"))
     }
 }

@@ -1,6 +1,5 @@
 //! The events of a queue in order, and queries about many jobs at once.
 
-use crate::{query, query_as};
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
@@ -10,7 +9,7 @@ use serde::Serialize;
 use sqlx::{FromRow, Row as _, postgres::PgRow};
 
 use crate::{
-    History, StoreError,
+    History, StoreError, query, query_as,
     record::signed,
     row::{parsed, small_count, time, time_option, unsigned},
 };

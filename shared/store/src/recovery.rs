@@ -1,6 +1,5 @@
 //! Reading from Postgres what is needed to rebuild Redis, and detecting that Postgres itself was restored.
 
-use crate::{query, query_scalar};
 use std::time::Duration;
 
 use perch_jobs::{JobId, QueueName};
@@ -10,6 +9,7 @@ use sqlx::{Row as _, postgres::PgRow};
 use crate::{
     Store, StoreError,
     pool::Tx,
+    query, query_scalar,
     row::{parsed, small_count, time, time_option},
 };
 

@@ -1,8 +1,7 @@
-use crate::query_as;
 use chrono::{DateTime, Utc};
 use perch_jobs::JobId;
 
-use crate::{History, StoreError};
+use crate::{History, StoreError, query_as};
 
 /// What a call of [`History::prune`] removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -2,14 +2,13 @@
 //!
 //! They are bound by policies of row-level security, which functions in the migrations create.
 
-use crate::{query, query_as};
 use perch_base::Environment;
 use serde::Serialize;
 use sqlx::{FromRow, Row as _, postgres::PgRow};
 
 use crate::{
-    Store, StoreError,
-    row::{parsed, readable},
+    Store, StoreError, query, query_as,
+    row::{parsed, readable_rows},
 };
 
 /// The roles that are bound to an environment.
@@ -95,18 +94,19 @@ impl Roles<'_> {
 
     /// The roles that are bound, to either environment.
     pub async fn list(&self) -> Result<Vec<BoundRole>, StoreError> {
-        query_as!(
-            "select r.rolname::text as role, substr(p.polname, 7) as environment,
+        readable_rows(
+            "list roles",
+            query_as!(
+                "select r.rolname::text as role, substr(p.polname, 7) as environment,
                     has_table_privilege(r.oid, p.polrelid, 'select') as runs
              from pg_policy p
              join pg_roles r on r.oid = any (p.polroles)
              where p.polrelid = to_regclass('outbox') and p.polname in ('perch_staging', 'perch_production')
              order by 2, 1"
+            )
+            .fetch_all(&self.0.pool),
         )
-        .fetch_all(&self.0.pool)
         .await
-        .map_err(StoreError::on("list roles"))
-        .map(readable("list roles"))
     }
 
     /// Roles, other than the owner of the tables and superusers, that can access rows of both environments or enqueue in both.

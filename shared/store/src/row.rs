@@ -167,13 +167,21 @@ impl<'r, T: FromRow<'r, PgRow>> FromRow<'r, PgRow> for Lenient<T> {
     }
 }
 
-/// Leaves out the rows of a list that cannot be read: they are counted, and the first is named in the log.
-pub fn readable<T>(doing: &'static str) -> impl Fn(Vec<Lenient<T>>) -> Vec<T> {
-    move |rows| sorted(doing, rows).0
+/// The rows of a list that can be read. The others are counted, and the first of them is named in the log. `doing` is what an error says
+/// was being done.
+///
+/// # Errors
+///
+/// Postgres is away, or refuses the statement.
+pub async fn readable_rows<T>(
+    doing: &'static str,
+    rows: impl Future<Output = Result<Vec<Lenient<T>>, sqlx::Error>>,
+) -> Result<Vec<T>, StoreError> {
+    rows.await.map(|rows| sorted(doing, rows).0).map_err(StoreError::on(doing))
 }
 
 /// A page of a list, from rows fetched with one row more than the page holds ([`Paging::rows`]). Rows that cannot be read are left out
-/// as by [`readable`], but they count for where the page ends and whether there is a next one.
+/// as by [`readable_rows`], but they count for where the page ends and whether there is a next one.
 ///
 /// # Errors
 ///
@@ -196,7 +204,7 @@ where
     Ok(Page { items, next: end.map(|place| Cursor::at(list, &place)) })
 }
 
-/// As [`readable`], and returns the rows that cannot be read too.
+/// As [`readable_rows`], and returns the rows that cannot be read too.
 pub(crate) fn sorted<T>(doing: &'static str, rows: Vec<Lenient<T>>) -> (Vec<T>, Vec<UnreadableRow>) {
     let mut read = Vec::with_capacity(rows.len());
     let mut unreadable = Vec::new();

@@ -1,4 +1,3 @@
-use crate::{query, query_as, query_scalar};
 use std::{
     collections::BTreeMap,
     time::{Duration, Instant},
@@ -6,7 +5,7 @@ use std::{
 
 use sqlx::migrate::{MigrateError, Migration, Migrator};
 
-use crate::{Store, StoreError, Tables, error::ends_sessions, pool::Tx};
+use crate::{Store, StoreError, Tables, error::ends_sessions, pool::Tx, query, query_as, query_scalar};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 

@@ -1,12 +1,10 @@
-use crate::sql;
-use crate::{query, query_as, query_scalar};
 use chrono::{DateTime, Utc};
 use perch_base::{Page, Paging};
 use perch_jobs::JobId;
 use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 
-use crate::{Recorded, Store, StoreError, record::millis, row};
+use crate::{Recorded, Store, StoreError, query, query_as, query_scalar, record::millis, row, sql};
 
 /// What was paid for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

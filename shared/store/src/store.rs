@@ -1,4 +1,3 @@
-use crate::{query, query_as, query_scalar};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -6,7 +5,7 @@ use perch_base::{ConfigError, Environment, Settings, settings::PostgresSettings}
 use perch_queue::EntryId;
 use secrecy::SecretString;
 
-use crate::{Families, StoreError, Tables, address::Address, pool::Pool, row::Moment};
+use crate::{Families, StoreError, Tables, address::Address, pool::Pool, query, query_as, query_scalar, row::Moment};
 
 /// Access to Postgres for one environment. Cheap to clone.
 ///

@@ -1,6 +1,5 @@
 //! Databases of tests do not disturb each other.
-
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test that panics says where and why")]
 
 use perch_testkit::TestDatabase;
 use tokio::{

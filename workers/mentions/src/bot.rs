@@ -6,8 +6,7 @@ use perch_queue::{Client, worker::JobContext};
 use perch_safety::Guard;
 use perch_store::{Store, Syncer};
 
-use crate::MentionsSettings;
-use crate::store::MentionControl;
+use crate::{MentionsSettings, store::MentionControl};
 
 /// The dependencies of the mention handlers. Cheap to clone.
 #[derive(Debug, Clone)]

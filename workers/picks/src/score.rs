@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use perch_jobs::{Bet, ExtractedBets, Pick, PickKind, Side};
-use serde::Serialize;
-
 use perch_odds::Odds;
+use serde::Serialize;
 
 /// The names of the fields of a pick, in the order of the answer.
 const FIELDS: [&str; 10] = ["type", "sport", "event", "selection", "line", "side", "player", "stat", "odds", "units"];

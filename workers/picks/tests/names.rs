@@ -3,8 +3,7 @@
 mod support;
 
 use perch_bot_picks::normal::{event, normalised, player, team};
-use perch_jobs::odds::Odds;
-use perch_jobs::{ExtractedBets, Pick, PickKind, Side};
+use perch_jobs::{ExtractedBets, Pick, PickKind, Side, odds::Odds};
 use proptest::prelude::*;
 use support::post;
 

@@ -4,10 +4,12 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use perch_base::Environment;
 use perch_bot::Bots;
-use perch_bot_picks::PicksBot;
-use perch_bot_picks::store::{
-    PickBody, PickLookup, PickRecord, PickSettlement, PickSighting, PicksStore as _, PostRecord, SettleSource,
-    SettledBet, SettledBy, TrackedPick,
+use perch_bot_picks::{
+    PicksBot,
+    store::{
+        PickBody, PickLookup, PickRecord, PickSettlement, PickSighting, PicksStore as _, PostRecord, SettleSource,
+        SettledBet, SettledBy, TrackedPick,
+    },
 };
 use perch_jobs::{ExtractedBets, Post};
 use perch_odds::{

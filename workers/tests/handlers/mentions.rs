@@ -2,8 +2,9 @@ use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
 use perch_base::Paging;
-use perch_bot_mentions::mention_status;
-use perch_bot_mentions::{MentionControl, MentionFilter, MentionRecord, MentionState, MentionStore as _, WrittenReply};
+use perch_bot_mentions::{
+    MentionControl, MentionFilter, MentionRecord, MentionState, MentionStore as _, WrittenReply, mention_status,
+};
 use perch_jobs::{Mention, PollMentions, PostId, ReplyToMention};
 use perch_sandbox::{Endpoint, Fault, FaultKind, NewPost};
 use perch_store::{AttemptOutcome, EffectState, JobState, RateWindows};

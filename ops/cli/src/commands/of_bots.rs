@@ -6,7 +6,6 @@ use perch_bot::{
     Bot, Platform,
     cli::{CommandSetup, Invocation},
 };
-
 use perch_store::Store;
 
 use crate::{

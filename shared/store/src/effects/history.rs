@@ -1,6 +1,5 @@
 //! The history of each effect: events, decisions and the evidence for them.
 
-use crate::query_as;
 use chrono::{DateTime, Utc};
 use perch_jobs::JobId;
 use serde::{Deserialize, Serialize};
@@ -9,8 +8,8 @@ use sqlx::{FromRow, Row as _, postgres::PgRow};
 
 use super::{EffectIntent, Effects, Takeover};
 use crate::{
-    StoreError, json,
-    row::{parsed_option, readable, time, word},
+    StoreError, json, query_as,
+    row::{parsed_option, readable_rows, time, word},
 };
 
 /// Evidence on whether an effect happened.
@@ -218,16 +217,17 @@ impl Effects<'_> {
 
     /// What happened to an effect, oldest first; at most the latest `limit` events.
     pub async fn history(&self, key: &str, limit: u32) -> Result<Vec<EffectEvent>, StoreError> {
-        let mut events: Vec<EffectEvent> = query_as!(
-            "select * from effect_history where environment = $1 and key = $2 order by number desc limit $3",
-            self.0.env_name(),
-            key,
-            i64::from(limit)
+        let mut events: Vec<EffectEvent> = readable_rows(
+            "read the history of an effect",
+            query_as!(
+                "select * from effect_history where environment = $1 and key = $2 order by number desc limit $3",
+                self.0.env_name(),
+                key,
+                i64::from(limit)
+            )
+            .fetch_all(&self.0.pool),
         )
-        .fetch_all(&self.0.pool)
-        .await
-        .map_err(StoreError::on("read the history of an effect"))
-        .map(readable("read the history of an effect"))?;
+        .await?;
         events.reverse();
         Ok(events)
     }

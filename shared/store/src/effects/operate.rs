@@ -1,6 +1,5 @@
 //! Operating the ledger by hand: listing effects, and settling those that no rule can settle.
 
-use crate::{query, query_as};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -12,7 +11,7 @@ use super::{
     EffectState, Effects, StoredEffect,
     decide::{ResolveRefusal, may_resolve},
 };
-use crate::{StoreError, json, row};
+use crate::{StoreError, json, query, query_as, row};
 
 /// Which effects to list; `None` in a field matches all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,13 +1,12 @@
 //! Rebuilding effects that Postgres has lost, from the records of acts, which the sync writes again from Redis.
 
-use crate::{query, query_as};
 use chrono::{DateTime, Utc};
 use perch_jobs::JobId;
 use serde_json::json;
 use sqlx::{FromRow, Row as _, postgres::PgRow};
 
 use super::{EffectEventKind, Effects, StoredEffect};
-use crate::{ActionRecord, StoreError, row::readable};
+use crate::{ActionRecord, StoreError, query, query_as, row::readable_rows};
 
 /// An effect that is known, from another source than the ledger, to have happened.
 #[derive(Debug, Clone)]
@@ -53,26 +52,29 @@ impl Effects<'_> {
     /// Acts of the last day that are recorded as published but not confirmed in the ledger, oldest first; at most 1,000.
     pub async fn lost(&self) -> Result<Vec<ActionRecord>, StoreError> {
         let doing = "look for effects that are lost";
-        query_as!(
-            "select a.* from actions a left join effects e on e.environment = a.environment and e.key = a.key
+        readable_rows(
+            doing,
+            query_as!(
+                "select a.* from actions a left join effects e on e.environment = a.environment and e.key = a.key
              where a.environment = $1 and a.state = 'published' and a.created_at > clock_timestamp() - interval '1 day'
                and e.state is distinct from 'confirmed' and a.job_id is not null
              order by a.created_at limit $2",
-            self.0.env_name(),
-            AT_ONCE
+                self.0.env_name(),
+                AT_ONCE
+            )
+            .fetch_all(&self.0.pool),
         )
-        .fetch_all(&self.0.pool)
         .await
-        .map_err(StoreError::on(doing))
-        .map(readable(doing))
     }
 
     /// Effects of the last day that happened in the outside world, have no record as an act, and whose job has ended, so that no
     /// attempt will still record them. Oldest first; at most 1,000.
     pub async fn unrecorded(&self) -> Result<Vec<UnrecordedEffect>, StoreError> {
         let doing = "look for effects without a record";
-        query_as!(
-            "select e.*, j.kind as job_kind, j.payload::text as payload
+        readable_rows(
+            doing,
+            query_as!(
+                "select e.*, j.kind as job_kind, j.payload::text as payload
              from effects e
              join jobs j on j.environment = e.environment and j.id = e.job_id
              left join actions a on a.environment = e.environment and a.key = e.key
@@ -81,13 +83,12 @@ impl Effects<'_> {
                and j.state in ('done', 'dead', 'cancelled', 'discarded') and j.payload is not null
                and a.state is distinct from 'published'
              order by e.settled_at limit $2",
-            self.0.env_name(),
-            AT_ONCE
+                self.0.env_name(),
+                AT_ONCE
+            )
+            .fetch_all(&self.0.pool),
         )
-        .fetch_all(&self.0.pool)
         .await
-        .map_err(StoreError::on(doing))
-        .map(readable(doing))
     }
 
     /// Confirms effects that happened but are missing or unconfirmed in the ledger, and voids their permits. Effects that are

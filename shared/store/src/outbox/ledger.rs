@@ -1,6 +1,5 @@
 //! Storing jobs before Redis has them, and recording whether Redis took them.
 
-use crate::sql;
 use std::{collections::HashMap, time::Duration};
 
 use chrono::{DateTime, Utc};
@@ -13,7 +12,7 @@ use serde_json::value::RawValue;
 use sqlx::PgExecutor;
 
 use super::{CHANNEL, OWN, Outbox};
-use crate::{Store, StoreError, json, record::storable_time};
+use crate::{Store, StoreError, json, record::storable_time, sql};
 
 impl Outbox<'_> {
     /// Stores jobs. The caller hands them over within `own`; after that a relay does, which is notified at once if `own` is zero.

@@ -1,12 +1,11 @@
 //! The cursor of each stream, stored in Postgres: it moves in the transaction that writes the entries.
 
-use crate::{query, query_as};
 use std::collections::HashMap;
 
 use perch_queue::EntryId;
 
 use super::stream::{Continuity, Position};
-use crate::{Store, StoreError, pool::Tx, record::signed, row::unsigned};
+use crate::{Store, StoreError, pool::Tx, query, query_as, record::signed, row::unsigned};
 
 /// The positions of all streams of the environment that have one.
 pub(super) async fn load(store: &Store) -> Result<HashMap<String, Position>, StoreError> {

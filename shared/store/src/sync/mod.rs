@@ -16,7 +16,6 @@ mod trim;
 mod unit;
 mod write;
 
-use crate::query_as;
 use std::{
     collections::{HashMap, HashSet},
     sync::{
@@ -30,6 +29,8 @@ use perch_base::{Environment, crash_point};
 use perch_jobs::QueueName;
 use perch_queue::{EntryId, Keys, Redis};
 use serde::Serialize;
+
+use crate::query_as;
 
 pub use self::{
     ahead::{SyncedPosition, UnsyncedEvents, UnsyncedJob},

@@ -1,6 +1,5 @@
 //! Events and records that cannot be stored go into the table `sync_rejects`, for a person to look at.
 
-use crate::{query, query_as};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::FromRow;
@@ -9,8 +8,9 @@ use super::unit::SourceField;
 use crate::{
     Store, StoreError,
     pool::Tx,
+    query, query_as,
     record::signed,
-    row::{Moment, readable},
+    row::{Moment, readable_rows},
 };
 
 /// An event or record that could not be stored.
@@ -85,15 +85,16 @@ fn cut(text: &str) -> &str {
 impl Store {
     /// What the sync could not store, newest first.
     pub async fn sync_rejects(&self, limit: u32) -> Result<Vec<SyncReject>, StoreError> {
-        query_as!(
-            "select stream, field, value, reason, rejected_at
+        readable_rows(
+            "read what the sync put aside",
+            query_as!(
+                "select stream, field, value, reason, rejected_at
              from sync_rejects where environment = $1 order by rejected_at desc, ms desc, seq desc, idx desc limit $2",
-            self.env_name(),
-            i64::from(limit)
+                self.env_name(),
+                i64::from(limit)
+            )
+            .fetch_all(&self.pool),
         )
-        .fetch_all(&self.pool)
         .await
-        .map_err(StoreError::on("read what the sync put aside"))
-        .map(readable("read what the sync put aside"))
     }
 }

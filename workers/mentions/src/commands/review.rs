@@ -18,8 +18,7 @@ use perch_safety::Reason;
 use serde_json::json;
 
 use super::{one, own};
-use crate::{MentionStore as _, Review, ReviewFilter, ReviewState};
-use crate::{ReviewError, approve, reject};
+use crate::{MentionStore as _, Review, ReviewError, ReviewFilter, ReviewState, approve, reject};
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Reviews {

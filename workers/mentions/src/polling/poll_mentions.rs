@@ -15,11 +15,11 @@ use super::{
     read_mentions::{AFTER_ERROR, MentionBatch, ReadProgress, not_read, page_refused, read_new},
     sift_mentions::{LeftOutReason, ReadMention, SiftContext, left_out},
 };
-use crate::store::{MentionStore as _, ReplyPlace, SeenMention};
 use crate::{
     Mentions,
     blocked::blocked,
     replying::{hand_over_leftovers, queue_again, settle, take_place},
+    store::{MentionStore as _, ReplyPlace, SeenMention},
 };
 
 /// How far the clock that starts a poll and the one that checks whether it is due may differ.

@@ -11,8 +11,7 @@ use perch_queue::{Fail, worker::JobContext};
 use perch_store::StoreError;
 
 use super::sift_mentions::{ReadMention, in_order, read};
-use crate::Mentions;
-use crate::store::MentionStore as _;
+use crate::{Mentions, store::MentionStore as _};
 
 /// The least time until the next poll after an error that does not go away by itself.
 pub(super) const AFTER_ERROR: Duration = Duration::from_secs(900);

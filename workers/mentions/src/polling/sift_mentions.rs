@@ -9,8 +9,7 @@ use chrono::{DateTime, Utc};
 use perch_clients::x::{Includes, ReferenceKind, XPost, unescape};
 use perch_jobs::{Mention, PostId};
 
-use crate::store::MentionState;
-use crate::{blocked::is_among, replying::is_too_old};
+use crate::{blocked::is_among, replying::is_too_old, store::MentionState};
 
 /// A mention that a poll read.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,7 +1,6 @@
 use perch_clients::{ModelError, models::ChatRequest};
-use perch_queue::Fail;
-
 use perch_core::{AskError, ModelReply};
+use perch_queue::Fail;
 
 use crate::Mentions;
 

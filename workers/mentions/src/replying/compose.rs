@@ -13,8 +13,10 @@ use super::{
     prompt::{self, EarlierPost, PromptSettings, RULES},
     reading::{ParsedReply, reply_in},
 };
-use crate::Mentions;
-use crate::store::{Decision, MentionRecord, MentionStore as _, WrittenReply};
+use crate::{
+    Mentions,
+    store::{Decision, MentionRecord, MentionStore as _, WrittenReply},
+};
 
 /// The most times that a model is asked for one reply.
 const TIMES: usize = 2;

@@ -6,8 +6,10 @@ use perch_safety::{Code, Guard, GuardVerdict, Reason};
 use perch_store::StoreError;
 
 use super::prompt::EarlierPost;
-use crate::Mentions;
-use crate::store::{MentionRecord, MentionStore as _};
+use crate::{
+    Mentions,
+    store::{MentionRecord, MentionStore as _},
+};
 
 /// The posts before a mention, oldest first. A reply without them is better than none, so an error is only logged.
 pub(super) async fn earlier(bot: &Mentions, mention: &Mention) -> Vec<EarlierPost> {

@@ -11,8 +11,10 @@ use perch_queue::{Client, EnqueueError, EnqueueOptions, Fail, NewJob};
 use perch_store::{Store, StoreError};
 
 use super::settle::settle;
-use crate::Mentions;
-use crate::store::{MentionRecord, MentionStore as _};
+use crate::{
+    Mentions,
+    store::{MentionRecord, MentionStore as _},
+};
 
 /// A mention without progress for this long was left behind by a process that ended.
 const LEFT_BEHIND: Duration = Duration::from_secs(60);

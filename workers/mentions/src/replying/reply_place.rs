@@ -1,8 +1,10 @@
 use perch_jobs::{AccountId, Mention};
 use perch_store::StoreError;
 
-use crate::Mentions;
-use crate::store::{MentionStore as _, ReplyPlace};
+use crate::{
+    Mentions,
+    store::{MentionStore as _, ReplyPlace},
+};
 
 /// Takes a place for a mention in its conversation and its author's day. Places are counted in Redis and restored from Postgres where
 /// Redis has lost them. When no place is left, mentions that ended without a reply give theirs back.

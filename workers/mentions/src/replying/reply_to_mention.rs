@@ -19,8 +19,11 @@ use super::{
     handling::{Handling, is_too_old, of_mention, of_reply, told},
     reply_place::take_place,
 };
-use crate::store::{Decision, MentionRecord, MentionState, MentionStore as _, ReplyPlace, SeenMention, WrittenReply};
-use crate::{Mentions, blocked::is_blocked};
+use crate::{
+    Mentions,
+    blocked::is_blocked,
+    store::{Decision, MentionRecord, MentionState, MentionStore as _, ReplyPlace, SeenMention, WrittenReply},
+};
 
 /// How long a mention is snoozed while replying is paused.
 const WHILE_PAUSED: Duration = Duration::from_secs(15);

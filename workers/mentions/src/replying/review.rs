@@ -6,8 +6,10 @@ use perch_safety::{BadPattern, Guard, GuardVerdict, Reason};
 use perch_store::{Store, StoreError};
 
 use super::hand_over::{HandOverError, hand_over, until};
-use crate::MentionsSettings;
-use crate::store::{MentionState, MentionStore as _, Review, ReviewOutcome, ReviewState};
+use crate::{
+    MentionsSettings,
+    store::{MentionState, MentionStore as _, Review, ReviewOutcome, ReviewState},
+};
 
 /// A reply that was approved.
 #[derive(Debug, Clone, PartialEq)]

@@ -9,8 +9,10 @@ use perch_store::{RateWindows, Store, StoreError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::MentionsSettings;
-use crate::store::{MentionControl, MentionCounts, MentionPoll, MentionStore as _, MentionSwitches};
+use crate::{
+    MentionsSettings,
+    store::{MentionControl, MentionCounts, MentionPoll, MentionStore as _, MentionSwitches},
+};
 
 /// The status of the bot of an account.
 #[derive(Debug, Clone, Serialize, ToSchema)]

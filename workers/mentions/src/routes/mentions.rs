@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::{MentionControl, MentionFilter, MentionRecord, MentionState, MentionStore as _};
-use crate::{MentionStatus, MentionsSettings, mention_status, settle};
+use crate::{
+    MentionControl, MentionFilter, MentionRecord, MentionState, MentionStatus, MentionStore as _, MentionsSettings,
+    mention_status, settle,
+};
 
 /// The shortest and the longest interval, in milliseconds.
 const SHORTEST: u64 = 1_000;

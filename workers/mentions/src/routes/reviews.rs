@@ -10,8 +10,7 @@ use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
 use super::mentions::{account, own};
-use crate::ReviewError;
-use crate::{MentionStore as _, Review, ReviewFilter, ReviewState};
+use crate::{MentionStore as _, Review, ReviewError, ReviewFilter, ReviewState};
 
 /// What became of a reply that a person decided about.
 #[derive(Debug, Serialize, ToSchema)]

@@ -1,8 +1,7 @@
 //! Users who are not answered.
 
 use perch_jobs::AccountId;
-use perch_store::{StoreError, row::readable};
-use perch_store::{query, query_as, query_scalar};
+use perch_store::{StoreError, query, query_as, query_scalar, row::readable_rows};
 
 use super::{BlockedUser, MentionTable, plain};
 
@@ -51,16 +50,17 @@ impl MentionTable<'_> {
 
     /// The users that operators blocked.
     pub async fn blocked(&self, account: &AccountId) -> Result<Vec<BlockedUser>, StoreError> {
-        query_as!(
-            "select who, author_id, reason, blocked_by, blocked_at from mentions.blocked_users
+        readable_rows(
+            "read blocked users",
+            query_as!(
+                "select who, author_id, reason, blocked_by, blocked_at from mentions.blocked_users
              where environment = $1 and account = $2 order by blocked_at desc, who limit 10000",
-            self.0.env().as_str(),
-            account.as_str()
+                self.0.env().as_str(),
+                account.as_str()
+            )
+            .fetch_all(self.0.pool()),
         )
-        .fetch_all(self.0.pool())
         .await
-        .map_err(StoreError::on("read blocked users"))
-        .map(readable("read blocked users"))
     }
 
     /// Notes the ids of users who were blocked by handle, as mentions have shown them: handle and id of each.

@@ -5,10 +5,9 @@ use std::{collections::BTreeMap, sync::LazyLock, time::Duration};
 use chrono::{DateTime, NaiveDate, Utc};
 use perch_jobs::{AccountId, Mention, PostId};
 use perch_queue::Redis;
+use perch_store::{Store, StoreError, move_forward};
 use redis::Script;
 use serde::Serialize;
-
-use perch_store::{Store, StoreError, move_forward};
 
 static ROOM: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/room.lua")));
 static ROOM_KNOWN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/room_known.lua")));

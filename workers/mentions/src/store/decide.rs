@@ -2,8 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use perch_jobs::{AccountId, JobId, PostId};
-use perch_store::StoreError;
-use perch_store::{query, query_scalar};
+use perch_store::{StoreError, query, query_scalar};
 use sqlx::PgExecutor;
 
 use super::{MentionRecord, MentionState, MentionTable, WrittenReply, plain, signed};

@@ -9,10 +9,10 @@ mod reviews;
 mod settle;
 mod switches;
 
-use perch_store::query;
 use std::collections::BTreeMap;
 
 use perch_jobs::{AccountId, JobId, PostId, ReplyToMention};
+use perch_store::query;
 use serde_json::{Value, json};
 
 pub use control::{MentionControl, MentionPoll, ReplyPlace};

@@ -3,11 +3,10 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use clap::ValueEnum;
 use perch_jobs::{AccountId, JobId, Mention, PostId};
+use perch_store::row::{Moment, count, parsed, parsed_option, time, time_option, word};
 use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, Row as _, postgres::PgRow};
 use utoipa::ToSchema;
-
-use perch_store::row::{Moment, count, parsed, parsed_option, time, time_option, word};
 
 /// The state of a mention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema, ValueEnum)]

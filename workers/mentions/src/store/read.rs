@@ -1,14 +1,13 @@
 //! Reads mentions.
 
-use perch_store::{query, query_as, query_scalar};
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use perch_base::{Page, Paging};
 use perch_jobs::{AccountId, Mention, PostId};
 use perch_store::{
-    StoreError,
-    row::{self, parsed, readable, unsigned},
+    StoreError, query, query_as, query_scalar,
+    row::{self, parsed, readable_rows, unsigned},
 };
 use sqlx::{Row as _, postgres::PgRow};
 
@@ -65,18 +64,19 @@ impl MentionTable<'_> {
         account: &AccountId,
         before: DateTime<Utc>,
     ) -> Result<Vec<MentionRecord>, StoreError> {
-        query_as!(
-            "select * from mentions.mentions
+        readable_rows(
+            "look for replies",
+            query_as!(
+                "select * from mentions.mentions
              where environment = $1 and account = $2 and state = 'decided' and decided_at < $3
              order by decided_at limit 100",
-            self.0.env().as_str(),
-            account.as_str(),
-            before
+                self.0.env().as_str(),
+                account.as_str(),
+                before
+            )
+            .fetch_all(self.0.pool()),
         )
-        .fetch_all(self.0.pool())
         .await
-        .map_err(StoreError::on("look for replies"))
-        .map(readable("look for replies"))
     }
 
     /// Mentions whose job was enqueued before `before` and has not decided on them. The oldest first, at most 100.
@@ -85,18 +85,19 @@ impl MentionTable<'_> {
         account: &AccountId,
         before: DateTime<Utc>,
     ) -> Result<Vec<MentionRecord>, StoreError> {
-        query_as!(
-            "select * from mentions.mentions
+        readable_rows(
+            "look for mentions",
+            query_as!(
+                "select * from mentions.mentions
              where environment = $1 and account = $2 and state = 'queued' and job_id is not null and processed_at < $3
              order by processed_at, id limit 100",
-            self.0.env().as_str(),
-            account.as_str(),
-            before
+                self.0.env().as_str(),
+                account.as_str(),
+                before
+            )
+            .fetch_all(self.0.pool()),
         )
-        .fetch_all(self.0.pool())
         .await
-        .map_err(StoreError::on("look for mentions"))
-        .map(readable("look for mentions"))
     }
 
     /// Earlier mentions by the same author in the same conversation, at most 20 texts.

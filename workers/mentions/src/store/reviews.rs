@@ -1,12 +1,10 @@
 //! The replies that people decide about.
 
-use perch_store::sql;
-use perch_store::{query, query_scalar};
 use std::time::Duration;
 
 use perch_base::{Page, Paging};
 use perch_jobs::{AccountId, PostId};
-use perch_store::{Store, StoreError, Tx, json, row};
+use perch_store::{Store, StoreError, Tx, json, query, query_scalar, row, sql};
 use serde_json::Value;
 use sqlx::{PgExecutor, Row as _};
 

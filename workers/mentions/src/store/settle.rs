@@ -1,8 +1,7 @@
 //! Settles mentions: brings their states up to date with the ledger and the jobs.
 
 use perch_jobs::AccountId;
-use perch_store::{StoreError, row::unsigned};
-use perch_store::{query_as, query_scalar};
+use perch_store::{StoreError, query_as, query_scalar, row::unsigned};
 
 use super::{MentionTable, SettledMentions};
 

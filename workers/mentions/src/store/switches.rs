@@ -1,13 +1,12 @@
 //! The switches that operators set for the bot of an account. They are stored in Postgres alone: polls and replies read Postgres anyway,
 //! and a Redis that lost its data must not make a paused bot reply.
 
-use perch_store::{query, query_scalar};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use perch_jobs::AccountId;
 use perch_store::{
-    StoreError,
+    StoreError, query, query_scalar,
     row::{time_option, unsigned},
 };
 use serde::Serialize;

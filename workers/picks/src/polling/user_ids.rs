@@ -2,9 +2,8 @@ use std::time::Duration;
 
 use perch_base::Environment;
 use perch_clients::{XClient, XError};
-use perch_queue::{Fail, QueueError, Redis};
-
 use perch_core::x_failed;
+use perch_queue::{Fail, QueueError, Redis};
 
 /// A cache in Redis of the ids of watched accounts by handle, since X charges for each lookup.
 #[derive(Debug, Clone)]

@@ -9,7 +9,7 @@ pub use records::{AccountChange, AccountRecord, PollJob, PollNote, PollOutcome, 
 
 use perch_store::{
     Store, StoreError, json,
-    row::{count, readable, undecodable},
+    row::{count, readable_rows, undecodable},
 };
 
 /// The most ticks that an account is passed over. After a failed poll the next tick tries again, then every second, fourth and eighth.
@@ -22,14 +22,15 @@ pub struct Accounts<'a>(pub(crate) &'a Store);
 impl Accounts<'_> {
     /// Every account that has a row, by handle, including removed ones.
     pub async fn list(&self) -> Result<Vec<AccountRecord>, StoreError> {
-        query_as!(
-            "select * from picks.watched_accounts where environment = $1 order by username limit 100000",
-            self.0.env().as_str()
+        readable_rows(
+            "read the watched accounts",
+            query_as!(
+                "select * from picks.watched_accounts where environment = $1 order by username limit 100000",
+                self.0.env().as_str()
+            )
+            .fetch_all(self.0.pool()),
         )
-        .fetch_all(self.0.pool())
         .await
-        .map_err(StoreError::on("read the watched accounts"))
-        .map(readable("read the watched accounts"))
     }
 
     /// One account by its handle, in any case.
@@ -205,18 +206,19 @@ impl Accounts<'_> {
 
     /// The latest polls of an account, newest first, as far as the history of jobs goes back.
     pub async fn polls(&self, username: &str, limit: u32) -> Result<Vec<PollJob>, StoreError> {
-        query_as!(
-            "select id, state, created_at, finished_at, result, last_error from jobs
+        readable_rows(
+            "read the polls of an account",
+            query_as!(
+                "select id, state, created_at, finished_at, result, last_error from jobs
              where environment = $1 and group_key = 'watch:' || lower($2) and kind = 'poll_account'
              order by id desc limit $3",
-            self.0.env().as_str(),
-            username,
-            i64::from(limit)
+                self.0.env().as_str(),
+                username,
+                i64::from(limit)
+            )
+            .fetch_all(self.0.pool()),
         )
-        .fetch_all(self.0.pool())
         .await
-        .map_err(StoreError::on("read the polls of an account"))
-        .map(readable("read the polls of an account"))
     }
 
     /// The totals of the polls of an account since `since`, as far as the history of jobs goes back.

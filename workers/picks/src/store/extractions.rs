@@ -1,10 +1,9 @@
 use chrono::{DateTime, Utc};
 use perch_jobs::{JobId, PostId};
-use perch_store::query_as;
-use perch_store::sql;
 use perch_store::{
-    Recorded, Store, StoreError, millis,
+    Recorded, Store, StoreError, millis, query_as,
     row::{parsed, parsed_option, time, unsigned},
+    sql,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -1,12 +1,11 @@
-use perch_store::sql;
-use perch_store::{query, query_as};
 use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
 use perch_jobs::{Bet, Parlay, Pick, PostId};
 use perch_store::{
-    ActionRecord, Recorded, Store, StoreError, millis,
-    row::{parsed, readable, time, undecodable},
+    ActionRecord, Recorded, Store, StoreError, millis, query, query_as,
+    row::{parsed, readable_rows, time, undecodable},
+    sql,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -292,16 +291,17 @@ impl PickTable<'_> {
 
     /// The latest picks by when they were first seen, newest first.
     pub async fn latest(&self, limit: u32) -> Result<Vec<PickRecord>, StoreError> {
-        query_as!(
-            "select pick_key, pick, source_post, author, first_seen, terms, read_by, planned
+        readable_rows(
+            "read picks",
+            query_as!(
+                "select pick_key, pick, source_post, author, first_seen, terms, read_by, planned
              from picks.picks where environment = $1 order by first_seen desc limit $2",
-            self.0.env().as_str(),
-            i64::from(limit)
+                self.0.env().as_str(),
+                i64::from(limit)
+            )
+            .fetch_all(self.0.pool()),
         )
-        .fetch_all(self.0.pool())
         .await
-        .map_err(StoreError::on("read picks"))
-        .map(readable("read picks"))
     }
 
     /// Records who confirmed a pick that only the rules had read. True if it was not confirmed before.
@@ -321,33 +321,35 @@ impl PickTable<'_> {
 
     /// Every post that has a pick, the first one first.
     pub async fn sightings(&self, key: &str) -> Result<Vec<PickSighting>, StoreError> {
-        query_as!(
-            "select pick_key, post_id, author, odds, units, seen_at
+        readable_rows(
+            "read sightings",
+            query_as!(
+                "select pick_key, post_id, author, odds, units, seen_at
              from picks.sightings where environment = $1 and pick_key = $2 order by seen_at limit 1000",
-            self.0.env().as_str(),
-            key
+                self.0.env().as_str(),
+                key
+            )
+            .fetch_all(self.0.pool()),
         )
-        .fetch_all(self.0.pool())
         .await
-        .map_err(StoreError::on("read sightings"))
-        .map(readable("read sightings"))
     }
 
     /// The actions on a pick, oldest first.
     pub async fn actions_of(&self, key: &str) -> Result<Vec<ActionRecord>, StoreError> {
-        query_as!(
-            "select * from actions_shown
+        readable_rows(
+            "read actions",
+            query_as!(
+                "select * from actions_shown
              where environment = $1
                and (subject = $2 or (kind = 'retweet' and source_post =
                     (select p.source_post from picks.picks p where p.environment = $1 and p.pick_key = $2)))
              order by created_at limit 1000",
-            self.0.env().as_str(),
-            key
+                self.0.env().as_str(),
+                key
+            )
+            .fetch_all(self.0.pool()),
         )
-        .fetch_all(self.0.pool())
         .await
-        .map_err(StoreError::on("read actions"))
-        .map(readable("read actions"))
     }
 }
 

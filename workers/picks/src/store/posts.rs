@@ -1,12 +1,11 @@
-use perch_store::sql;
-use perch_store::{query_as, query_scalar};
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use perch_jobs::{Media, Post, PostId};
 use perch_store::{
-    Recorded, Store, StoreError, millis,
-    row::{parsed, readable, time, undecodable},
+    Recorded, Store, StoreError, millis, query_as, query_scalar,
+    row::{parsed, readable_rows, time, undecodable},
+    sql,
 };
 use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, Row as _, postgres::PgRow};
@@ -83,18 +82,19 @@ impl Posts<'_> {
 
     /// The latest posts by the time they were posted, newest first; of one author, or of all.
     pub async fn latest(&self, author: Option<&str>, limit: u32) -> Result<Vec<PostRecord>, StoreError> {
-        query_as!(
-            "select id, author_id, author, text, created_at, media, read_at
+        readable_rows(
+            "read posts",
+            query_as!(
+                "select id, author_id, author, text, created_at, media, read_at
              from picks.posts where environment = $1 and ($2::text is null or author = $2)
              order by created_at desc limit $3",
-            self.0.env().as_str(),
-            author,
-            i64::from(limit)
+                self.0.env().as_str(),
+                author,
+                i64::from(limit)
+            )
+            .fetch_all(self.0.pool()),
         )
-        .fetch_all(self.0.pool())
         .await
-        .map_err(StoreError::on("read posts"))
-        .map(readable("read posts"))
     }
 
     /// Which of these posts were read before.

@@ -1,10 +1,9 @@
-use perch_store::query_as;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use perch_store::{
-    Store, StoreError,
-    row::{count, day, readable, time, undecodable},
+    Store, StoreError, query_as,
+    row::{count, day, readable_rows, time, undecodable},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sqlx::{FromRow, Row as _, postgres::PgRow};
@@ -158,14 +157,15 @@ impl Summaries<'_> {
 
     /// The latest stored summaries, the last day first.
     pub async fn latest(&self, limit: u32) -> Result<Vec<DailySummary>, StoreError> {
-        query_as!(
-            "select * from picks.daily_summaries where environment = $1 order by date desc limit $2",
-            self.0.env().as_str(),
-            i64::from(limit)
+        readable_rows(
+            "read days",
+            query_as!(
+                "select * from picks.daily_summaries where environment = $1 order by date desc limit $2",
+                self.0.env().as_str(),
+                i64::from(limit)
+            )
+            .fetch_all(self.0.pool()),
         )
-        .fetch_all(self.0.pool())
         .await
-        .map_err(StoreError::on("read days"))
-        .map(readable("read days"))
     }
 }

@@ -3,14 +3,13 @@
 use std::{fs::File, io::BufReader, path::Path};
 
 use chrono::Utc;
-use perch_jobs::{ExtractedBets, Media, Post, strict};
-use serde::Deserialize;
-use serde_json::Value;
-
 use perch_bot::cli::{
     CommandError,
     parse::lines::{Line, Lines},
 };
+use perch_jobs::{ExtractedBets, Media, Post, strict};
+use serde::Deserialize;
+use serde_json::Value;
 
 /// The longest line in bytes.
 const LONGEST: usize = 1024 * 1024;

@@ -4,8 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use futures::{StreamExt as _, stream};
 use indicatif::ProgressBar;
-use perch_base::chain;
-use perch_base::{Settings, settings::TokenPrice};
+use perch_base::{Settings, chain, settings::TokenPrice};
 use perch_bot::cli::{CommandError, Invocation};
 use perch_clients::{LocalLimits, ModelClient, models::Usage};
 use perch_jobs::Post;
@@ -15,9 +14,7 @@ use super::{
     examples::read,
     report::{ReaderAnswer, Report},
 };
-use crate::PicksSettings;
-use crate::extraction::read_with;
-use crate::rules;
+use crate::{PicksSettings, extraction::read_with, rules};
 
 /// The name of the rules in `--provider`.
 const RULES: &str = "rules";

@@ -6,7 +6,10 @@ mod record;
 mod settle;
 mod show;
 
-use perch_bot::cli::{CommandError, Invocation, format::table::Tone, format::text::one_line};
+use perch_bot::cli::{
+    CommandError, Invocation,
+    format::{table::Tone, text::one_line},
+};
 use perch_jobs::{Pick, PickKind, Side};
 use perch_odds::settle::Grade;
 use perch_store::Store;

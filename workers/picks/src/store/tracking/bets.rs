@@ -1,11 +1,10 @@
-use perch_store::query_as;
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use perch_odds::settle::Grade;
 use perch_store::{
-    StoreError,
-    row::{count, readable, time, word},
+    StoreError, query_as,
+    row::{count, readable_rows, time, word},
 };
 use serde::Serialize;
 use sqlx::{FromRow, Row as _, postgres::PgRow};
@@ -81,24 +80,25 @@ impl FromRow<'_, PgRow> for BetRow {
 impl Tracking<'_> {
     /// Settled bets, oldest first: at most 500,000.
     pub async fn bets(&self, filter: &BetFilter) -> Result<Vec<BetRow>, StoreError> {
-        query_as!(
-            "select b.*, p.number from picks.settled_bets b
+        readable_rows(
+            "read settled bets",
+            query_as!(
+                "select b.*, p.number from picks.settled_bets b
              join picks.picks p on p.environment = b.environment and p.pick_key = b.pick_key
              where b.environment = $1 and ($2::text is null or b.account = lower($2))
                and ($3::text is null or b.sport = lower($3)) and ($4::text is null or b.market = lower($4))
                and ($5::timestamptz is null or b.posted_at >= $5) and ($6::timestamptz is null or b.posted_at < $6)
              order by b.posted_at limit 500000",
-            self.0.env().as_str(),
-            &filter.account,
-            &filter.sport,
-            &filter.market,
-            filter.since,
-            filter.until
+                self.0.env().as_str(),
+                &filter.account,
+                &filter.sport,
+                &filter.market,
+                filter.since,
+                filter.until
+            )
+            .fetch_all(self.0.pool()),
         )
-        .fetch_all(self.0.pool())
         .await
-        .map_err(StoreError::on("read settled bets"))
-        .map(readable("read settled bets"))
     }
 
     /// The units of each of these picks, for all accounts together. A pick without a bet is not in the map.
@@ -117,23 +117,24 @@ impl Tracking<'_> {
 
     /// The bets on one pick, one for each account that named it.
     pub async fn bets_of(&self, key: &str) -> Result<Vec<BetRow>, StoreError> {
-        query_as!(
-            "select b.*, p.number from picks.settled_bets b
+        readable_rows(
+            "read settled bets",
+            query_as!(
+                "select b.*, p.number from picks.settled_bets b
              join picks.picks p on p.environment = b.environment and p.pick_key = b.pick_key
              where b.environment = $1 and b.pick_key = $2 order by b.posted_at limit 10000",
-            self.0.env().as_str(),
-            key
+                self.0.env().as_str(),
+                key
+            )
+            .fetch_all(self.0.pool()),
         )
-        .fetch_all(self.0.pool())
         .await
-        .map_err(StoreError::on("read settled bets"))
-        .map(readable("read settled bets"))
     }
 
     /// Settled picks with missing bets: an account named the pick before the end of the game (or before the settlement, if only that is
     /// known), but its post was read after the settlement. At most 1,000.
     pub async fn lacking_bets(&self) -> Result<Vec<TrackedPick>, StoreError> {
-        query_as!(
+        readable_rows("look for bets that are missing", query_as!(
             "select * from picks.tracked t
              where t.environment = $1 and t.state <> 'open' and exists (
                  select 1 from picks.sightings s
@@ -144,10 +145,6 @@ impl Tracking<'_> {
                                    where b.environment = $1 and b.pick_key = s.pick_key and b.account = lower(s.author)))
              order by t.number desc limit 1000",
             self.0.env().as_str()
-        )
-        .fetch_all(self.0.pool())
-        .await
-        .map_err(StoreError::on("look for bets that are missing"))
-        .map(readable("look for bets that are missing"))
+        ).fetch_all(self.0.pool())).await
     }
 }

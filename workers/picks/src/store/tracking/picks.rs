@@ -3,10 +3,9 @@ use perch_base::{Page, Paging};
 use perch_jobs::PostId;
 use perch_odds::settle::Grade;
 use perch_store::{
-    StoreError,
-    row::{self, count, parsed, readable, time, time_option, undecodable, word},
+    StoreError, query, query_as,
+    row::{self, count, parsed, readable_rows, time, time_option, undecodable, word},
 };
-use perch_store::{query, query_as};
 use serde::{Serialize, Serializer};
 use sqlx::{FromRow, Row as _, postgres::PgRow};
 use utoipa::ToSchema;
@@ -202,18 +201,19 @@ impl Tracking<'_> {
             return Ok(PickLookup::NotFound);
         }
         let number: Option<i64> = text.strip_prefix('#').unwrap_or(text).parse().ok();
-        let mut found: Vec<TrackedPick> = query_as!(
-            "select * from picks.tracked
+        let mut found: Vec<TrackedPick> = readable_rows(
+            "look for a pick",
+            query_as!(
+                "select * from picks.tracked
              where environment = $1 and (number = $2 or ($2::bigint is null and starts_with(pick_key, $3)))
              order by pick_key = $3 desc, number desc limit 4",
-            self.0.env().as_str(),
-            number,
-            text
+                self.0.env().as_str(),
+                number,
+                text
+            )
+            .fetch_all(self.0.pool()),
         )
-        .fetch_all(self.0.pool())
-        .await
-        .map_err(StoreError::on("look for a pick"))
-        .map(readable("look for a pick"))?;
+        .await?;
         let is_exact = found.first().is_some_and(|first| first.key == text);
         Ok(match found.len() {
             0 => PickLookup::NotFound,
@@ -225,29 +225,31 @@ impl Tracking<'_> {
 
     /// The open picks first seen since then, oldest first: at most 50,000.
     pub async fn open(&self, since: DateTime<Utc>) -> Result<Vec<TrackedPick>, StoreError> {
-        query_as!(
-            "select * from picks.tracked
+        readable_rows(
+            "read open picks",
+            query_as!(
+                "select * from picks.tracked
              where environment = $1 and state = 'open' and first_seen >= $2 order by first_seen limit 50000",
-            self.0.env().as_str(),
-            since
+                self.0.env().as_str(),
+                since
+            )
+            .fetch_all(self.0.pool()),
         )
-        .fetch_all(self.0.pool())
         .await
-        .map_err(StoreError::on("read open picks"))
-        .map(readable("read open picks"))
     }
 
     /// The settled picks first seen since then, oldest first: at most 50,000.
     pub async fn settled(&self, since: DateTime<Utc>) -> Result<Vec<TrackedPick>, StoreError> {
-        query_as!(
-            "select * from picks.tracked
+        readable_rows(
+            "read settled picks",
+            query_as!(
+                "select * from picks.tracked
              where environment = $1 and state <> 'open' and first_seen >= $2 order by first_seen limit 50000",
-            self.0.env().as_str(),
-            since
+                self.0.env().as_str(),
+                since
+            )
+            .fetch_all(self.0.pool()),
         )
-        .fetch_all(self.0.pool())
         .await
-        .map_err(StoreError::on("read settled picks"))
-        .map(readable("read settled picks"))
     }
 }

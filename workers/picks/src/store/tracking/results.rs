@@ -1,11 +1,10 @@
-use perch_store::query_as;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use perch_odds::settle::plain;
 use perch_store::{
-    StoreError,
-    row::{day, readable, small_count, time_option, undecodable},
+    StoreError, query_as,
+    row::{day, readable_rows, small_count, time_option, undecodable},
 };
 use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, Row as _, postgres::PgRow};
@@ -74,15 +73,16 @@ impl FromRow<'_, PgRow> for GameRow {
 impl Tracking<'_> {
     /// The results of games since that day, by day, number of the game, and time of entry: at most 100,000.
     pub async fn games(&self, since: NaiveDate) -> Result<Vec<GameRow>, StoreError> {
-        query_as!(
-            "select * from picks.game_results
+        readable_rows(
+            "read results of games",
+            query_as!(
+                "select * from picks.game_results
              where environment = $1 and date >= $2 order by date, game, entered_at limit 100000",
-            self.0.env().as_str(),
-            since
+                self.0.env().as_str(),
+                since
+            )
+            .fetch_all(self.0.pool()),
         )
-        .fetch_all(self.0.pool())
         .await
-        .map_err(StoreError::on("read results of games"))
-        .map(readable("read results of games"))
     }
 }

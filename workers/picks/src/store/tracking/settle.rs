@@ -1,11 +1,10 @@
 use chrono::{DateTime, Utc};
 use perch_jobs::PostId;
 use perch_odds::settle::Grade;
-use perch_store::query_as;
-use perch_store::sql;
 use perch_store::{
-    StoreError, execute_json,
-    row::{readable, time, undecodable},
+    StoreError, execute_json, query_as,
+    row::{readable_rows, time, undecodable},
+    sql,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -287,33 +286,35 @@ impl Tracking<'_> {
 
     /// The settlements of a pick, oldest first.
     pub async fn history(&self, key: &str) -> Result<Vec<SettlementRow>, StoreError> {
-        query_as!(
-            "select * from picks.settlements where environment = $1 and pick_key = $2 order by revision limit 1000",
-            self.0.env().as_str(),
-            key
+        readable_rows(
+            "read settlements",
+            query_as!(
+                "select * from picks.settlements where environment = $1 and pick_key = $2 order by revision limit 1000",
+                self.0.env().as_str(),
+                key
+            )
+            .fetch_all(self.0.pool()),
         )
-        .fetch_all(self.0.pool())
         .await
-        .map_err(StoreError::on("read settlements"))
-        .map(readable("read settlements"))
     }
 
     /// The first post of each account that named one of these picks, with the time at which it was written.
     pub async fn named_by(&self, keys: &[String]) -> Result<Vec<PickSighting>, StoreError> {
-        query_as!(
-            "select distinct on (s.pick_key, lower(s.author))
+        readable_rows(
+            "read who named picks",
+            query_as!(
+                "select distinct on (s.pick_key, lower(s.author))
                     s.pick_key, s.post_id, s.author, s.odds, s.units, coalesce(p.created_at, s.seen_at) as seen_at
              from picks.sightings s
              left join picks.posts p on p.environment = s.environment and p.id = s.post_id
              where s.environment = $1 and s.pick_key = any($2)
              order by s.pick_key, lower(s.author), coalesce(p.created_at, s.seen_at)",
-            self.0.env().as_str(),
-            keys
+                self.0.env().as_str(),
+                keys
+            )
+            .fetch_all(self.0.pool()),
         )
-        .fetch_all(self.0.pool())
         .await
-        .map_err(StoreError::on("read who named picks"))
-        .map(readable("read who named picks"))
     }
 }
 
