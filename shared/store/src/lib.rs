@@ -38,6 +38,8 @@ mod store;
 mod sync;
 mod tables;
 
+crate::statements!();
+
 pub use actions::{ActionKind, ActionRecord, ActionState, Actions};
 pub use api_keys::{ApiKey, ApiKeys, KEY_HOLDS, NewApiKey, Scope, UnknownScope};
 pub use audit::{Audit, AuditEntry, AuditFilter};
@@ -70,6 +72,8 @@ pub use retention::Pruned;
 pub use roles::{BoundRole, OwnRole, Roles};
 pub use schema::{MigrationReport, MigrationStep, SchemaState, schema_version};
 pub use since_id::move_forward;
+#[doc(hidden)]
+pub use sql::is_known;
 pub use spend::{ProviderSpend, Spend, SpendKind, SpendRecord, SpendSum};
 pub use store::{Durability, NotificationRoute, OpenError, ServerInfo, Store};
 pub use sync::{

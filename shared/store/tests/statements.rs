@@ -130,6 +130,21 @@ fn a_statement_that_stands_in_the_source_is_checked_by_the_build() {
     assert!(unchecked.is_empty(), "use query!, query_as!, query_scalar! or sql! of perch-store: {unchecked:#?}");
 }
 
+/// They would read the `.env` of whoever builds, and ask the database of its `DATABASE_URL`.
+#[test]
+fn no_build_runs_the_macros_that_read_the_environment() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut files = Vec::new();
+    for room in ["shared", "workers", "ops", "jobs", "benches"] {
+        sources(&root.join(room), &mut files);
+    }
+    files.retain(|(path, _)| !path.ends_with("store/src/sql.rs") && !path.ends_with("store/tests/statements.rs"));
+    let macros = ["query!", "query_as!", "query_scalar!", "query_file!"].map(|name| format!("sqlx::{name}"));
+    let found = files.iter().filter(|(_, text)| macros.iter().any(|name| text.contains(name.as_str())));
+    let found: Vec<&String> = found.map(|(path, _)| path).collect();
+    assert!(files.len() > 500 && found.is_empty(), "use the macros of perch-store: {found:?}");
+}
+
 /// Statements with effects beyond a transaction, which do not work behind a pooler in transaction mode.
 const OF_SESSIONS: [&str; 6] = [
     "pg_advisory_lock(",

@@ -11,6 +11,8 @@ mod routes;
 mod settings;
 mod store;
 
+perch_store::statements!();
+
 pub use bot::{Mentions, MentionsError};
 pub use mentions_bot::MentionsBot;
 pub use origin::Replies;

@@ -27,6 +27,8 @@ pub mod store;
 mod summarise_day;
 pub mod tracking;
 
+perch_store::statements!();
+
 pub use bot::{Picks, PicksError};
 pub use fetch_results::{Fetched, RefusedEntries, fetch_results};
 pub use origin::Actions;
