@@ -75,7 +75,8 @@ mod tests {
     #[test]
     fn each_statement_is_in_the_table_with_the_number_of_its_parameters() {
         let folder = folder();
-        let text = r#"{"query": "select \"a\"\n  from t where b = $1", "describe": {"parameters": {"Left": ["Text"]}}}"#;
+        let text =
+            r#"{"query": "select \"a\"\n  from t where b = $1", "describe": {"parameters": {"Left": ["Text"]}}}"#;
         fs::write(folder.join("query-1.json"), text).expect("it can be written");
         let table = table(&folder).expect("it can be read");
         fs::remove_dir_all(&folder).expect("it can be removed");

@@ -72,9 +72,9 @@ pub use retention::Pruned;
 pub use roles::{BoundRole, OwnRole, Roles};
 pub use schema::{MigrationReport, MigrationStep, SchemaState, schema_version};
 pub use since_id::move_forward;
+pub use spend::{ProviderSpend, Spend, SpendKind, SpendRecord, SpendSum};
 #[doc(hidden)]
 pub use sql::is_known;
-pub use spend::{ProviderSpend, Spend, SpendKind, SpendRecord, SpendSum};
 pub use store::{Durability, NotificationRoute, OpenError, ServerInfo, Store};
 pub use sync::{
     RolledBack, StreamLag, StreamReport, SyncReject, SyncReport, SyncedPosition, Syncer, UnsyncedEvents, UnsyncedJob,

@@ -59,6 +59,7 @@ macro_rules! sql {
 }
 
 /// The text of a statement, checked at compile time with its number of arguments.
+#[allow(clippy::crate_in_macro_def, reason = "each crate has statements of its own")]
 #[doc(hidden)]
 #[macro_export]
 macro_rules! checked {
