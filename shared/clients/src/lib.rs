@@ -1,4 +1,4 @@
-//! Clients of the services that Perch talks to: X API v2 and the providers of language models.
+//! Clients of the services that Perch talks to: X API v2, the providers of language models, and content sources.
 //!
 //! Each call is typed, each error says what may be done next ([`perch_base::Classified`]), and an error of a call
 //! that changes something says whether it may have happened ([`WriteOutcome`]).
@@ -14,6 +14,7 @@ mod oauth1;
 pub mod pictures;
 mod refusals;
 mod results;
+pub mod sources;
 pub mod text;
 pub mod x;
 
@@ -22,4 +23,5 @@ pub use limits::{LocalLimits, RateLimits};
 pub use meter::{Charge, Meter, OverBudget, Reservation, Spender, Unmetered};
 pub use models::{ModelClient, ModelError};
 pub use results::{ResultsClient, ResultsError};
+pub use sources::{SourceError, Sources};
 pub use x::{XClient, XError};

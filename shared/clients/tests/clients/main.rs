@@ -6,6 +6,7 @@ mod odd_answers;
 mod pictures;
 mod secrets;
 mod server;
+mod sources;
 mod world;
 mod x_contract;
 mod x_failures;

@@ -62,7 +62,7 @@ impl Captured {
 pub struct Reply {
     pub status: u16,
     pub headers: Vec<(&'static str, String)>,
-    pub body: String,
+    pub body: Bytes,
 }
 
 impl Reply {
@@ -71,7 +71,11 @@ impl Reply {
     }
 
     pub fn text(status: u16, body: &str) -> Self {
-        Self { status, headers: Vec::new(), body: body.to_owned() }
+        Self::bytes(status, body.as_bytes())
+    }
+
+    pub fn bytes(status: u16, body: &[u8]) -> Self {
+        Self { status, headers: Vec::new(), body: Bytes::copy_from_slice(body) }
     }
 
     pub fn with(mut self, name: &'static str, value: &impl ToString) -> Self {
@@ -149,6 +153,8 @@ pub enum Fault {
     HalfAnAnswer,
     /// Sends an answer without announcing its size, for ever.
     Endless,
+    /// The same, one byte at a time.
+    Drip,
 }
 
 /// A server that breaks every request in one way.
@@ -194,6 +200,12 @@ async fn misbehave(mut stream: TcpStream, fault: Fault) {
         Fault::Endless => {
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n").await;
             while stream.write_all(&[b' '; 8_192]).await.is_ok() {}
+        }
+        Fault::Drip => {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n").await;
+            while stream.write_all(b" ").await.is_ok() {
+                tokio::task::yield_now().await;
+            }
         }
     }
 }
