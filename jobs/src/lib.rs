@@ -5,6 +5,8 @@
 
 mod mentions;
 mod own_keys;
+mod persona_name;
+mod personas;
 mod picks;
 mod platform;
 mod post;
@@ -15,6 +17,8 @@ pub use perch_job::{
     AccountId, InvalidName, InvalidRetryPolicy, Job, JobId, JobKind, JobState, JobType, JobTypes, PayloadError, PostId,
     Priority, QueueName, RetryPolicy, Unique, UniqueScope, read_payload, strict,
 };
+pub use persona_name::{InvalidPersonaName, PersonaName};
+pub use personas::{ReplenishStock, RunPersonas, personas_types};
 pub use picks::{
     Bet, ExtractPost, ExtractedBets, FetchResults, Parlay, ParlayTag, Pick, PickError, PickKind, PollAccount,
     PollAccounts, PollDueAccounts, Side, SummariseDay, odds, picks_types,
@@ -24,5 +28,5 @@ pub use post::{Media, Post};
 
 /// All job types of Perch, for producers.
 pub fn types() -> JobTypes {
-    mentions_types(picks_types(platform_types()))
+    personas_types(mentions_types(picks_types(platform_types())))
 }

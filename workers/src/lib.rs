@@ -3,9 +3,10 @@
 
 use perch_bot::Bots;
 use perch_bot_mentions::MentionsBot;
+use perch_bot_personas::PersonasBot;
 use perch_bot_picks::PicksBot;
 
 /// The bots of Perch.
 pub fn bots() -> Bots {
-    Bots::default().with(PicksBot).with(MentionsBot)
+    Bots::default().with(PicksBot).with(MentionsBot).with(PersonasBot)
 }

@@ -19,8 +19,8 @@ const FLOORS: [&[&str]; 16] = [
     &["perch-core"],
     &["perch-publishing"],
     &["perch-bot"],
-    &["perch-bot-picks", "perch-bot-mentions"],
-    &["perch-workers", "perch-actor-picks", "perch-actor-mentions"],
+    &["perch-bot-picks", "perch-bot-mentions", "perch-bot-personas"],
+    &["perch-workers", "perch-actor-picks", "perch-actor-mentions", "perch-actor-personas"],
     &["perch-api", "perch-actors"],
     &["perch-testkit"],
     &["perch-play"],
@@ -30,8 +30,15 @@ const FLOORS: [&[&str]; 16] = [
 ];
 
 /// Crates for tests, benches and tools. In production only the sandbox of the CLI uses them.
-const TOOLS: [&str; 6] =
-    ["perch-sandbox", "perch-testkit", "perch-actor-picks", "perch-actor-mentions", "perch-actors", "perch-play"];
+const TOOLS: [&str; 7] = [
+    "perch-sandbox",
+    "perch-testkit",
+    "perch-actor-picks",
+    "perch-actor-mentions",
+    "perch-actor-personas",
+    "perch-actors",
+    "perch-play",
+];
 
 /// The crates that may depend on these tools, besides the tools themselves.
 const MAY_USE_TOOLS: [&str; 3] = ["perch-cli", "perch-rig", "perch-bench"];
@@ -145,8 +152,9 @@ const NAMELESS: [&str; 3] = ["shared", "workers/core", "workers/publishing"];
 /// The extensions of the files that are checked: code, scripts, SQL, pages and documents, but no data, which others wrote.
 const READ: [&str; 6] = ["rs", "lua", "sql", "toml", "md", "html"];
 
-/// Names of bots that are also words of X, for a timeline and for entities. Such a word counts only where it can mean only the bot.
-const WORDS_OF_X: [&str; 1] = ["mentions"];
+/// Names of bots that are also words of X, for a timeline and for entities, or of the platform, for who an account speaks as. Such a word
+/// counts only where it can mean only the bot.
+const SHARED_WORDS: [&str; 2] = ["mentions", "personas"];
 
 /// The ways in which a line of text may name a bot.
 struct Naming {
@@ -175,7 +183,7 @@ impl Naming {
             format!("[{name}]"),
             format!("PERCH__{}__", name.to_uppercase()),
         ];
-        if WORDS_OF_X.contains(&name) {
+        if SHARED_WORDS.contains(&name) {
             forms.extend(keys(name).into_iter().map(|key| format!("{name}.{key}")));
         }
         Self { name, forms }
@@ -183,7 +191,7 @@ impl Naming {
 
     fn is_in(&self, line: &str) -> bool {
         let whole = |word: &str| has_word(line, word);
-        let is_said = if WORDS_OF_X.contains(&self.name) {
+        let is_said = if SHARED_WORDS.contains(&self.name) {
             whole("bot") && line.contains(&format!("\"{}\"", self.name))
         } else {
             has_word(&line.to_lowercase(), self.name)

@@ -23,6 +23,19 @@ pub enum Fail {
     Cancelled(String),
 }
 
+impl Fail {
+    /// Why the attempt failed.
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Retry(reason)
+            | Self::RetryAfter(_, reason)
+            | Self::Snooze(_, reason)
+            | Self::Dead(reason)
+            | Self::Cancelled(reason) => reason,
+        }
+    }
+}
+
 impl<E: Classified> From<E> for Fail {
     fn from(error: E) -> Self {
         let message = chain(&error);

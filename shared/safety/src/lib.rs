@@ -9,6 +9,8 @@ mod hidden;
 mod outward;
 mod pattern;
 mod personal;
+mod recited;
+pub mod similar;
 mod verdict;
 mod wallets;
 mod words;
@@ -19,6 +21,7 @@ use perch_clients::text::{POST_UNITS, weighted_length};
 
 pub use hidden::visible;
 pub use pattern::BadPattern;
+pub use recited::recites;
 pub use verdict::{Code, GuardVerdict, Reason, TextSpan};
 
 use fold::{Folded, turns_around};

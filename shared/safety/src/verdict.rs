@@ -26,6 +26,24 @@ impl GuardVerdict {
     pub fn says(&self, code: Code) -> bool {
         self.reasons().iter().any(|reason| reason.code == code)
     }
+
+    /// The same with a further finding about the whole text if `is_so`. A text that passed is then flagged.
+    #[must_use]
+    pub fn also(self, code: Code, is_so: bool) -> Self {
+        let reason = Reason::whole(code);
+        match self {
+            verdict if !is_so => verdict,
+            Self::Pass => Self::Review(vec![reason]),
+            Self::Review(mut reasons) => {
+                reasons.push(reason);
+                Self::Review(reasons)
+            }
+            Self::Refuse(mut reasons) => {
+                reasons.push(reason);
+                Self::Refuse(reasons)
+            }
+        }
+    }
 }
 
 /// The kind of a finding.

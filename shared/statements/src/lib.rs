@@ -35,8 +35,15 @@ struct Parameters {
 ///
 /// A file of `.sqlx` cannot be read; the error names it.
 pub fn embed() -> Result<(), Box<dyn Error>> {
-    println!("cargo:rerun-if-changed=migrations");
-    println!("cargo:rerun-if-changed=.sqlx");
+    let folders = ["migrations", ".sqlx"];
+    if folders.iter().all(|folder| Path::new(folder).exists()) {
+        for folder in folders {
+            println!("cargo:rerun-if-changed={folder}");
+        }
+    } else {
+        // Cargo would take a missing folder as changed in every build, and build the crate again each time.
+        println!("cargo:rerun-if-changed=.");
+    }
     println!("cargo:rerun-if-env-changed={ASK}");
     println!("cargo:rustc-check-cfg=cfg(ask_postgres)");
     if env::var_os(ASK).is_some() {

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use perch_actor_mentions::MentionsActor;
+use perch_actor_personas::PersonasActor;
 use perch_actor_picks::PicksActor;
 use perch_sandbox::Actor;
 
 /// The actors, in the order in which they write.
 pub fn actors() -> Vec<Arc<dyn Actor>> {
-    vec![Arc::new(PicksActor), Arc::new(MentionsActor)]
+    vec![Arc::new(PicksActor), Arc::new(MentionsActor), Arc::new(PersonasActor)]
 }

@@ -63,6 +63,14 @@ impl Clients {
         Self { x: self.x.charged_to(spender.clone()), spender, until: Some(cx.until()), ..self.clone() }
     }
 
+    /// The same for calls outside of a job, which a person waits for.
+    #[must_use]
+    pub fn charged_without_job(&self, bot: &'static str, account: impl Into<Option<String>>) -> Self {
+        let account = account.into().map(|account| account.to_lowercase());
+        let spender = Spender { bot, account, job: None };
+        Self { x: self.x.charged_to(spender.clone()), spender, until: None, ..self.clone() }
+    }
+
     /// Asks these providers one after the other until one answers; those in `except` are not asked.
     pub async fn ask(
         &self,

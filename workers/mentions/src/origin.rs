@@ -1,6 +1,6 @@
 use futures::future::BoxFuture;
-use perch_jobs::{PostId, PublishPost, PublishSource};
-use perch_publishing::Origin;
+use perch_jobs::PublishPost;
+use perch_publishing::{ActOrigin, Origin};
 use perch_store::{Store, StoreError};
 
 use crate::store::MentionStore as _;
@@ -10,8 +10,8 @@ use crate::store::MentionStore as _;
 pub struct Replies;
 
 impl Origin for Replies {
-    fn bot(&self, source: Option<&PublishSource>, reply_to: Option<&PostId>) -> Option<&'static str> {
-        (source.is_none() && reply_to.is_some()).then_some("mentions")
+    fn bot(&self, act: &ActOrigin<'_>) -> Option<&'static str> {
+        (act.source.is_none() && act.reply_to.is_some()).then_some("mentions")
     }
 
     /// Whether the post is the reply to a mention that was decided on, with the same text.

@@ -19,7 +19,7 @@ mod retweet_post;
 pub use collect_metrics::{Collected, Metrics, collect_metrics};
 pub use guarded::{GuardObjection, stopped};
 pub use publish_post::publish_post;
-pub use publisher::{Origin, Publisher};
+pub use publisher::{ActOrigin, Origin, Publisher};
 pub use reconcile::reconciler;
 pub use record::Published;
 pub use retweet_post::retweet_post;

@@ -19,14 +19,19 @@ use super::{
     permit::LeasedPermit,
     record::Published,
 };
-use crate::Publisher;
+use crate::{ActOrigin, Publisher};
 
 /// Publishes one post or reply once, however often the job runs, unless the guard stops its text.
 pub async fn publish_post(job: PublishPost, cx: JobContext, publisher: Data<Publisher>) -> HandlerResult<Published> {
     if let Some(why) = unfit(&job.text) {
         return Err(Fail::Dead(why));
     }
-    let publisher = publisher.charged_for(&job.account, job.source.as_ref(), job.reply_to.as_ref(), &cx);
+    let origin = ActOrigin {
+        source: job.source.as_ref(),
+        reply_to: job.reply_to.as_ref(),
+        effect_key: job.effect_key.as_deref(),
+    };
+    let publisher = publisher.charged_for(&job.account, &origin, &cx);
     let key = job.effect_key.clone().unwrap_or_else(|| format!("publish:{}", cx.id()));
     let sending = sending(publisher.settings.live_posts, &publisher.settings.x.base_url);
     let objection = objection(&publisher, &job).await?;

@@ -24,13 +24,24 @@ pub struct Publisher {
 
 /// What publishing asks a bot about the posts that it hands over.
 pub trait Origin: Debug + Send + Sync + 'static {
-    /// The name of the bot if a post with this source, or this reply, is its own. The calls are charged to it.
-    fn bot(&self, source: Option<&PublishSource>, reply_to: Option<&PostId>) -> Option<&'static str>;
+    /// The name of the bot if this act is its own. The calls are charged to it.
+    fn bot(&self, act: &ActOrigin<'_>) -> Option<&'static str>;
 
     /// Whether this text was approved, so that what the guard flags in it no longer stops it.
     fn is_decided<'a>(&'a self, _: &'a Store, _: &'a PublishPost) -> BoxFuture<'a, Result<bool, StoreError>> {
         Box::pin(ready(Ok(false)))
     }
+}
+
+/// What an act shows of where it comes from.
+#[derive(Debug, Clone, Copy)]
+pub struct ActOrigin<'a> {
+    /// What led to it.
+    pub source: Option<&'a PublishSource>,
+    /// The post that it replies to.
+    pub reply_to: Option<&'a PostId>,
+    /// The key of the effect, if its job gives one.
+    pub effect_key: Option<&'a str>,
 }
 
 /// The name that is charged for posts of no bot.
@@ -58,14 +69,8 @@ impl Publisher {
     }
 
     /// The same publisher with its calls charged to the bot of the post, for this account.
-    pub(super) fn charged_for(
-        &self,
-        account: &AccountId,
-        source: Option<&PublishSource>,
-        reply_to: Option<&PostId>,
-        cx: &JobContext,
-    ) -> Self {
-        let bot = self.origins.iter().find_map(|origin| origin.bot(source, reply_to)).unwrap_or(NO_BOT);
+    pub(super) fn charged_for(&self, account: &AccountId, act: &ActOrigin<'_>, cx: &JobContext) -> Self {
+        let bot = self.origins.iter().find_map(|origin| origin.bot(act)).unwrap_or(NO_BOT);
         Self { clients: self.clients.charged_to(bot, account.to_string(), cx), ..self.clone() }
     }
 

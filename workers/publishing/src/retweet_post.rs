@@ -15,11 +15,12 @@ use super::{
     permit::LeasedPermit,
     record::Published,
 };
-use crate::Publisher;
+use crate::{ActOrigin, Publisher};
 
 /// Retweets one post once, however often the job runs.
 pub async fn retweet_post(job: RetweetPost, cx: JobContext, publisher: Data<Publisher>) -> HandlerResult<Published> {
-    let publisher = publisher.charged_for(&job.account, job.source.as_ref(), None, &cx);
+    let origin = ActOrigin { source: job.source.as_ref(), reply_to: None, effect_key: job.effect_key.as_deref() };
+    let publisher = publisher.charged_for(&job.account, &origin, &cx);
     let sending = sending(publisher.settings.live_posts, &publisher.settings.x.base_url);
     ActAttempt { act: &job, cx: &cx, publisher: &publisher, key: job.key(), sending, objection: None }.carry_out().await
 }

@@ -15,6 +15,7 @@ mod odd_answers;
 mod older_postgres;
 mod outages;
 mod pacing;
+mod personas;
 mod polling;
 mod publishing;
 mod racing_replies;

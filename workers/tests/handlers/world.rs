@@ -248,6 +248,7 @@ fn variables(
         ("PERCH__X__PLAN", "enterprise"),
         ("PERCH__PICKS__PROVIDERS", "grok"),
         ("PERCH__MENTIONS__PROVIDERS", "together"),
+        ("PERCH__PERSONAS__PROVIDERS", "together"),
         ("PERCH__PICKS__RETWEET", "false"),
         ("PERCH__MODELS__PROVIDERS__GROK__BASE_URL", models.as_str()),
         ("PERCH__MODELS__PROVIDERS__TOGETHER__BASE_URL", models.as_str()),

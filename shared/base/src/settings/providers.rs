@@ -22,6 +22,12 @@ impl<S: Into<String>, const N: usize> From<[S; N]> for Providers {
     }
 }
 
+impl From<Vec<String>> for Providers {
+    fn from(names: Vec<String>) -> Self {
+        Self(names)
+    }
+}
+
 impl<'de> Deserialize<'de> for Providers {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]

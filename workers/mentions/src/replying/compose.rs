@@ -2,16 +2,15 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use perch_base::clock;
-use perch_core::ModelReply;
+use perch_core::{ModelReply, ModelText, text_in};
 use perch_queue::Fail;
-use perch_safety::{Code, GuardVerdict, Reason};
+use perch_safety::{Code, GuardVerdict, Reason, recites};
 use perch_store::StoreError;
 
 use super::{
     ask::{ModelAnswer, ask},
-    handling::{is_repeated, is_worth_another, recites, with},
-    prompt::{self, EarlierPost, PromptSettings, RULES},
-    reading::{ParsedReply, reply_in},
+    handling::{is_repeated, is_worth_another},
+    prompt::{self, EarlierPost, FIELD, PromptSettings, RULES},
 };
 use crate::{
     Mentions,
@@ -84,12 +83,12 @@ pub(super) async fn compose(
 fn judged(bot: &Mentions, record: &MentionRecord, answer: &str, lately: &[String]) -> (String, GuardVerdict) {
     let guard = &bot.guard;
     // X adds the handle of the user who is answered.
-    let ParsedReply { text, is_clear } = reply_in(answer);
+    let ModelText { text, is_clear } = text_in(answer, FIELD);
     let text = guard.without_ways_out(&text, None);
     let verdict = guard.text(&text, record.author.as_deref());
-    let verdict = with(verdict, Code::Unclear, !is_clear);
-    let verdict = with(verdict, Code::Repeated, is_repeated(&text, lately));
-    let verdict = with(verdict, Code::Recited, recites(&text, &[&bot.persona, RULES]));
+    let verdict = verdict.also(Code::Unclear, !is_clear);
+    let verdict = verdict.also(Code::Repeated, is_repeated(&text, lately));
+    let verdict = verdict.also(Code::Recited, recites(&text, &[&bot.persona, RULES]));
     (text, verdict)
 }
 

@@ -53,38 +53,6 @@ pub(super) fn is_repeated(text: &str, lately: &[String]) -> bool {
     !mine.is_empty() && lately.iter().any(|other| words(other) == mine)
 }
 
-/// This many words in a row that are also in the prompt are no coincidence.
-const RUN: usize = 8;
-
-/// Whether a text repeats a part of the prompt, apart from punctuation and capitals.
-pub(super) fn recites(text: &str, told: &[&str]) -> bool {
-    let words = |text: &str| -> Vec<String> {
-        text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
-    };
-    let said = words(text);
-    told.iter().any(|told| {
-        let told = words(told);
-        said.windows(RUN).any(|run| told.windows(RUN).any(|other| other == run))
-    })
-}
-
-/// The verdict with a further finding `code` if `is_so`.
-pub(super) fn with(verdict: GuardVerdict, code: Code, is_so: bool) -> GuardVerdict {
-    let reason = Reason::whole(code);
-    match verdict {
-        verdict if !is_so => verdict,
-        GuardVerdict::Pass => GuardVerdict::Review(vec![reason]),
-        GuardVerdict::Review(mut reasons) => {
-            reasons.push(reason);
-            GuardVerdict::Review(reasons)
-        }
-        GuardVerdict::Refuse(mut reasons) => {
-            reasons.push(reason);
-            GuardVerdict::Refuse(reasons)
-        }
-    }
-}
-
 /// Whether a mention is too old to be answered.
 pub(crate) fn is_too_old(created_at: DateTime<Utc>, now: DateTime<Utc>, max_age: Duration) -> bool {
     (now - created_at).to_std().unwrap_or_default() > max_age
@@ -144,16 +112,7 @@ mod tests {
         let lately = ["Good luck tonight!".to_owned()];
         assert!(is_repeated("good luck, tonight", &lately));
         assert!(!is_repeated("good luck", &lately) && !is_repeated("!!", &["??".to_owned()]));
-        assert!(with(GuardVerdict::Pass, Code::Repeated, true).says(Code::Repeated));
-        assert_eq!(with(GuardVerdict::Pass, Code::Repeated, false), GuardVerdict::Pass);
-    }
-
-    #[test]
-    fn a_reply_that_tells_its_prompt_is_known_by_eight_words_in_a_row() {
-        let told = ["You are Perch, a friendly regular in a sports betting community: dry humour.", "Answer briefly."];
-        let leak = "Sure! I am told: \"you are perch - a friendly regular in a\" bar";
-        assert!(recites(leak, &told));
-        assert!(!recites("Perch here, a friendly regular in a sports bar.", &told) && !recites("", &told));
-        assert!(is_worth_another(&with(GuardVerdict::Pass, Code::Recited, true)));
+        assert!(GuardVerdict::Pass.also(Code::Repeated, true).says(Code::Repeated));
+        assert_eq!(GuardVerdict::Pass.also(Code::Repeated, false), GuardVerdict::Pass);
     }
 }

@@ -7,7 +7,6 @@ mod conversation;
 mod hand_over;
 mod handling;
 mod prompt;
-mod reading;
 mod reply_place;
 mod reply_to_mention;
 mod review;

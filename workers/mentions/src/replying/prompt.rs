@@ -6,7 +6,8 @@ use perch_clients::models::{ChatRequest, Message};
 use perch_safety::{Reason, visible};
 use serde_json::{Value, json};
 
-use super::reading::FIELD;
+/// The field of the answer that is the reply.
+pub(super) const FIELD: &str = "reply";
 
 /// Instructions for every persona.
 pub(super) const RULES: &str = "You write one reply to one post on X that mentions you.

@@ -1,31 +1,31 @@
-//! Extracts the reply from a model's answer. Pure functions.
+//! Extracts the text of a post from a model's answer. Pure functions.
 //!
-//! The model is asked for one JSON object with the reply in a field. Some answer with the text alone, and some put words around it:
-//! words that are certainly not part of the reply are cut, and where that is uncertain a person decides.
+//! The model is asked for one JSON object with the text in a field. Some answer with the text alone, and some put words around it:
+//! words that are certainly not part of the text are cut, and where that is uncertain a person decides.
 
 use perch_clients::models::object_with;
 
-/// The field of the answer that is the reply.
-pub(super) const FIELD: &str = "reply";
-
-/// The reply extracted from an answer.
+/// The text of a post extracted from an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ParsedReply {
-    /// The text of the reply, as far as it can be extracted.
+pub struct ModelText {
+    /// The text, as far as it can be extracted.
     pub text: String,
-    /// Whether all of the text is certainly the reply. If not, a person decides.
+    /// Whether all of it is certainly the post. If not, a person decides.
     pub is_clear: bool,
 }
 
-/// Extracts the reply from an answer.
-pub(super) fn reply_in(answer: &str) -> ParsedReply {
-    if let Some(object) = object_with(answer, FIELD) {
-        return match object[FIELD].as_str() {
-            Some(reply) => {
-                let text = bare(reply).to_owned();
-                ParsedReply { is_clear: is_clear(&text), text }
-            }
-            None => ParsedReply { text: answer.trim().to_owned(), is_clear: false },
+/// Extracts the text of a post from the value of its field.
+pub fn text_of(value: &str) -> ModelText {
+    let text = bare(value).to_owned();
+    ModelText { is_clear: is_clear(&text), text }
+}
+
+/// Extracts the text of a post from an answer, in which it is in this field.
+pub fn text_in(answer: &str, field: &str) -> ModelText {
+    if let Some(object) = object_with(answer, field) {
+        return match object[field].as_str() {
+            Some(value) => text_of(value),
+            None => ModelText { text: answer.trim().to_owned(), is_clear: false },
         };
     }
     let text = bare(unfenced(answer));
@@ -34,7 +34,7 @@ pub(super) fn reply_in(answer: &str) -> ParsedReply {
         _ => text,
     };
     // The model is not asked for a second line, so it may be a comment on the first.
-    ParsedReply { text: text.to_owned(), is_clear: is_clear(text) && !text.contains('\n') }
+    ModelText { text: text.to_owned(), is_clear: is_clear(text) && !text.contains('\n') }
 }
 
 /// The text without preamble, label and quotation marks around it, in any order, in the field too.
@@ -197,8 +197,10 @@ mod tests {
 
     use super::*;
 
+    const FIELD: &str = "reply";
+
     fn clear(answer: &str) -> String {
-        let reply = reply_in(answer);
+        let reply = text_in(answer, FIELD);
         assert!(reply.is_clear, "{answer}: {reply:?}");
         reply.text
     }
@@ -257,7 +259,7 @@ mod tests {
             "Here's the answer to your question: no.",
         ] {
             for answer in [text.to_owned(), json!({ "reply": text }).to_string()] {
-                assert_eq!(reply_in(&answer), ParsedReply { text: text.to_owned(), is_clear: false }, "{answer}");
+                assert_eq!(text_in(&answer, FIELD), ModelText { text: text.to_owned(), is_clear: false }, "{answer}");
             }
         }
     }
@@ -279,7 +281,7 @@ mod tests {
             "{\"reply\": \"I would wait. (13 characters)\"}",
             "[INST] I would wait. [/INST]",
         ] {
-            assert!(!reply_in(answer).is_clear, "{answer}");
+            assert!(!text_in(answer, FIELD).is_clear, "{answer}");
         }
     }
 
@@ -289,7 +291,7 @@ mod tests {
             reply in "[A-Za-z][A-Za-z ,.']{0,60}[A-Za-z.]", thought in "[a-z ]{0,40}", before in "[^{]{0,40}", after in "[^{]{0,40}",
         ) {
             let answer = format!("{before}{}{after}", json!({ "reasoning": thought, "reply": reply, "note": thought }));
-            let read = reply_in(&answer);
+            let read = text_in(&answer, FIELD);
             prop_assert!(read.is_clear);
             prop_assert_eq!(read.text, reply.trim());
         }
@@ -309,12 +311,12 @@ mod tests {
             let said = if quotes { format!("\"{reply}\"") } else { reply.clone() };
             let text = format!("{interjection}{announcement}{what}:{between}{label}{said}");
             let answer = if as_json { json!({ "reply": text }).to_string() } else { text };
-            prop_assert_eq!(reply_in(&answer), ParsedReply { text: reply, is_clear: true }, "{}", answer);
+            prop_assert_eq!(text_in(&answer, FIELD), ModelText { text: reply, is_clear: true }, "{}", answer);
         }
 
         #[test]
         fn nothing_that_is_clear_has_a_mark_or_a_second_line_that_was_not_asked_for(answer in "[ -~\n]{0,120}") {
-            let read = reply_in(&answer);
+            let read = text_in(&answer, FIELD);
             if read.is_clear {
                 prop_assert!(!is_marked(&read.text));
                 prop_assert!(!read.text.contains('\n') || object_with(&answer, FIELD).is_some());

@@ -1,0 +1,183 @@
+//! Checks a persona before it is written. Every problem names its field.
+
+use std::{collections::BTreeSet, fmt};
+
+use perch_base::{CronSchedule, Settings};
+use perch_clients::text::POST_UNITS;
+use perch_jobs::AccountId;
+use serde::Serialize;
+use url::Url;
+
+use super::PersonaSpec;
+
+/// The longest prompt, in characters.
+const PROMPT: usize = 8_000;
+/// The longest name of a topic, and the longest tone or style, in characters.
+const WORDS: usize = 400;
+/// The most topics, sources and cron expressions.
+const TOPICS: usize = 50;
+const SOURCES: usize = 20;
+const SCHEDULES: usize = 24;
+/// The shortest limit of a post that a model can work with.
+const SHORTEST_POST: u16 = 40;
+/// The most a day, in USD.
+const MOST_USD: f64 = 1_000.0;
+
+/// A field of a persona that cannot be so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FieldProblem {
+    /// The field, as in `topics[1].weight`.
+    pub field: String,
+    /// What is wrong with it, and what is allowed.
+    pub reason: String,
+}
+
+impl fmt::Display for FieldProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.reason)
+    }
+}
+
+/// What a deployment allows personas to name.
+#[derive(Debug, Clone, Default)]
+pub struct PersonaLimits {
+    accounts: BTreeSet<AccountId>,
+    providers: BTreeSet<String>,
+}
+
+impl PersonaLimits {
+    /// The accounts and providers of these settings.
+    pub fn of(settings: &Settings) -> Self {
+        Self {
+            accounts: settings.x.accounts.keys().cloned().collect(),
+            providers: settings.models.providers.keys().cloned().collect(),
+        }
+    }
+
+    /// Every problem of a persona; none when it may be written.
+    pub fn problems(&self, spec: &PersonaSpec) -> Vec<FieldProblem> {
+        let mut found = Problems::default();
+        if !self.accounts.contains(&spec.account) {
+            let known = self.accounts.iter().map(AccountId::as_str).collect::<Vec<_>>().join(", ");
+            found.add(
+                "account",
+                format!("is {:?}, which [x.accounts] does not have; there are {known}", spec.account.as_str()),
+            );
+        }
+        voice(&mut found, spec);
+        topics(&mut found, spec);
+        times(&mut found, spec);
+        sources(&mut found, spec);
+        for (at, provider) in spec.providers.iter().enumerate() {
+            let field = format!("providers[{at}]");
+            if !self.providers.contains(provider) {
+                let known = self.providers.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+                found.add(field, format!("is {provider:?}, which [models.providers] does not have; there are {known}"));
+            } else if spec.providers[..at].contains(provider) {
+                found.add(field, format!("names {provider:?} twice; name each provider once"));
+            }
+        }
+        if let Some(usd) = spec.usd_per_day.filter(|usd| !(0.0..=MOST_USD).contains(usd)) {
+            found.add("usd_per_day", format!("is {usd}; allowed: 0 to {MOST_USD}"));
+        }
+        if let Some(evergreen) = spec.evergreen.as_ref().filter(|evergreen| evergreen.cool_down_days == 0) {
+            found.add(
+                "evergreen.cool_down_days",
+                format!("is {}; allowed: 1 to {}", evergreen.cool_down_days, u16::MAX),
+            );
+        }
+        found.0
+    }
+}
+
+#[derive(Default)]
+struct Problems(Vec<FieldProblem>);
+
+impl Problems {
+    fn add(&mut self, field: impl Into<String>, reason: impl Into<String>) {
+        self.0.push(FieldProblem { field: field.into(), reason: reason.into() });
+    }
+
+    /// A text of at least `least` and at most `most` characters.
+    fn text(&mut self, field: impl Into<String>, text: &str, least: usize, most: usize) {
+        let (field, length) = (field.into(), text.trim().chars().count());
+        if !(least..=most).contains(&length) {
+            self.add(field, format!("has {length} characters; allowed: {least} to {most}"));
+        } else if text.contains('\0') {
+            self.add(field, "has a NUL character, which no text here has");
+        }
+    }
+
+    fn most(&mut self, field: &str, count: usize, most: usize) {
+        if count > most {
+            self.add(field, format!("has {count} entries; allowed: at most {most}"));
+        }
+    }
+}
+
+fn voice(found: &mut Problems, spec: &PersonaSpec) {
+    found.text("prompt", &spec.prompt, 1, PROMPT);
+    found.text("tone", &spec.tone, 0, WORDS);
+    found.text("style", &spec.style, 0, WORDS);
+    let most = u16::try_from(POST_UNITS).unwrap_or(u16::MAX);
+    if !(SHORTEST_POST..=most).contains(&spec.max_length) {
+        found.add("max_length", format!("is {}; allowed: {SHORTEST_POST} to {most}", spec.max_length));
+    }
+    if let Some(language) = &spec.language {
+        let mut parts = language.split('-');
+        let primary = parts.next().unwrap_or_default();
+        let fits = (2..=3).contains(&primary.len())
+            && primary.bytes().all(|b| b.is_ascii_lowercase())
+            && parts.all(|part| (2..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric()));
+        if !fits || language.len() > 35 {
+            let given: String = language.chars().take(40).collect();
+            found.add("language", format!("is {given:?}; allowed: a BCP 47 tag such as en or de-AT"));
+        }
+    }
+}
+
+fn topics(found: &mut Problems, spec: &PersonaSpec) {
+    found.most("topics", spec.topics.len(), TOPICS);
+    for (at, topic) in spec.topics.iter().enumerate() {
+        found.text(format!("topics[{at}].name"), &topic.name, 1, WORDS);
+        if !(topic.weight > 0.0 && topic.weight <= 1_000.0) {
+            found.add(format!("topics[{at}].weight"), format!("is {}; allowed: above 0, up to 1000", topic.weight));
+        }
+        let same = |other: &super::Topic| other.name.trim().to_lowercase() == topic.name.trim().to_lowercase();
+        if spec.topics[..at].iter().any(same) {
+            found.add(format!("topics[{at}].name"), format!("is {:?} a second time; name each topic once", topic.name));
+        }
+    }
+}
+
+fn times(found: &mut Problems, spec: &PersonaSpec) {
+    found.most("schedule", spec.schedule.len(), SCHEDULES);
+    for (at, expression) in spec.schedule.iter().enumerate() {
+        let field = format!("schedule[{at}]");
+        match CronSchedule::parse(expression, spec.timezone) {
+            Err(error) => found.add(field, error.to_string()),
+            Ok(_) if expression.split_whitespace().count() != 5 => {
+                found.add(field, format!("{expression:?} has seconds; a slot has five fields, to the minute"));
+            }
+            Ok(_) => {}
+        }
+    }
+}
+
+fn sources(found: &mut Problems, spec: &PersonaSpec) {
+    found.most("sources", spec.sources.len(), SOURCES);
+    for (at, source) in spec.sources.iter().enumerate() {
+        let field = format!("sources[{at}]");
+        match Url::parse(source) {
+            Err(error) => found.add(field, format!("is no URL: {error}")),
+            Ok(url) if url.scheme() != "https" => found.add(field, "does not begin with https://; only such are read"),
+            Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+                found.add(field, "holds a user name or a password; use an address without");
+            }
+            Ok(_) => {}
+        }
+        if spec.sources[..at].contains(source) {
+            found.add(format!("sources[{at}]"), "is there a second time; name each source once");
+        }
+    }
+}

@@ -1,0 +1,200 @@
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use perch_base::{CronSchedule, ScheduleError, settings::Providers};
+use perch_jobs::{AccountId, PersonaName};
+use perch_store::row::{count, parsed, time, undecodable};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use sqlx::{FromRow, Row as _, postgres::PgRow, types::Json};
+use utoipa::ToSchema;
+
+/// A persona with its name and its history.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct Persona {
+    /// Its name.
+    #[schema(value_type = String)]
+    pub name: PersonaName,
+    /// Whether it posts.
+    pub enabled: bool,
+    /// What it is.
+    #[serde(flatten)]
+    pub spec: PersonaSpec,
+    /// Goes up with each change.
+    pub version: u64,
+    /// When it was added.
+    pub created_at: DateTime<Utc>,
+    /// When it was last changed.
+    pub updated_at: DateTime<Utc>,
+    /// Who changed it last.
+    pub updated_by: String,
+}
+
+impl FromRow<'_, PgRow> for Persona {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        let Json(spec): Json<serde_json::Value> = row.try_get("spec")?;
+        Ok(Self {
+            name: parsed(row, "name")?,
+            enabled: row.try_get("enabled")?,
+            spec: serde_json::from_value(spec).map_err(|error| undecodable("spec", error))?,
+            version: count(row, "version")?,
+            created_at: time(row, "created_at")?,
+            updated_at: time(row, "updated_at")?,
+            updated_by: row.try_get("updated_by")?,
+        })
+    }
+}
+
+/// What a persona is: its voice, its topics, its times. As JSON, and as TOML in a file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PersonaSpec {
+    /// The account that it speaks as, by its name in `[x.accounts]`.
+    #[schema(value_type = String)]
+    pub account: AccountId,
+    /// Who it is, as the model is told.
+    pub prompt: String,
+    /// What it writes about, each with a weight. Without any, the model chooses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub topics: Vec<Topic>,
+    /// The tone of its posts, in words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub tone: String,
+    /// The style of its posts, in words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub style: String,
+    /// The longest post, by X's weighted count.
+    #[serde(default = "max_length")]
+    pub max_length: u16,
+    /// Addresses of feeds, pages and text files whose content is material for posts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<String>,
+    /// The language of its posts, as a BCP 47 tag such as `en` or `de-AT`. Without one, the model chooses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+    /// When it posts, as cron expressions of five fields. Without any it posts only when told to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub schedule: Vec<String>,
+    /// The time zone of the schedule.
+    #[serde(default = "timezone")]
+    #[schemars(with = "String")]
+    #[schema(value_type = String, example = "Europe/Berlin")]
+    pub timezone: Tz,
+    /// What becomes of a slot that was missed.
+    #[serde(default)]
+    pub catch_up: CatchUpPolicy,
+    /// Which of its posts a person reviews.
+    #[serde(default)]
+    pub review: ReviewPolicy,
+    /// The providers of models, in the order in which they are asked. Without any, those of `personas.providers`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    #[schemars(with = "Vec<String>")]
+    #[schema(value_type = Vec<String>)]
+    pub providers: Providers,
+    /// The most that models may cost it in a day (UTC), in USD. Without one, only the budgets of the providers hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usd_per_day: Option<f64>,
+    /// Whether posts that were published come again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evergreen: Option<Evergreen>,
+}
+
+fn max_length() -> u16 {
+    280
+}
+
+fn timezone() -> Tz {
+    Tz::UTC
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+impl PersonaSpec {
+    /// A persona with this voice, and the default of everything else.
+    pub fn new(account: AccountId, prompt: String) -> Self {
+        Self {
+            account,
+            prompt,
+            topics: Vec::new(),
+            tone: String::new(),
+            style: String::new(),
+            max_length: max_length(),
+            sources: Vec::new(),
+            language: None,
+            schedule: Vec::new(),
+            timezone: timezone(),
+            catch_up: CatchUpPolicy::default(),
+            review: ReviewPolicy::default(),
+            providers: Providers::default(),
+            usd_per_day: None,
+            evergreen: None,
+        }
+    }
+
+    /// Its schedules, in its time zone.
+    pub fn schedules(&self) -> Result<Vec<CronSchedule>, ScheduleError> {
+        self.schedule.iter().map(|expression| CronSchedule::parse(expression, self.timezone)).collect()
+    }
+
+    /// Its voice, as a model is told: who it is, its tone, its style, its language.
+    pub fn voice(&self) -> String {
+        let language = self.language.as_deref().unwrap_or_default();
+        let more = [("Tone", &*self.tone), ("Style", &*self.style), ("Language", language)];
+        let said = more.into_iter().filter(|(_, value)| !value.trim().is_empty());
+        let lines = said.map(|(name, value)| format!("{name}: {}", value.trim()));
+        [self.prompt.trim().to_owned()].into_iter().chain(lines).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// Something that a persona writes about.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Topic {
+    /// Its name, as the model is told.
+    pub name: String,
+    /// How often it comes, relative to the others.
+    #[serde(default = "weight")]
+    pub weight: f64,
+}
+
+fn weight() -> f64 {
+    1.0
+}
+
+/// What becomes of a slot whose time passed while nothing could be posted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
+pub enum CatchUpPolicy {
+    /// It is left out.
+    #[default]
+    Skip,
+    /// The latest of them is filled late; the others are left out.
+    Latest,
+}
+
+/// Which posts of a persona a person reviews before they are published.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
+pub enum ReviewPolicy {
+    /// None; posts that the guard objects to are dropped.
+    None,
+    /// Those that the guard objects to.
+    #[default]
+    Flagged,
+    /// Every one.
+    All,
+}
+
+/// How posts that were published come again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Evergreen {
+    /// The least number of days between two publications.
+    pub cool_down_days: u16,
+    /// Whether the model words it anew. X refuses a text that an account has posted lately.
+    #[serde(default)]
+    pub reword: bool,
+}

@@ -1,0 +1,29 @@
+//! The bot that posts as personas: models write a stock of posts for each, and a schedule takes one after the other out of it.
+
+mod bot;
+mod checks;
+mod commands;
+mod health;
+mod origin;
+mod personas_bot;
+mod reviewing;
+mod routes;
+mod settings;
+mod slots;
+mod stock;
+mod store;
+
+perch_store::statements!();
+
+pub use bot::{Personas, PersonasError};
+pub use health::{PersonaHealth, PersonaTrouble, health};
+pub use origin::FromStock;
+pub use personas_bot::PersonasBot;
+pub use reviewing::{StockReviewError, approve_post, reject_post};
+pub use settings::PersonasSettings;
+pub use slots::{PersonasRun, run_personas};
+pub use stock::{Replenished, SamplePost, replenish_stock, sample};
+pub use store::{
+    Admission, Draft, PersonaStats, PostState, Progress, ReadyPost, Reservation, SettledPosts, Slot, SlotState,
+    SlotTable, StockCounts, StockDecision, StockFilter, StockPost, StockStore, StockTable, StoredDraft,
+};

@@ -1,0 +1,13 @@
+//! The stock: a model writes posts in batches, and each is checked before it may be published.
+
+mod answer;
+mod judge;
+mod prompt;
+mod replenish;
+mod sample;
+pub(crate) mod topics;
+
+pub(crate) use judge::expires_at;
+pub(crate) use replenish::rests;
+pub use replenish::{Replenished, replenish_stock};
+pub use sample::{SamplePost, sample};

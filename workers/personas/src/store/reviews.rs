@@ -1,0 +1,106 @@
+//! The decisions of people about posts that wait for them.
+
+use chrono::{DateTime, Utc};
+use perch_store::{StoreError, query_as};
+
+use super::{Admission, PostState, StockPost, StockTable, StoredDraft};
+
+/// The outcome of a decision.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StockDecision {
+    /// The post is decided on, and this is how it stands.
+    Done(Box<StockPost>),
+    /// It does not wait for a person; this is how it stands.
+    Closed(Box<StockPost>),
+    /// The new text is too similar to another post.
+    Similar(i64, String),
+    /// There is no such post.
+    Unknown,
+}
+
+impl StockTable<'_> {
+    /// Approves a post as it is, for the stock.
+    pub async fn approve(&self, id: i64, expires_at: DateTime<Utc>, by: &str) -> Result<StockDecision, StoreError> {
+        let approved: Option<StockPost> = query_as!(
+            "update personas.posts
+             set state = 'ready', expires_at = $3, decided_by = $4, decided_at = clock_timestamp(), updated_at = clock_timestamp()
+             where environment = $1 and id = $2 and state = 'in_review'
+             returning *",
+            self.0.env().as_str(),
+            id,
+            expires_at,
+            by
+        )
+        .fetch_optional(self.0.pool())
+        .await
+        .map_err(StoreError::on("approve a post"))?;
+        self.outcome(id, approved).await
+    }
+
+    /// Replaces a post that waits with the text of a person, and approves it.
+    pub async fn approve_as(
+        &self,
+        id: i64,
+        text: &str,
+        expires_at: DateTime<Utc>,
+        by: &str,
+    ) -> Result<StockDecision, StoreError> {
+        let Some(post) = self.get(id).await? else { return Ok(StockDecision::Unknown) };
+        if post.state != PostState::InReview {
+            return Ok(StockDecision::Closed(Box::new(post)));
+        }
+        let draft = super::Draft {
+            text: text.to_owned(),
+            topic: post.topic.clone(),
+            usd: post.usd,
+            tokens: post.tokens,
+            model: post.model.clone(),
+        };
+        self.draft(&post.persona, &[draft]).await?;
+        let Some(drafted) = self.drafted(&post.persona).await?.into_iter().find(|draft| draft.text == text) else {
+            return Ok(StockDecision::Similar(id, post.persona.to_string()));
+        };
+        self.replace(&post, &drafted, expires_at, by).await
+    }
+
+    /// The post that waits is rejected first, so that the new text is not compared with it.
+    async fn replace(
+        &self,
+        post: &StockPost,
+        drafted: &StoredDraft,
+        expires_at: DateTime<Utc>,
+        by: &str,
+    ) -> Result<StockDecision, StoreError> {
+        self.reject(post.id, Some(&format!("a person wrote post {} in its place", drafted.id)), by).await?;
+        match self.admit(drafted, PostState::InReview, &[], expires_at).await? {
+            Admission::Similar { id, persona } => Ok(StockDecision::Similar(id, persona)),
+            Admission::Admitted | Admission::Decided => self.approve(drafted.id, expires_at, by).await,
+        }
+    }
+
+    /// Rejects a post that waits for a person or is ready.
+    pub async fn reject(&self, id: i64, reason: Option<&str>, by: &str) -> Result<StockDecision, StoreError> {
+        let rejected: Option<StockPost> = query_as!(
+            "update personas.posts
+             set state = 'rejected', reason = coalesce($3, 'a person rejected it'), decided_by = $4,
+                 decided_at = clock_timestamp(), updated_at = clock_timestamp()
+             where environment = $1 and id = $2 and state in ('in_review', 'ready')
+             returning *",
+            self.0.env().as_str(),
+            id,
+            reason.map(|reason| reason.replace('\0', "")),
+            by
+        )
+        .fetch_optional(self.0.pool())
+        .await
+        .map_err(StoreError::on("reject a post"))?;
+        self.outcome(id, rejected).await
+    }
+
+    async fn outcome(&self, id: i64, changed: Option<StockPost>) -> Result<StockDecision, StoreError> {
+        if let Some(post) = changed {
+            return Ok(StockDecision::Done(Box::new(post)));
+        }
+        Ok(self.get(id).await?.map_or(StockDecision::Unknown, |post| StockDecision::Closed(Box::new(post))))
+    }
+}
