@@ -85,7 +85,7 @@ pub struct PersonaSpec {
     /// Which of its posts a person reviews.
     #[serde(default)]
     pub review: ReviewPolicy,
-    /// The providers of models, in the order in which they are asked. Without any, those of `personas.providers`.
+    /// The providers of models, in the order in which they are asked. Without any, the bot has its own.
     #[serde(default, skip_serializing_if = "is_default")]
     #[schemars(with = "Vec<String>")]
     #[schema(value_type = Vec<String>)]

@@ -67,6 +67,8 @@ pub(super) fn due(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use chrono_tz::{America::New_York, Europe::Berlin, Tz};
     use proptest::prelude::*;
 
@@ -128,10 +130,10 @@ mod tests {
             for from in [spring, autumn] {
                 for hour in [1, 2, 9] {
                     let slots = filled(&schedule(&format!("30 {hour} * * *"), zone), from, 4, 3);
-                    assert_eq!(slots.len(), 4, "{zone} from {from} at {hour}: {slots:?}");
-                    let days: std::collections::BTreeSet<_> =
-                        slots.iter().map(|slot| slot.with_timezone(&zone).date_naive()).collect();
-                    assert_eq!(days.len(), 4, "{zone} from {from} at {hour}: {slots:?}");
+                    let days: BTreeSet<_> = slots.iter().map(|slot| slot.with_timezone(&zone).date_naive()).collect();
+                    // Four days of UTC hold three to five local ones.
+                    assert!((3..=5).contains(&slots.len()), "{zone} from {from} at {hour}: {slots:?}");
+                    assert_eq!(days.len(), slots.len(), "{zone} from {from} at {hour}: {slots:?}");
                 }
             }
         }
