@@ -90,7 +90,7 @@ pub struct Extractor {
 impl Default for Extractor {
     fn default() -> Self {
         // Found by cross-validation over time on randomised tests of headlines.
-        Self { bits: 20, word: 0.5, pair: 0.5, letters: 0.3, shape: 0.5, mark: 1.0, detail: 0.2 }
+        Self { bits: 20, word: 0.5, pair: 0.5, letters: 0.3, shape: 0.5, mark: 1.0, detail: 0.1 }
     }
 }
 

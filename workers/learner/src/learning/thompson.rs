@@ -51,12 +51,12 @@ pub trait Arm: Posterior {
     fn discount(&mut self, gamma: f64);
 }
 
-/// The arm whose draw is the highest; among equals the first. `None` if there is no arm.
+/// The arm whose draw is the highest; among equals the first. A draw that is no number is below all others. `None` if there is no arm.
 pub fn best_draw<P: Posterior, R: Rng + ?Sized>(arms: &[P], rng: &mut R) -> Option<usize> {
     let mut best = None;
     for (arm, posterior) in arms.iter().enumerate() {
         let draw = posterior.draw(rng);
-        if best.is_none_or(|(_, highest)| draw > highest) {
+        if best.is_none_or(|(_, highest): (usize, f64)| draw > highest || (highest.is_nan() && !draw.is_nan())) {
             best = Some((arm, draw));
         }
     }

@@ -1,7 +1,7 @@
 use rand::seq::SliceRandom as _;
 use serde::{Deserialize, Serialize};
 
-use super::{Package, Pair, pairs, split_by_week};
+use super::{Package, Pair, across_tests, pairs, split_by_week};
 use crate::learning::{
     calibration::Platt,
     features::{Candidate, Extractor, Features},
@@ -20,6 +20,10 @@ pub struct Training {
     pub passes: u32,
     /// A pair counts by the standard errors between its rates, but no more than this: the sure ones teach most, no single one decides.
     pub most: f64,
+    /// With how many packages of other tests in its week each package is paired as well; see `across`.
+    pub partners: u32,
+    /// What such a pair counts against one of the same test and picture. It is no experiment, so it counts little.
+    pub across: f64,
     /// The share of weeks, the newest ones, that the probabilities are calibrated on.
     pub kept_back: f64,
     /// The seed of the order in which pairs are seen.
@@ -29,8 +33,17 @@ pub struct Training {
 impl Default for Training {
     fn default() -> Self {
         // Found by cross-validation over time on randomised tests of headlines.
-        let rates = Rates { alpha: 0.02, beta: 1.0, l1: 0.0, l2: 1.0, prior_precision: 10.0 };
-        Self { extractor: Extractor::default(), rates, passes: 3, most: 3.0, kept_back: 0.3, seed: 1 }
+        let rates = Rates { alpha: 0.01, beta: 1.0, l1: 0.0, l2: 1.0, prior_precision: 10.0 };
+        Self {
+            extractor: Extractor::default(),
+            rates,
+            passes: 3,
+            most: 3.0,
+            partners: 3,
+            across: 0.2,
+            kept_back: 0.3,
+            seed: 1,
+        }
     }
 }
 
@@ -72,16 +85,17 @@ pub fn train(packages: &[Package], training: &Training) -> PairModel {
 }
 
 fn fit(packages: &[Package], training: &Training) -> Ftrl {
-    let mut examples: Vec<(Features, bool, f64)> = pairs(packages)
-        .iter()
-        .map(|pair| {
-            let [first, second] = [pair.first, pair.second].map(|package| features(&training.extractor, package));
-            (first.minus(&second), pair.z > 0.0, pair.z.abs().min(training.most) / 2.0)
-        })
-        .filter(|(features, ..)| !features.is_empty())
-        .collect();
-    let mut model = Ftrl::new(training.rates);
     let mut rng = generator(training.seed);
+    let example = |pair: &Pair<'_>, weight: f64| {
+        let [first, second] = [pair.first, pair.second].map(|package| features(&training.extractor, package));
+        (first.minus(&second), pair.z > 0.0, weight * pair.z.abs().min(training.most) / 2.0)
+    };
+    let across = across_tests(packages, training.partners, &mut rng);
+    let within = pairs(packages);
+    let mut examples: Vec<(Features, bool, f64)> = within.iter().map(|pair| example(pair, 1.0)).collect();
+    examples.extend(across.iter().map(|pair| example(pair, training.across)));
+    examples.retain(|(features, ..)| !features.is_empty());
+    let mut model = Ftrl::new(training.rates);
     for _ in 0..training.passes {
         examples.shuffle(&mut rng);
         for (features, first_wins, weight) in &examples {
