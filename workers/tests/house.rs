@@ -19,7 +19,7 @@ const FLOORS: [&[&str]; 16] = [
     &["perch-core"],
     &["perch-publishing"],
     &["perch-bot"],
-    &["perch-bot-picks", "perch-bot-mentions", "perch-bot-personas"],
+    &["perch-bot-picks", "perch-bot-mentions", "perch-bot-personas", "perch-bot-learner"],
     &["perch-workers", "perch-actor-picks", "perch-actor-mentions", "perch-actor-personas"],
     &["perch-api", "perch-actors"],
     &["perch-testkit"],
