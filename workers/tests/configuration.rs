@@ -30,6 +30,16 @@ fn it_loads_in_both_environments() {
 }
 
 #[test]
+fn a_variable_of_a_bot_is_read_under_its_own_name_and_an_error_names_it() {
+    let vars = [("BOT_NAME", "template-bot"), ("BOT_PERSONALITY", "You are kind."), ("POSTING_SCHEDULE", "0 9 * *")];
+    let error = load("production", &vars).expect_err("four fields").to_string();
+    says(&error, &["variable POSTING_SCHEDULE", "personas.posting_schedule", "4 fields"]);
+    let own = [("PERCH__PERSONAS__BOT_NAME", "Template Bot"), ("BOT_NAME", "template-bot")];
+    let error = load("production", &own).expect_err("a space").to_string();
+    says(&error, &["variable PERCH__PERSONAS__BOT_NAME", "personas.bot_name"]);
+}
+
+#[test]
 fn every_bot_has_a_file_that_states_each_of_its_settings_with_a_comment_above() {
     let settings = load("production", &[]).expect("valid");
     let mut files: Vec<String> = fs::read_dir(shipped().join("bots"))

@@ -30,9 +30,10 @@ impl Settings {
     /// Later ones win: `base.toml`; `bots/<name>.toml` of each section of `schema`; `staging.toml` or `production.toml`, chosen
     /// by `APP_ENV`, and `bots/<name>.staging.toml` or `bots/<name>.production.toml`, if they exist; variables such as
     /// `PERCH__HTTP__MAX_BATCH` (a double underscore between the parts, the value as TOML or as plain text); and `LIVE_POSTS`,
-    /// `PORT`, `RUST_LOG` and `X_<ACCOUNT>_USERNAME`, of which an empty one counts as not set.
+    /// `PORT`, `RUST_LOG` and `X_<ACCOUNT>_USERNAME`, of which an empty one counts as not set. Names of other deployments, such as
+    /// `REDIS_HOST` or `TWITTER_API_KEY`, stand in for those of ours that are not set.
     pub fn load(dir: &Path, schema: impl Into<ConfigSchema>) -> Result<Self, ConfigError> {
-        load(dir, &schema.into(), &Variables::from_os(env::vars_os()))
+        load(dir, &schema.into(), &Variables::from_os(env::vars_os()).with_stand_ins())
     }
 
     /// Like [`Settings::load`], with `vars` instead of the environment of the process.
@@ -41,7 +42,7 @@ impl Settings {
         schema: impl Into<ConfigSchema>,
         vars: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
-        load(dir, &schema.into(), &Variables::new(vars))
+        load(dir, &schema.into(), &Variables::new(vars).with_stand_ins())
     }
 
     /// `REDIS_URL`, or the error that it is missing.
@@ -73,6 +74,7 @@ fn load(dir: &Path, schema: &ConfigSchema, vars: &Variables) -> Result<Settings,
 
     problems.extend(push_prefixed(&mut layers, vars));
     problems.extend(push_well_known(&mut layers, vars));
+    problems.extend(schema.push_variables(&mut layers, vars));
     let (sections, unreadable) = schema.take(&mut layers, dir);
     problems.extend(unreadable);
     let ReadOutcome { settings, problems: unreadable } = reading::read(&mut layers, &base, None);
@@ -169,6 +171,19 @@ fn push_well_known(layers: &mut Layers, vars: &Variables) -> Vec<Problem> {
             }
             _ => refuse("PORT", "http.bind", text, "a port from 1 to 65535"),
         }
+    }
+    // Unlike PORT, which platforms set, this one leaves the address as it is.
+    if let (None, Some(text)) = (vars.get("PORT"), vars.get("HEALTH_CHECK_PORT")) {
+        let host = layers.text_at(&["http", "bind"]).and_then(|bind| Some(bind.rsplit_once(':')?.0.to_owned()));
+        match (text.parse::<u16>(), host) {
+            (Ok(port @ 1..), Some(host)) => {
+                layers.push_variable("HEALTH_CHECK_PORT", &["http".into(), "bind".into()], &format!("{host}:{port}"));
+            }
+            _ => refuse("HEALTH_CHECK_PORT", "http.bind", text, "a port from 1 to 65535"),
+        }
+    }
+    if let Some(rate) = vars.get("API_RATE_LIMIT") {
+        layers.push_variable("API_RATE_LIMIT", &["http".into(), "rate_per_second".into()], rate);
     }
     if let Some(filter) = vars.get("RUST_LOG") {
         layers.push_variable("RUST_LOG", &["telemetry".into(), "log_filter".into()], filter);

@@ -18,6 +18,7 @@ use crate::{
     reading::{self, ReadOutcome},
     redact,
     settings::FileSettings,
+    variables::Variables,
 };
 
 /// The settings of a bot. They are in the table [`NAME`](Section::NAME) of `config/bots/<name>.toml`, which also has the bot's
@@ -26,6 +27,9 @@ use crate::{
 pub trait Section: DeserializeOwned + Serialize + fmt::Debug + Send + Sync + 'static {
     /// The name of the table, and of the file.
     const NAME: &'static str;
+    /// Variables that set one of its keys under a name of their own: the variable, and the key within the table. An empty one counts as
+    /// not set, and `PERCH__<NAME>__<KEY>` comes first.
+    const VARIABLES: &'static [(&'static str, &'static str)] = &[];
 
     /// Reports invalid settings. Keys begin with the name of the table. `all` has the settings of the platform.
     fn check(&self, all: &FileSettings, env: Environment, check: &mut Check);
@@ -43,6 +47,7 @@ pub struct ConfigSchema {
 #[derive(Clone, Copy)]
 struct SectionType {
     name: &'static str,
+    variables: &'static [(&'static str, &'static str)],
     read: ReadSection,
 }
 
@@ -78,7 +83,7 @@ impl ConfigSchema {
     #[must_use]
     pub fn with<T: Section>(mut self) -> Self {
         self.sections.retain(|kind| kind.name != T::NAME);
-        self.sections.push(SectionType { name: T::NAME, read: read::<T> });
+        self.sections.push(SectionType { name: T::NAME, variables: T::VARIABLES, read: read::<T> });
         self
     }
 
@@ -119,6 +124,22 @@ impl ConfigSchema {
             }
         }
         Ok(problems)
+    }
+
+    /// Adds the variables that its sections read under names of their own.
+    pub(crate) fn push_variables(&self, layers: &mut Layers, vars: &Variables) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        for kind in &self.sections {
+            for (variable, key) in kind.variables {
+                problems.extend(vars.garbled(|garbled| garbled == *variable));
+                let path = [kind.name.to_owned(), (*key).to_owned()];
+                let is_said = matches!(layers.origin(&path), Some(Origin::Variable(_)));
+                if let Some(value) = vars.get(variable).filter(|_| !is_said) {
+                    layers.push_variable(variable, &path, value);
+                }
+            }
+        }
+        problems
     }
 
     /// Removes the sections from the layers; the rest belongs to the platform.

@@ -14,6 +14,14 @@ pub(crate) struct Variables {
     garbled: BTreeSet<String>,
 }
 
+/// Names that other deployments use, each with ours.
+const STAND_INS: [(&str, &str); 4] = [
+    ("TWITTER_API_KEY", "X_API_KEY"),
+    ("TWITTER_API_SECRET", "X_API_SECRET"),
+    ("TWITTER_ACCESS_TOKEN", "X_MAIN_ACCESS_TOKEN"),
+    ("TWITTER_ACCESS_SECRET", "X_MAIN_ACCESS_SECRET"),
+];
+
 impl Variables {
     pub fn new(vars: impl IntoIterator<Item = (String, String)>) -> Self {
         Self { text: vars.into_iter().collect(), garbled: BTreeSet::new() }
@@ -29,6 +37,24 @@ impl Variables {
             }
         }
         all
+    }
+
+    /// Variables under the names that other deployments use, for those of ours that are not set.
+    pub fn with_stand_ins(mut self) -> Self {
+        for (other, own) in STAND_INS {
+            if let (None, Some(value)) = (self.get(own), self.get(other)) {
+                let value = value.to_owned();
+                self.text.insert((*own).to_owned(), value);
+            }
+        }
+        if let (None, Some(host)) = (self.get("REDIS_URL"), self.get("REDIS_HOST")) {
+            let is_host = host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b));
+            let port = self.get("REDIS_PORT").unwrap_or("6379");
+            // What is no host is given on as it is, and refused as what it stands in for.
+            let url = if is_host { format!("redis://{host}:{port}") } else { host.to_owned() };
+            self.text.insert("REDIS_URL".to_owned(), url);
+        }
+        self
     }
 
     /// The value without surrounding white space; an empty one counts as absent, because deployment tools pass unset variables
@@ -58,6 +84,29 @@ mod tests {
     use std::os::unix::ffi::OsStringExt;
 
     use super::*;
+
+    fn with(vars: &[(&str, &str)]) -> Variables {
+        Variables::new(vars.iter().map(|(name, value)| ((*name).into(), (*value).into()))).with_stand_ins()
+    }
+
+    #[test]
+    fn a_name_of_another_deployment_stands_in_for_ours_where_ours_is_not_set() {
+        let vars = with(&[("TWITTER_API_KEY", "theirs"), ("X_API_SECRET", "ours"), ("TWITTER_API_SECRET", "theirs")]);
+        assert_eq!((vars.get("X_API_KEY"), vars.get("X_API_SECRET")), (Some("theirs"), Some("ours")));
+        assert_eq!(with(&[("X_API_KEY", ""), ("TWITTER_API_KEY", "theirs")]).get("X_API_KEY"), Some("theirs"));
+    }
+
+    #[test]
+    fn a_host_of_redis_stands_in_for_its_url() {
+        let url = |vars| with(vars).get("REDIS_URL").map(str::to_owned);
+        assert_eq!(url(&[("REDIS_HOST", "cache")]).as_deref(), Some("redis://cache:6379"));
+        assert_eq!(
+            url(&[("REDIS_HOST", "10.0.0.7"), ("REDIS_PORT", "7000")]).as_deref(),
+            Some("redis://10.0.0.7:7000")
+        );
+        assert_eq!(url(&[("REDIS_HOST", "cache"), ("REDIS_URL", "redis://own")]).as_deref(), Some("redis://own"));
+        assert_eq!(url(&[("REDIS_HOST", "me:secret@cache")]).as_deref(), Some("me:secret@cache"), "which is refused");
+    }
 
     #[test]
     fn a_value_that_is_not_utf_8_is_refused_only_where_it_is_used() {

@@ -1,10 +1,11 @@
 use std::{path::PathBuf, sync::Arc};
 
 use perch_base::{ConfigError, Settings};
-use perch_core::Clients;
+use perch_core::{Clients, personas::PersonaStore as _};
+use perch_jobs::AccountId;
 use perch_queue::{Client, worker::JobContext};
 use perch_safety::Guard;
-use perch_store::{Store, Syncer};
+use perch_store::{Store, StoreError, Syncer};
 
 use crate::{MentionsSettings, store::MentionControl};
 
@@ -63,6 +64,13 @@ impl Mentions {
             platform: settings.clone(),
             clients,
         })
+    }
+
+    /// The same with the persona of an account, if it has one that operators have added.
+    pub(crate) async fn speaking_as(&self, account: &AccountId) -> Result<Self, StoreError> {
+        let persona = self.store.personas().of_account(account).await?;
+        let voice = persona.map(|persona| persona.spec.voice().into());
+        Ok(Self { persona: voice.unwrap_or_else(|| self.persona.clone()), ..self.clone() })
     }
 
     /// The same with calls charged to this bot, for an account.

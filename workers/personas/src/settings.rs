@@ -6,6 +6,8 @@ use perch_base::{
     Check, Environment, Section,
     settings::{FileSettings, Providers},
 };
+use perch_core::personas::{FieldProblem, PersonaLimits, PersonaSpec};
+use perch_jobs::PersonaName;
 use serde::{Deserialize, Serialize};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -40,10 +42,18 @@ pub struct PersonasSettings {
     /// How long a ready post is kept before it expires.
     #[serde(with = "humantime_serde")]
     pub stock_expires: Duration,
+    /// The name of a persona that is added at start; empty for none.
+    pub bot_name: String,
+    /// Its prompt.
+    pub bot_personality: String,
+    /// Its schedule, five cron fields.
+    pub posting_schedule: String,
 }
 
 impl Section for PersonasSettings {
     const NAME: &'static str = "personas";
+    const VARIABLES: &'static [(&'static str, &'static str)] =
+        &[("BOT_NAME", "bot_name"), ("BOT_PERSONALITY", "bot_personality"), ("POSTING_SCHEDULE", "posting_schedule")];
 
     fn check(&self, all: &FileSettings, _: Environment, check: &mut Check) {
         check.providers("personas.providers", &self.providers, &all.models);
@@ -56,5 +66,34 @@ impl Section for PersonasSettings {
         check.duration("personas.publish_within", self.publish_within, MINUTE..=DAY);
         check.duration("personas.review_expires", self.review_expires, MINUTE..=90 * DAY);
         check.duration("personas.stock_expires", self.stock_expires, DAY..=3_650 * DAY);
+        if !self.bot_name.is_empty() {
+            self.check_bot(all, check);
+        }
+    }
+}
+
+impl PersonasSettings {
+    /// The persona that the settings describe, if they do: it speaks as the first account.
+    pub(crate) fn configured(&self, all: &FileSettings) -> Option<(PersonaName, PersonaSpec)> {
+        let name = self.bot_name.parse().ok()?;
+        let account = all.x.accounts.keys().next()?.clone();
+        let schedule = Some(self.posting_schedule.clone()).filter(|schedule| !schedule.is_empty());
+        let spec = PersonaSpec::new(account, self.bot_personality.clone());
+        Some((name, PersonaSpec { schedule: schedule.into_iter().collect(), ..spec }))
+    }
+
+    fn check_bot(&self, all: &FileSettings, check: &mut Check) {
+        if let Err(error) = self.bot_name.parse::<PersonaName>() {
+            check.refuse("personas.bot_name", error.to_string(), "another name");
+        }
+        let Some((_, spec)) = self.configured(all) else { return };
+        for FieldProblem { field, reason } in PersonaLimits::of(all).problems(&spec) {
+            let key = match field.as_str() {
+                "prompt" => "personas.bot_personality",
+                "schedule[0]" => "personas.posting_schedule",
+                _ => "personas.bot_name",
+            };
+            check.refuse(key, reason, "a persona as docs/personas.md describes it");
+        }
     }
 }

@@ -316,6 +316,39 @@ async fn a_persona_is_changed_paused_and_removed_at_run_time_and_the_audit_log_s
     assert_eq!((actions["personas.add"], actions["personas.remove"]), ("ann", "cat"));
 }
 
+#[tokio::test]
+async fn the_variables_of_a_single_bot_make_a_persona_that_they_change_until_an_operator_does() {
+    let together = Together::saying(&[]).await;
+    let vars =
+        [IDLE, ("BOT_NAME", "template-bot"), ("BOT_PERSONALITY", "You are kind."), ("POSTING_SCHEDULE", "0 9 * * *")];
+    let world = told(&together, &vars).await;
+    let get = async || {
+        run(&world).await;
+        world.store.personas().get(&name("template-bot")).await.expect("Postgres answers").expect("it is added")
+    };
+    let added = get().await;
+    assert_eq!(
+        (added.spec.prompt.as_str(), added.spec.schedule.as_slice()),
+        ("You are kind.", &["0 9 * * *".to_owned()][..])
+    );
+    assert_eq!(get().await.version, 1, "a second run changes nothing");
+    let edited = PersonaSpec { prompt: "You are dry.".into(), ..added.spec };
+    world.store.personas().put(&added.name, &edited, Some(1), "ann").await.expect("Postgres answers");
+    assert_eq!(get().await.spec.prompt, "You are dry.", "what an operator has changed stays");
+}
+
+#[tokio::test]
+async fn mentions_are_answered_as_the_persona_of_their_account() {
+    let together = Together::saying(&[]).await;
+    let world = told(&together, &[IDLE]).await;
+    add(&world, "baker", &baker()).await;
+    world.x.publish(crate::mentions::FAN, "@perch_bot good morning");
+    crate::mentions::fetched(&world).await;
+    let asked = eventually("the model is asked", || async { together.asked().into_iter().next() }).await;
+    let system = asked["messages"][0]["content"].as_str().expect("text").to_owned();
+    assert!(system.starts_with("You are a baker with dry humour."), "{system}");
+}
+
 /// Several schedulers of several processes at once.
 #[tokio::test]
 async fn two_schedulers_fill_a_slot_once() {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use perch_base::{CronSchedule, Settings};
+use perch_base::{CronSchedule, settings::FileSettings};
 use perch_clients::text::POST_UNITS;
 use perch_jobs::AccountId;
 use serde::Serialize;
@@ -47,7 +47,7 @@ pub struct PersonaLimits {
 
 impl PersonaLimits {
     /// The accounts and providers of these settings.
-    pub fn of(settings: &Settings) -> Self {
+    pub fn of(settings: &FileSettings) -> Self {
         Self {
             accounts: settings.x.accounts.keys().cloned().collect(),
             providers: settings.models.providers.keys().cloned().collect(),
@@ -79,12 +79,6 @@ impl PersonaLimits {
         }
         if let Some(usd) = spec.usd_per_day.filter(|usd| !(0.0..=MOST_USD).contains(usd)) {
             found.add("usd_per_day", format!("is {usd}; allowed: 0 to {MOST_USD}"));
-        }
-        if let Some(evergreen) = spec.evergreen.as_ref().filter(|evergreen| evergreen.cool_down_days == 0) {
-            found.add(
-                "evergreen.cool_down_days",
-                format!("is {}; allowed: 1 to {}", evergreen.cool_down_days, u16::MAX),
-            );
         }
         found.0
     }

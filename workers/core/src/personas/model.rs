@@ -93,9 +93,6 @@ pub struct PersonaSpec {
     /// The most that models may cost it in a day (UTC), in USD. Without one, only the budgets of the providers hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usd_per_day: Option<f64>,
-    /// Whether posts that were published come again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub evergreen: Option<Evergreen>,
 }
 
 fn max_length() -> u16 {
@@ -128,7 +125,6 @@ impl PersonaSpec {
             review: ReviewPolicy::default(),
             providers: Providers::default(),
             usd_per_day: None,
-            evergreen: None,
         }
     }
 
@@ -186,15 +182,4 @@ pub enum ReviewPolicy {
     Flagged,
     /// Every one.
     All,
-}
-
-/// How posts that were published come again.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Evergreen {
-    /// The least number of days between two publications.
-    pub cool_down_days: u16,
-    /// Whether the model words it anew. X refuses a text that an account has posted lately.
-    #[serde(default)]
-    pub reword: bool,
 }

@@ -106,6 +106,7 @@ async fn decide(bot: &Mentions, cx: &JobContext, record: MentionRecord) -> Handl
     if let Some(verdict) = in_need(bot, &record, &earlier).await? {
         return ask_a_person(bot, &record, &WrittenReply::default(), &verdict).await;
     }
+    let bot = &bot.speaking_as(&record.account).await?;
     let ComposedReply { written, verdict } = compose(bot, &record, &earlier).await?;
     match of_reply(&verdict, mode) {
         Handling::Proceed => match keep(bot, &record, &written).await? {

@@ -4,8 +4,7 @@ use chrono_tz::Tz;
 use perch_base::Settings;
 use perch_bot::cli::{CommandError, Invocation};
 use perch_core::personas::{
-    CatchUpPolicy, Evergreen, Persona, PersonaChange, PersonaLimits, PersonaSpec, PersonaStore as _, ReviewPolicy,
-    Topic,
+    CatchUpPolicy, Persona, PersonaChange, PersonaLimits, PersonaSpec, PersonaStore as _, ReviewPolicy, Topic,
 };
 use perch_jobs::{AccountId, PersonaName};
 use serde_json::json;
@@ -60,9 +59,6 @@ pub struct SpecArgs {
     /// The most that models may cost it in a day, in USD
     #[arg(long, value_name = "USD")]
     pub usd_per_day: Option<f64>,
-    /// Publishes posts again after so many days
-    #[arg(long, value_name = "DAYS")]
-    pub evergreen_days: Option<u16>,
 }
 
 fn topic(text: &str) -> Result<Topic, String> {
@@ -84,7 +80,6 @@ impl SpecArgs {
             && self.catch_up.is_none()
             && self.review.is_none()
             && self.usd_per_day.is_none()
-            && self.evergreen_days.is_none()
     }
 
     /// A persona with what was given put over it.
@@ -110,9 +105,6 @@ impl SpecArgs {
         }
         spec.language = self.language.clone().or(spec.language);
         spec.usd_per_day = self.usd_per_day.or(spec.usd_per_day);
-        if let Some(cool_down_days) = self.evergreen_days {
-            spec.evergreen = Some(Evergreen { cool_down_days, ..spec.evergreen.unwrap_or_default() });
-        }
         spec
     }
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use perch_base::clock;
-use perch_core::personas::{Persona, PersonaStore as _};
+use perch_core::personas::{Persona, PersonaSpec, PersonaStore as _};
 use perch_jobs::{ReplenishStock, RunPersonas};
 use perch_queue::{
     Acceptance, Client, Fail,
@@ -47,6 +47,7 @@ fn is_zero(n: &u64) -> bool {
 /// Settles the posts of all personas, fills their slots that are due, and starts replenishments where posts run short.
 pub async fn run_personas(_: RunPersonas, cx: JobContext, bot: Data<Personas>) -> HandlerResult<PersonasRun> {
     let client = cx.client();
+    add_configured(&bot).await?;
     settle(&bot).await?;
     hand_over_leftovers(&bot, client).await?;
     bot.store.slots().skip_paused().await?;
@@ -62,6 +63,25 @@ pub async fn run_personas(_: RunPersonas, cx: JobContext, bot: Data<Personas>) -
         return Err(Fail::Retry(format!("{} personas could not be run; the log says why", run.failed)));
     }
     Ok(run)
+}
+
+/// Who has added the persona of the settings. Once somebody else has changed it, the settings do not change it any more.
+const CONFIGURATION: &str = "configuration";
+
+/// Adds the persona that the settings describe, or changes what they describe of it.
+async fn add_configured(bot: &Personas) -> Result<(), Fail> {
+    let Some((name, configured)) = bot.settings.configured(&bot.platform) else { return Ok(()) };
+    let personas = bot.store.personas();
+    let (spec, seen) = match personas.get(&name).await? {
+        None => (configured, 0),
+        Some(persona) if persona.updated_by == CONFIGURATION => {
+            let PersonaSpec { account, prompt, schedule, .. } = configured;
+            (PersonaSpec { account, prompt, schedule, ..persona.spec }, persona.version)
+        }
+        Some(_) => return Ok(()),
+    };
+    personas.put(&name, &spec, Some(seen), CONFIGURATION).await?;
+    Ok(())
 }
 
 /// Brings the states of posts and slots up to date, and counts what changed.
