@@ -219,7 +219,7 @@ pub(crate) fn spells(class: CharClass, letter: char) -> bool {
     itself == Some(letter) || others.contains(letter)
 }
 
-fn digit_letters(digit: char) -> &'static str {
+pub(crate) fn digit_letters(digit: char) -> &'static str {
     match digit {
         '0' => "o",
         '1' => "il",
@@ -235,7 +235,7 @@ fn digit_letters(digit: char) -> &'static str {
     }
 }
 
-fn sign_letters(sign: char) -> &'static str {
+pub(crate) fn sign_letters(sign: char) -> &'static str {
     match sign {
         '@' => "a",
         '$' | '§' => "s",
