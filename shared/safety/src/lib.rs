@@ -3,6 +3,8 @@
 //! A [`Guard`] reads a text as a person would: look-alike letters, digits in place of letters, and stretched, split and starred words
 //! are recognized (`fold`, `pattern`), while words that only contain a listed word are not flagged. The caller decides what to do
 //! with a flagged text.
+//!
+//! [`similar`] recognizes posts that repeat earlier ones.
 
 mod fold;
 mod hidden;

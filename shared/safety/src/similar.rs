@@ -9,7 +9,8 @@
 //! The words, as a reader takes them: capitals, accents, punctuation, emoji, invisible characters, look-alike letters (also a digit in
 //! a word, as in `t0night`) and stretched letters make no difference. Numbers, links, handles at the beginning and hashtags at the end
 //! do not count, so that two posts that differ only in these are near-duplicates. A text without words is compared by its characters
-//! as a whole.
+//! as a whole. The one gap: Greek capitals `Η`, `Λ`, `Μ`, `Ν` and `Υ` are read as the Latin capitals that they look like, their small
+//! letters as others, so that a Greek text in capitals is not the same as in small letters.
 //!
 //! Only the wording is compared, not the meaning: `The Lakers will win this one tonight` is a near-duplicate of the same sentence with
 //! `lose`, and the same statement in other words is not found.

@@ -15,6 +15,9 @@ pub const VERSION: u8 = 1;
 /// (2n − 4) / (2n + 2): it stays a near-duplicate from five words on. Two replaced words are too many for texts of eight words, three
 /// for texts of thirteen. A text that is followed by as many new words as it has itself is a near-duplicate no more. Posts that share
 /// a frame, such as `Recipe of the day: …, ready in 30 minutes`, stay below as long as most of their words are outside the frame.
+///
+/// Of the pairs of posts in the tests, in four languages, those that a reader takes for the same have similarities from 0.55 on, the
+/// others up to 0.45.
 pub const NEAR_DUPLICATE: f64 = 0.5;
 
 /// The most shingles of a fingerprint. A post of 280 units has about 100 at most, except in scripts with very short words; of a longer
@@ -28,7 +31,7 @@ pub(super) const KEPT: usize = 256;
 /// words has one shingle: all its visible characters.
 ///
 /// The same text has the same fingerprint in every release with the same [`VERSION`]. At most 100,000 bytes of a text are read, as much
-/// as the longest post can have; what follows is ignored.
+/// as the longest post can have, and at most 100,000 characters after normalizing; what follows is ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Fingerprint {
     simhash: u64,
@@ -67,8 +70,8 @@ impl Fingerprint {
 
     /// The simhash, as a Postgres `bigint`. The more alike two texts are, the fewer bits differ: `bit_count((a # b)::bit(64))`.
     ///
-    /// It is a first sieve for queries; [`similarity`] does not use it. Texts with the same words in the same order have the same
-    /// simhash. Those of near-duplicates may differ in a third of their bits, those of other texts in as few as a quarter.
+    /// It finds copies in a query: texts with the same words in the same order have the same simhash. Beyond that it is coarse, and
+    /// [`similarity`] does not use it: those of near-duplicates differ in up to about 16 bits, and those of other short texts in as few.
     pub fn simhash(&self) -> i64 {
         self.simhash.cast_signed()
     }

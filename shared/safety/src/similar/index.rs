@@ -1,51 +1,57 @@
 use std::collections::HashMap;
 
-use super::fingerprint::{Fingerprint, NEAR_DUPLICATE, similarity};
+use super::fingerprint::{Fingerprint, KEPT, NEAR_DUPLICATE, similarity};
 
 /// Fingerprints among which near-duplicates of a text are found, each with an id: of several bots together, for example.
 ///
 /// A search finds exactly what comparing with each fingerprint would find. It reads the lists of the text's rarest shingles only: a
-/// near-duplicate shares at least half of the shingles of the text, so one of the rarest half (and one more) is among the shared.
-/// Among 100,000 posts that takes some microseconds, more if many are near-duplicates of the text.
+/// near-duplicate shares at least half of the shingles of the text, so one of the rarest half (and one more) is among the shared. What
+/// has too few of these to be near is not compared. The work therefore depends on how common the rarer half of the text's words and
+/// pairs is, and on how many near-duplicates there are, and little on how many fingerprints were added.
 ///
-/// Meant to be built from the stored fingerprints and to grow; nothing is ever removed. 100,000 posts take about 100 MB.
+/// Meant to be built from the stored fingerprints and to grow; nothing is ever removed. 100,000 posts of some 20 words take about 60 MB.
 #[derive(Debug, Clone)]
 pub struct NearDuplicates<Id> {
     known: Vec<(Id, Fingerprint)>,
-    lists: HashMap<u32, List>,
-    entries: Vec<Entry>,
+    /// For each shingle, the places of the fingerprints that have it.
+    places: HashMap<u32, Places>,
 }
 
-/// The fingerprints that have a shingle.
-#[derive(Debug, Clone, Copy)]
-struct List {
-    length: u32,
-    /// The place of the last entry.
-    last: u32,
+/// Most shingles occur once, and a place takes less space than a vector with one.
+#[derive(Debug, Clone)]
+enum Places {
+    One(u32),
+    Many(Vec<u32>),
 }
 
-/// Most lists have one entry. Linked entries need less space than a vector for each.
-#[derive(Debug, Clone, Copy)]
-struct Entry {
-    fingerprint: u32,
-    /// The place of the entry before. That of the first entry of a list is never followed.
-    before: u32,
+impl Places {
+    fn push(&mut self, place: u32) {
+        match self {
+            Self::One(first) => *self = Self::Many(vec![*first, place]),
+            Self::Many(places) => places.push(place),
+        }
+    }
+
+    fn as_slice(&self) -> &[u32] {
+        match self {
+            Self::One(place) => std::slice::from_ref(place),
+            Self::Many(places) => places,
+        }
+    }
 }
 
 impl<Id> NearDuplicates<Id> {
     /// An index without fingerprints.
     pub fn new() -> Self {
-        Self { known: Vec::new(), lists: HashMap::new(), entries: Vec::new() }
+        Self { known: Vec::new(), places: HashMap::new() }
     }
 
     /// Adds a fingerprint. The same id may be added more than once.
     pub fn insert(&mut self, id: Id, fingerprint: Fingerprint) {
-        let place = small(self.known.len());
+        // Memory ends long before this does.
+        let place = u32::try_from(self.known.len()).expect("fewer than four billion fingerprints");
         for shingle in fingerprint.shingles() {
-            let entry = small(self.entries.len());
-            let list = self.lists.entry(*shingle).or_insert(List { length: 0, last: 0 });
-            self.entries.push(Entry { fingerprint: place, before: list.last });
-            *list = List { length: list.length + 1, last: entry };
+            self.places.entry(*shingle).and_modify(|places| places.push(place)).or_insert(Places::One(place));
         }
         self.known.push((id, fingerprint));
     }
@@ -80,28 +86,41 @@ impl<Id> NearDuplicates<Id> {
 
     /// The places of the fingerprints that may be near, in ascending order.
     fn candidates(&self, fingerprint: &Fingerprint) -> Vec<u32> {
-        // The similarity is shared / all, and all >= shingles, so that shared >= NEAR_DUPLICATE * shingles.
         let shingles = fingerprint.shingles();
-        let least_shared = shingles.len().div_ceil(2);
-        const { assert!(NEAR_DUPLICATE == 0.5, "half of the shingles are shared") };
-        let list = |shingle| self.lists.get(shingle).copied().unwrap_or(List { length: 0, last: 0 });
-        let mut lists: Vec<List> = shingles.iter().map(list).collect();
-        lists.sort_unstable_by_key(|list| list.length);
-        let rarest = &lists[..=shingles.len() - least_shared];
-        let mut candidates: Vec<u32> = rarest.iter().flat_map(|list| self.fingerprints(*list)).collect();
+        let mut lists: Vec<&[u32]> =
+            shingles.iter().map(|shingle| self.places.get(shingle).map_or(&[][..], Places::as_slice)).collect();
+        lists.sort_unstable_by_key(|places| places.len());
+        // What is in none of the rarest lists shares fewer than the least.
+        let left_out = least_shared(shingles.len(), 0) - 1;
+        let mut counts = vec![0_u16; self.known.len()];
+        let mut candidates = Vec::new();
+        for place in lists[..shingles.len() - left_out].iter().copied().flatten() {
+            let count = &mut counts[*place as usize];
+            if *count == 0 {
+                candidates.push(*place);
+            }
+            *count += 1;
+        }
+        candidates.retain(|place| {
+            let place = *place as usize;
+            let shared_at_most = usize::from(counts[place]) + left_out;
+            shared_at_most >= least_shared(shingles.len(), self.known[place].1.shingles().len())
+        });
         candidates.sort_unstable();
-        candidates.dedup();
         candidates
     }
+}
 
-    fn fingerprints(&self, list: List) -> impl Iterator<Item = u32> {
-        let mut at = list.last;
-        (0..list.length).map(move |_| {
-            let entry = self.entries[at as usize];
-            at = entry.before;
-            entry.fingerprint
-        })
+/// The fewest shingles that two near-duplicates with this many shingles share.
+fn least_shared(one: usize, other: usize) -> usize {
+    const { assert!(NEAR_DUPLICATE == 0.5, "half of all shingles are shared") };
+    let longer = one.max(other);
+    if longer == KEPT {
+        // `KEPT` shingles of both together are compared.
+        return KEPT / 2;
     }
+    // shared >= all / 2, and all = one + other - shared; also all >= longer.
+    longer.div_ceil(2).max((one + other).div_ceil(3))
 }
 
 impl<Id> Default for NearDuplicates<Id> {
@@ -124,9 +143,4 @@ impl<Id> FromIterator<(Id, Fingerprint)> for NearDuplicates<Id> {
         index.extend(fingerprints);
         index
     }
-}
-
-/// Memory ends long before four billion entries.
-fn small(place: usize) -> u32 {
-    u32::try_from(place).expect("fewer than four billion entries")
 }

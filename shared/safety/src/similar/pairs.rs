@@ -118,13 +118,16 @@ const APART: &[(&str, &str)] = &[
     ("100", "What a game"),
 ];
 
+/// How far from the threshold every pair is at least.
+const MARGIN: f64 = 0.05;
+
 #[test]
 fn posts_that_a_reader_takes_for_the_same_are_near_duplicates_and_others_are_not() {
     let measured = |pairs: &'static [(&str, &str)]| {
         pairs.iter().map(|(one, other)| (similarity(&Fingerprint::of(one), &Fingerprint::of(other)), one, other))
     };
-    let missed: Vec<_> = measured(NEAR).filter(|(similarity, ..)| *similarity < NEAR_DUPLICATE).collect();
-    let confused: Vec<_> = measured(APART).filter(|(similarity, ..)| *similarity >= NEAR_DUPLICATE).collect();
+    let missed: Vec<_> = measured(NEAR).filter(|(similarity, ..)| *similarity < NEAR_DUPLICATE + MARGIN).collect();
+    let confused: Vec<_> = measured(APART).filter(|(similarity, ..)| *similarity > NEAR_DUPLICATE - MARGIN).collect();
     assert!(missed.is_empty() && confused.is_empty(), "missed: {missed:#?}\nconfused: {confused:#?}");
 }
 

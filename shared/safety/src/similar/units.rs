@@ -11,6 +11,9 @@ use crate::{
 /// The most bytes of a text that are read: the longest post of X, 25,000 characters, at four bytes each.
 pub(super) const READ_BYTES: usize = 100_000;
 
+/// The most characters that are read of their compatibility form. A character may have eighteen in it.
+const READ_CHARS: usize = 100_000;
+
 /// The longest run of digits within a word that is read as letters.
 const LONGEST_DIGITS: usize = 2;
 
@@ -74,9 +77,9 @@ pub(super) fn units(text: &str) -> Vec<Unit> {
     without_addresses_and_tags(reader.units)
 }
 
-/// The first [`READ_BYTES`] of a text in compatibility form, without emoji that have letters in it.
+/// The beginning of a text in compatibility form, without emoji that have letters in it.
 fn plain(text: &str) -> String {
-    beginning(text).chars().map(|c| if is_lettered_emoji(c) { ' ' } else { c }).nfkc().collect()
+    beginning(text).chars().map(|c| if is_lettered_emoji(c) { ' ' } else { c }).nfkc().take(READ_CHARS).collect()
 }
 
 fn beginning(text: &str) -> &str {
