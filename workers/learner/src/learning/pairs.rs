@@ -1,6 +1,6 @@
 //! Learning from randomised tests: of two texts that were shown at random with the same picture, which one got more clicks.
 //!
-//! Within a test nothing but the text differs, so what is learned is not the hour, the audience or the account. [`read`] takes the tests
+//! Within a test nothing but the text differs, so what is learned is not the hour, the audience or the account. [`read()`] takes the tests
 //! from CSV, [`train`] learns from pairs, [`evaluate`] judges on later weeks.
 
 mod judge;

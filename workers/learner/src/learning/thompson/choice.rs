@@ -14,7 +14,7 @@ pub struct Exploration {
     pub epsilon: f64,
     /// No arm is ever chosen with less than this probability. More arms raise `epsilon` as far as that needs.
     pub floor: f64,
-    /// How many draws the propensities are estimated from, at least [`FEWEST_DRAWS`].
+    /// How many draws the propensities are estimated from, at least 1,000.
     pub draws: u32,
 }
 
