@@ -5,7 +5,7 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Deserialize, Serialize};
 
-use crate::{Job, JobTypes, PersonaName, Priority, PublishPost, RetryPolicy, Unique, UniqueScope};
+use crate::{Job, JobTypes, PersonaName, Priority, RetryPolicy, Unique, UniqueScope};
 
 /// See [`is_own_key`](crate::is_own_key).
 pub(crate) const OWN_KEYS: &[&str] = &["persona:", "replenish:", "run_personas"];
@@ -22,7 +22,7 @@ pub struct RunPersonas {}
 
 impl Job for RunPersonas {
     const KIND: &'static str = "run_personas";
-    const QUEUE: &'static str = PublishPost::QUEUE;
+    const QUEUE: &'static str = ReplenishStock::QUEUE;
     const RETRY: RetryPolicy = RetryPolicy::new(4, Duration::from_secs(2), Duration::from_secs(60));
     const TIMEOUT: Duration = Duration::from_secs(120);
     const PRIORITY: Priority = Priority::High;

@@ -8,7 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use perch_base::Environment;
+use perch_base::{Environment, Settings};
+use perch_bot::Bots;
 use perch_queue::Redis;
 use perch_store::{Brake, Store, StoreError};
 use serde::Serialize;
@@ -19,6 +20,8 @@ use utoipa::ToSchema;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long an answer is cached, so that many probes ask the servers once.
 const FRESH: Duration = Duration::from_secs(1);
+/// The same for what the bots say, which changes by the minute.
+const FRESH_OF_BOTS: Duration = Duration::from_secs(15);
 
 /// Checks the servers that a process needs. Cheap to clone; clones share the cache.
 #[derive(Clone)]
@@ -27,8 +30,10 @@ pub struct Health(Arc<Inner>);
 struct Inner {
     redis: Redis,
     store: Store,
+    bots: Option<(Bots, Arc<Settings>)>,
     started: Instant,
     draining: AtomicBool,
+    troubles: Mutex<Option<(Instant, Vec<String>)>>,
     last: Mutex<Option<(Instant, Readiness)>>,
 }
 
@@ -69,6 +74,9 @@ pub struct Readiness {
     /// What holds publishing: the emergency brake. It makes no process unready; the field is there while it is on, or not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub brake: Option<String>,
+    /// What keeps bots from doing their work though every server answers, such as a missed slot. It makes no process unready.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub bots: Vec<String>,
 }
 
 /// That a process runs.
@@ -88,11 +96,22 @@ pub struct Alive {
 impl Health {
     /// The health of a process with these servers.
     pub fn new(redis: Redis, store: Store) -> Self {
+        Self::with_bots(redis, store, None)
+    }
+
+    /// The same, with what keeps these bots from doing their work.
+    pub fn of_bots(redis: Redis, store: Store, bots: Bots, settings: Arc<Settings>) -> Self {
+        Self::with_bots(redis, store, Some((bots, settings)))
+    }
+
+    fn with_bots(redis: Redis, store: Store, bots: Option<(Bots, Arc<Settings>)>) -> Self {
         Self(Arc::new(Inner {
             redis,
             store,
+            bots,
             started: Instant::now(),
             draining: AtomicBool::new(false),
+            troubles: Mutex::new(None),
             last: Mutex::new(None),
         }))
     }
@@ -134,7 +153,19 @@ impl Health {
         let (redis, (postgres, migrations), brake) =
             tokio::join!(self.ask_redis(), self.ask_postgres(), self.ask_brake());
         let ready = redis.ok && postgres.ok && migrations.ok;
-        Readiness { ready, draining: false, redis, postgres, migrations, brake }
+        let bots = if ready { self.ask_bots().await } else { Vec::new() };
+        Readiness { ready, draining: false, redis, postgres, migrations, brake, bots }
+    }
+
+    async fn ask_bots(&self) -> Vec<String> {
+        let Some((bots, settings)) = &self.0.bots else { return Vec::new() };
+        let mut known = self.0.troubles.lock().await;
+        if let Some((_, troubles)) = known.as_ref().filter(|(asked, _)| asked.elapsed() < FRESH_OF_BOTS) {
+            return troubles.clone();
+        }
+        let asked = tokio::time::timeout(PATIENCE, bots.troubles(settings, &self.0.store)).await;
+        let troubles = asked.unwrap_or_else(|_| vec!["not known: Postgres took too long".to_owned()]);
+        known.insert((Instant::now(), troubles)).1.clone()
     }
 
     async fn ask_brake(&self) -> Option<String> {

@@ -98,6 +98,12 @@ pub trait Bot: Debug + Send + Sync {
         ready(Vec::new()).boxed()
     }
 
+    /// What keeps it from doing its work though every server answers, each as a short phrase for `/ready`, which needs no key. It is asked
+    /// every few seconds, so it takes one query of Postgres at most, and costs nothing.
+    fn troubles<'a>(&'a self, _: &'a Settings, _: &'a Store) -> BoxFuture<'a, Result<Vec<String>, BotError>> {
+        ready(Ok(Vec::new())).boxed()
+    }
+
     /// The model providers that it uses.
     ///
     /// # Errors
@@ -336,6 +342,21 @@ impl Bots {
             all.spoken_to = all.spoken_to.or(roles.spoken_to);
         }
         Ok(all)
+    }
+
+    /// What keeps the bots from doing their work, each with the name of its bot. A bot that cannot tell says so.
+    pub async fn troubles(&self, settings: &Settings, store: &Store) -> Vec<String> {
+        let mut all = Vec::new();
+        for bot in &self.0 {
+            match bot.troubles(settings, store).await {
+                Ok(troubles) => all.extend(troubles.into_iter().map(|trouble| format!("{}: {trouble}", bot.name()))),
+                Err(error) => {
+                    tracing::warn!(bot = bot.name(), %error, "a bot cannot tell whether it does its work");
+                    all.push(format!("{}: not known", bot.name()));
+                }
+            }
+        }
+        all
     }
 
     /// The checks of all bots.

@@ -16,7 +16,7 @@ mod store;
 perch_store::statements!();
 
 pub use bot::{Personas, PersonasError};
-pub use health::{PersonaHealth, PersonaTrouble, health};
+pub use health::{PersonaHealth, PersonaTrouble, health, troubles};
 pub use origin::FromStock;
 pub use personas_bot::PersonasBot;
 pub use reviewing::{StockReviewError, approve_post, reject_post};
@@ -24,6 +24,6 @@ pub use settings::PersonasSettings;
 pub use slots::{PersonasRun, run_personas};
 pub use stock::{Replenished, SamplePost, replenish_stock, sample};
 pub use store::{
-    Admission, Draft, PersonaStats, PostState, Progress, ReadyPost, Reservation, SettledPosts, Slot, SlotState,
-    SlotTable, StockCounts, StockDecision, StockFilter, StockPost, StockStore, StockTable, StoredDraft,
+    Admission, Draft, PersonaState, PersonaStats, PostState, Progress, ReadyPost, Reservation, SettledPosts, Slot,
+    SlotState, SlotTable, StockCounts, StockDecision, StockFilter, StockPost, StockStore, StockTable, StoredDraft,
 };

@@ -1,6 +1,6 @@
 use clap::{ArgMatches, Command, Subcommand as _};
 use futures::future::{BoxFuture, FutureExt as _};
-use perch_base::{ConfigError, ConfigSchema, Settings};
+use perch_base::{ConfigError, ConfigSchema, Settings, clock};
 use perch_bot::{
     Bot, BotError, Check, Platform,
     cli::{CommandError, Invocation},
@@ -9,12 +9,15 @@ use perch_bot::{
 use perch_jobs::{JobTypes, ReplenishStock, RunPersonas, personas_types};
 use perch_publishing::Origin;
 use perch_queue::worker::{Deps, Handlers};
+use perch_store::{Store, StoreError};
 use sqlx::migrate::Migrator;
 
 use crate::{
-    FromStock, Personas, PersonasSettings, checks,
+    FromStock, PersonaState, Personas, PersonasSettings, checks,
     commands::{self, Commands},
     replenish_stock, routes, run_personas,
+    store::StockStore as _,
+    troubles,
 };
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
@@ -56,6 +59,10 @@ impl Bot for PersonasBot {
         Ok(deps.with(Personas::new(platform)?))
     }
 
+    fn prune<'a>(&'a self, platform: &'a Platform) -> BoxFuture<'a, Result<u64, StoreError>> {
+        async move { platform.store.stock().prune().await }.boxed()
+    }
+
     fn commands(&self, perch: Command) -> Command {
         Commands::augment_subcommands(perch)
     }
@@ -66,6 +73,22 @@ impl Bot for PersonasBot {
 
     fn routes(&self) -> Routes {
         routes::all()
+    }
+
+    fn troubles<'a>(
+        &'a self,
+        settings: &'a Settings,
+        store: &'a Store,
+    ) -> BoxFuture<'a, Result<Vec<String>, BotError>> {
+        async move {
+            let grace = settings.sections.get::<PersonasSettings>()?.grace;
+            let of = |state: &PersonaState| -> Vec<String> {
+                let troubles = troubles(state, grace, clock::now());
+                troubles.iter().map(|trouble| format!("{}: {}", state.persona.name, trouble.short())).collect()
+            };
+            Ok(store.slots().states(None).await?.iter().flat_map(of).collect())
+        }
+        .boxed()
     }
 
     fn checks<'a>(&'a self, platform: &'a Platform) -> BoxFuture<'a, Vec<Check>> {

@@ -58,12 +58,13 @@ impl Base {
         doctor::warn_at_start(queues.redis()).await;
         let client = Client::new(queues.clone());
         let platform = Arc::new(app::platform(&settings, &client, &store)?);
+        let (bots, settings) = (app::bots().clone(), Arc::new(settings));
         let state = ApiState {
             client,
-            bots: app::bots().clone(),
+            health: Health::of_bots(queues.redis().clone(), store.clone(), bots.clone(), settings.clone()),
+            bots,
             platform,
-            health: Health::new(queues.redis().clone(), store.clone()),
-            settings: Arc::new(settings),
+            settings,
             queues,
             store,
             metrics,

@@ -6,6 +6,7 @@ mod progress;
 mod reviews;
 mod settle;
 mod slots;
+mod states;
 mod stats;
 mod stock;
 
@@ -16,6 +17,7 @@ pub use model::{Draft, PostState, Progress, Slot, SlotState, StockCounts, StockP
 pub use reviews::StockDecision;
 pub use settle::SettledPosts;
 pub use slots::{ReadyPost, Reservation};
+pub use states::PersonaState;
 pub use stats::PersonaStats;
 pub use stock::Admission;
 

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use perch_store::{
-    StoreError, query_as, query_scalar,
+    StoreError, query, query_as, query_scalar,
     row::{readable_rows, unsigned},
 };
 
@@ -103,9 +103,37 @@ impl StockTable<'_> {
         .await
     }
 
+    /// Removes rejected and expired posts after 90 days, and slots after 400. Published posts stay, because new ones are compared with
+    /// them. At most 10,000 rows each; answers how many.
+    pub async fn prune(&self) -> Result<u64, StoreError> {
+        let doing = "prune posts and slots";
+        let posts = query!(
+            "delete from personas.posts where environment = $1 and id in (
+                 select id from personas.posts
+                 where environment = $1 and state in ('rejected', 'expired') and updated_at < clock_timestamp() - interval '90 days'
+                 order by id limit 10000)",
+            self.0.env().as_str()
+        )
+        .execute(self.0.pool())
+        .await
+        .map_err(StoreError::on(doing))?;
+        let slots = query!(
+            "delete from personas.slots where environment = $1 and ctid in (
+                 select ctid from personas.slots
+                 where environment = $1 and state in ('published', 'failed', 'missed')
+                   and slot_at < clock_timestamp() - interval '400 days'
+                 limit 10000)",
+            self.0.env().as_str()
+        )
+        .execute(self.0.pool())
+        .await
+        .map_err(StoreError::on(doing))?;
+        Ok(posts.rows_affected() + slots.rows_affected())
+    }
+
     /// Notes that the job of a post is enqueued.
     pub async fn handed_over(&self, id: i64) -> Result<(), StoreError> {
-        perch_store::query!(
+        query!(
             "update personas.posts set handed_over_at = clock_timestamp()
              where environment = $1 and id = $2 and state = 'reserved'",
             self.0.env().as_str(),

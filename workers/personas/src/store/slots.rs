@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use perch_base::{Page, Paging};
 use perch_jobs::{JobId, PersonaName};
 use perch_store::{
-    StoreError, query, query_as, query_scalar,
+    StoreError, query, query_as,
     row::{self, time},
 };
 use sqlx::{FromRow, Row as _, postgres::PgRow};
@@ -158,32 +158,6 @@ impl SlotTable<'_> {
         .await
         .map_err(StoreError::on(doing))?;
         rows.iter().map(|row| time(row, "slot_at")).collect::<Result<_, _>>().map_err(StoreError::on(doing))
-    }
-
-    /// The latest slot of a persona.
-    pub async fn last(&self, persona: &PersonaName) -> Result<Option<Slot>, StoreError> {
-        query_as!(
-            "select slot_at, state, post_id, reason from personas.slots
-             where environment = $1 and bot_id = $2 order by slot_at desc limit 1",
-            self.0.env().as_str(),
-            persona.as_str()
-        )
-        .fetch_optional(self.0.pool())
-        .await
-        .map_err(StoreError::on("read a slot"))
-    }
-
-    /// Why the last batches of a persona added nothing to its stock, if they did not.
-    pub async fn fruitless_reason(&self, persona: &PersonaName) -> Result<Option<String>, StoreError> {
-        let reason: Option<Option<String>> = query_scalar!(
-            "select fruitless_reason from personas.progress where environment = $1 and bot_id = $2",
-            self.0.env().as_str(),
-            persona.as_str()
-        )
-        .fetch_optional(self.0.pool())
-        .await
-        .map_err(StoreError::on("read how far a persona is"))?;
-        Ok(reason.flatten())
     }
 
     /// Slots of a persona, the latest first, page by page.
