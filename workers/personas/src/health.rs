@@ -101,11 +101,11 @@ pub(crate) async fn health_of(
 async fn with_stats(
     store: &Store,
     settings: &PersonasSettings,
-    state: PersonaState,
+    known: PersonaState,
 ) -> Result<Option<PersonaHealth>, StoreError> {
-    let Some(stats) = stats_of(store, &state.persona).await? else { return Ok(None) };
-    let troubles = troubles(&state, settings.grace, clock::now());
-    Ok(Some(PersonaHealth { persona: state.persona.name, troubles, stats }))
+    let Some(stats) = stats_of(store, &known.persona).await? else { return Ok(None) };
+    let troubles = troubles(&known, settings.grace, clock::now());
+    Ok(Some(PersonaHealth { persona: known.persona.name, troubles, stats }))
 }
 
 /// What keeps a persona from posting; nothing while it is paused. `grace` is how late a slot may be filled.
