@@ -43,7 +43,7 @@ create index posts_by_bot on personas.posts (environment, bot_id, id desc);
 create index posts_in_stock on personas.posts (environment, bot_id, state, id) where state in ('drafted', 'in_review', 'ready', 'reserved');
 create index posts_published on personas.posts (environment, bot_id, published_at desc) where state = 'published';
 create unique index posts_by_effect on personas.posts (environment, effect_key) where effect_key is not null;
-create index posts_by_shingle on personas.posts using gin (shingles) where state not in ('drafted', 'rejected', 'expired');
+create index posts_by_shingle on personas.posts using gin (shingles) where state not in ('drafted', 'rejected');
 
 -- The times at which a persona posts. A slot is filled once.
 create table personas.slots (

@@ -349,6 +349,27 @@ async fn mentions_are_answered_as_the_persona_of_their_account() {
     assert!(system.starts_with("You are a baker with dry humour."), "{system}");
 }
 
+#[tokio::test]
+async fn a_persona_that_is_removed_leaves_nothing_behind_for_the_next_of_its_name() {
+    let together = Together::saying(&[&batch(&["Rye wants a cold night and a hot stone."])]).await;
+    let world = told(&together, &[IDLE]).await;
+    let spec = PersonaSpec { schedule: vec!["*/20 * * * *".into()], ..baker() };
+    add(&world, "baker", &spec).await;
+    replenish(&world, "baker").await;
+    due_since(&world, "baker", Utc::now() - TimeDelta::hours(3)).await;
+    // Reserved by a process that was killed before it enqueued the job.
+    let first = |ready: &[perch_bot_personas::ReadyPost], _: &[Option<String>]| ready.first().map(|post| post.id);
+    let (slot_at, job) = (this_minute(), perch_jobs::JobId::at(this_minute()));
+    let key = format!("persona:baker:{}", slot_at.timestamp());
+    world.store.slots().fill(&name("baker"), slot_at, (&key, job), first).await.expect("Postgres answers");
+    world.store.personas().remove(&name("baker"), "ann").await.expect("Postgres answers");
+    run(&world).await;
+    assert_eq!(of(&world, "baker", PostState::Expired).await.len(), 1);
+    add(&world, "baker", &spec).await;
+    assert_eq!(run(&world).await["missed"], Value::Null, "the slots before it was added again are none of its own");
+    assert!(world.x.made().is_empty());
+}
+
 /// Several schedulers of several processes at once.
 #[tokio::test]
 async fn two_schedulers_fill_a_slot_once() {

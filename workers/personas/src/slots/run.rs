@@ -123,9 +123,11 @@ async fn fill_due(bot: &Personas, client: &Client, persona: &Persona, run: &mut 
     let lateness =
         Lateness { grace: settings.grace, catch_up: settings.catch_up_within, policy: persona.spec.catch_up };
     let due = due(&schedules, &empty, (progress.slots_until, now), lateness);
-    let missed = slots.miss(&persona.name, &due.missed, "its time passed without a post").await?;
-    count(persona, "missed", missed);
-    run.missed += missed;
+    if !due.missed.is_empty() {
+        let missed = slots.miss(&persona.name, &due.missed, "its time passed without a post").await?;
+        count(persona, "missed", missed);
+        run.missed += missed;
+    }
     for slot_at in due.fill {
         match fill(bot, client, persona, slot_at).await? {
             Reservation::Filled(_) => {

@@ -8,13 +8,14 @@ use super::prompt::{POSTS, TEXT};
 /// The most posts that are taken from one answer.
 const MOST: usize = 100;
 
-/// The posts in an answer, in order. Entries without a text are left out; an answer without any posts has none.
-pub(crate) fn posts_in(answer: &str) -> Vec<ModelText> {
+/// The posts in an answer, each with its place. Entries without a text are left out; an answer without any posts has none.
+pub(crate) fn posts_in(answer: &str) -> Vec<(usize, ModelText)> {
     let Some(object) = object_with(answer, POSTS) else { return Vec::new() };
     let posts = object[POSTS].as_array().map(Vec::as_slice).unwrap_or_default();
     // Some models answer with an array of texts, whatever the schema says.
-    let texts = posts.iter().filter_map(|post| post.as_str().or_else(|| post[TEXT].as_str()));
-    texts.map(text_of).filter(|post| !post.text.trim().is_empty()).take(MOST).collect()
+    let text = |post: &'_ serde_json::Value| post.as_str().or_else(|| post[TEXT].as_str()).map(text_of);
+    let texts = posts.iter().take(MOST).enumerate().filter_map(|(place, post)| Some((place, text(post)?)));
+    texts.filter(|(_, post)| !post.text.trim().is_empty()).collect()
 }
 
 #[cfg(test)]
@@ -30,15 +31,21 @@ mod tests {
             r#"{"posts": ["One.", "Post: Two."]}"#,
             "Sure!\n```json\n{\"posts\": [{\"text\": \"\\\"One.\\\"\"}, {\"note\": 1}, {\"text\": \" \"}, {\"text\": \"Two.\"}]}\n```",
         ] {
-            let texts: Vec<String> = posts_in(answer).into_iter().map(|post| post.text).collect();
+            let texts: Vec<String> = posts_in(answer).into_iter().map(|(_, post)| post.text).collect();
             assert_eq!(texts, ["One.", "Two."], "{answer}");
         }
     }
 
     #[test]
+    fn a_post_keeps_its_place_though_one_before_it_has_no_text() {
+        let answer = r#"{"posts": [{"text": ""}, {"text": "Two."}]}"#;
+        assert_eq!(posts_in(answer).into_iter().map(|(place, _)| place).collect::<Vec<_>>(), [1]);
+    }
+
+    #[test]
     fn a_post_that_may_hold_more_than_a_post_is_not_clear() {
         let posts = posts_in(r#"{"posts": [{"text": "**Bold** move"}, {"text": "Fine."}]}"#);
-        assert_eq!(posts.iter().map(|post| post.is_clear).collect::<Vec<_>>(), [false, true]);
+        assert_eq!(posts.iter().map(|(_, post)| post.is_clear).collect::<Vec<_>>(), [false, true]);
     }
 
     proptest! {

@@ -170,11 +170,10 @@ fn drafts(bot: &Personas, persona: &Persona, reply: &ModelReply, topics: &[Optio
     let usd = micros.map(|micros| micros as f64 / 1e6 / share as f64);
     posts
         .iter()
-        .enumerate()
-        .map(|(at, post)| Draft {
+        .map(|(place, post)| Draft {
             // A text that is unclear keeps what makes it so, for the check of the draft.
             text: if post.is_clear { verdict(&bot.guard, &persona.spec, post).0 } else { post.text.clone() },
-            topic: topics.get(at).cloned().flatten(),
+            topic: topics.get(*place).cloned().flatten(),
             usd,
             tokens: Some(tokens / share),
             model: Some(completion.model.clone()),

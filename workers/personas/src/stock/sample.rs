@@ -1,6 +1,6 @@
 //! Sample posts of a persona, none of which is kept or published.
 
-use perch_core::personas::PersonaSpec;
+use perch_core::{ModelText, personas::PersonaSpec};
 use perch_queue::Fail;
 use perch_safety::{GuardVerdict, Reason};
 use serde::Serialize;
@@ -47,14 +47,15 @@ pub async fn sample(bot: &Personas, spec: &PersonaSpec) -> Result<Vec<SamplePost
     if posts.is_empty() {
         return Err(Fail::Retry(format!("the answer of {} has no posts", reply.completion.model)));
     }
-    let sample = |(post, topic): (_, &Option<String>)| {
+    let sample = |(place, post): &(usize, ModelText)| {
+        let topic = topics.get(*place).cloned().flatten();
         let (text, verdict) = verdict(&bot.guard, spec, post);
         let guard = match &verdict {
             GuardVerdict::Pass => "pass",
             GuardVerdict::Review(_) => "review",
             GuardVerdict::Refuse(_) => "refuse",
         };
-        SamplePost { text, topic: topic.clone(), guard, reasons: verdict.reasons().to_vec() }
+        SamplePost { text, topic, guard, reasons: verdict.reasons().to_vec() }
     };
-    Ok(posts.iter().zip(&topics).map(sample).collect())
+    Ok(posts.iter().take(SAMPLES).map(sample).collect())
 }

@@ -22,18 +22,19 @@ impl FromRow<'_, PgRow> for Progress {
 }
 
 impl SlotTable<'_> {
-    /// How far a persona is. Of one that is new, and of one with another schedule than before, the slots count from its last change:
-    /// earlier times were never to be filled.
+    /// How far a persona is. Of one that is new, and of one with another schedule than before, the slots count from its last change; of one
+    /// that was removed and added again, from then: earlier times were never to be filled.
     pub async fn progress(&self, persona: &Persona) -> Result<Progress, StoreError> {
         query_as!(
             "insert into personas.progress as p (environment, bot_id, slots_until, schedule) values ($1, $2, $3, $4)
              on conflict (environment, bot_id) do update
-             set slots_until = case when p.schedule <> $4 then greatest(p.slots_until, $3) else p.slots_until end, schedule = $4
+             set slots_until = greatest(p.slots_until, $5, case when p.schedule <> $4 then $3 end), schedule = $4
              returning slots_until, fruitless, fruitless_at",
             self.0.env().as_str(),
             persona.name.as_str(),
             persona.updated_at,
-            schedule(persona)
+            schedule(persona),
+            persona.created_at
         )
         .fetch_one(self.0.pool())
         .await

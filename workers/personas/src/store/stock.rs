@@ -88,8 +88,8 @@ impl StockTable<'_> {
         .map_err(StoreError::on("read drafts"))
     }
 
-    /// Admits a draft as `ready` or `in_review`, unless it is similar to a post of any persona that is in a stock or published; then it is
-    /// rejected.
+    /// Admits a draft as `ready` or `in_review`, unless it is similar to a post of any persona; then it is rejected. Expired posts count too,
+    /// because one that came too late may still be published by a replay of its job.
     pub async fn admit(
         &self,
         draft: &StoredDraft,
@@ -106,7 +106,7 @@ impl StockTable<'_> {
         let fingerprint = Fingerprint::of(&draft.text);
         let others: Vec<OtherPost> = query_as!(
             "select id, bot_id, content from personas.posts
-             where environment = $1 and id <> $2 and state not in ('drafted', 'rejected', 'expired') and shingles && $3
+             where environment = $1 and id <> $2 and state not in ('drafted', 'rejected') and shingles && $3
              order by cardinality(array(select unnest(shingles) intersect select unnest($3))) desc, id limit $4",
             self.0.env().as_str(),
             draft.id,
@@ -199,16 +199,17 @@ impl StockTable<'_> {
         .map_err(StoreError::on("read a stock"))
     }
 
-    /// Drops what was not used in time: drafts, reviews and ready posts of all personas, and those of personas that are gone. Answers how
-    /// many.
+    /// Drops what was not used in time: drafts, reviews and ready posts of all personas, and those of personas that are gone, with what was
+    /// reserved for them and not handed over. Answers how many.
     pub async fn expire(&self) -> Result<u64, StoreError> {
         query!(
             "update personas.posts p
              set state = 'expired', updated_at = clock_timestamp(),
                  reason = case when p.state = 'in_review' then 'nobody decided in time' else 'it was not used in time' end
-             where environment = $1 and state in ('drafted', 'in_review', 'ready')
-               and (expires_at <= clock_timestamp()
-                    or not exists (select from personas q where q.environment = p.environment and q.name = p.bot_id))",
+             where environment = $1
+               and (state in ('drafted', 'in_review', 'ready') and expires_at <= clock_timestamp()
+                    or (state in ('drafted', 'in_review', 'ready') or state = 'reserved' and handed_over_at is null)
+                       and not exists (select from personas q where q.environment = p.environment and q.name = p.bot_id))",
             self.0.env().as_str()
         )
         .execute(self.0.pool())
