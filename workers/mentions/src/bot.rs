@@ -68,7 +68,13 @@ impl Mentions {
 
     /// The same with the persona of an account, if it has one that operators have added.
     pub(crate) async fn speaking_as(&self, account: &AccountId) -> Result<Self, StoreError> {
-        let persona = self.store.personas().of_account(account).await?;
+        let persona = match self.store.personas().of_account(account).await {
+            Err(error) if !error.is_unavailable() => {
+                tracing::warn!(%account, %error, "the persona of an account cannot be read; the bot replies as configured");
+                None
+            }
+            read => read?,
+        };
         let voice = persona.map(|persona| persona.spec.voice().into());
         Ok(Self { persona: voice.unwrap_or_else(|| self.persona.clone()), ..self.clone() })
     }

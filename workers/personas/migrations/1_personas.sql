@@ -16,8 +16,8 @@ create table personas.posts (
     generation_tokens bigint,
     generation_model  text,
     content_hash      text        not null,
-    -- The shingles of its text by perch_safety::similar: posts that share none are not similar.
-    shingles          integer[]   not null,
+    -- The keys of its text by perch_safety::similar: posts that share none are not similar.
+    keys              integer[]   not null,
     opening           text        not null,
     -- What the guard objects to, and why it was rejected, expired or failed.
     reasons           jsonb       not null default '[]',
@@ -42,8 +42,11 @@ create unique index posts_once on personas.posts (environment, content_hash);
 create index posts_by_bot on personas.posts (environment, bot_id, id desc);
 create index posts_in_stock on personas.posts (environment, bot_id, state, id) where state in ('drafted', 'in_review', 'ready', 'reserved');
 create index posts_published on personas.posts (environment, bot_id, published_at desc) where state = 'published';
+create index posts_to_settle on personas.posts (environment, updated_at)
+    where state in ('reserved', 'failed', 'expired') and effect_key is not null;
+create index posts_by_slot on personas.posts (environment, bot_id, slot_at desc) where slot_at is not null;
 create unique index posts_by_effect on personas.posts (environment, effect_key) where effect_key is not null;
-create index posts_by_shingle on personas.posts using gin (shingles) where state not in ('drafted', 'rejected');
+create index posts_by_key on personas.posts using gin (keys) where state not in ('drafted', 'rejected');
 
 -- The times at which a persona posts. A slot is filled once.
 create table personas.slots (

@@ -127,7 +127,7 @@ pub fn troubles(state: &PersonaState, grace: Duration, now: DateTime<Utc>) -> Ve
         }
     }
     // A run that does not come leaves no trace in the slots, so the schedule is asked too.
-    let since = slots_until.unwrap_or(persona.updated_at);
+    let since = slots_until.unwrap_or(persona.updated_at).min(now);
     let due =
         persona.spec.schedules().ok().into_iter().flatten().filter_map(|schedule| schedule.next_after(since)).min();
     if let Some(slot_at) = due.filter(|slot_at| is_late(*slot_at)) {

@@ -68,6 +68,25 @@ impl Fingerprint {
         Self { simhash: simhash(&hashes), shingles: shingles.into_iter().take(KEPT).collect() }
     }
 
+    /// What near-duplicates of a text are searched by: its pairs of adjacent words, in scripts without spaces its runs of three characters,
+    /// and everything of parts that are shorter than three; at most 256. Near-duplicates share one, which single words would not need to
+    /// say: without a common pair, texts of three words and more have a similarity of 3/7 at most.
+    pub fn keys(text: &str) -> Vec<u32> {
+        let units = units(text);
+        let mut keys = BTreeSet::new();
+        for run in units.chunk_by(Unit::is_like) {
+            let longest = if let [Unit::Char(_), _, ..] = run { 3 } else { 2 };
+            let shortest = if run.len() < 3 { 1.max(longest - 1).min(run.len()) } else { longest };
+            for shingle in (shortest..=longest).flat_map(|length| run.windows(length)) {
+                keys.insert(lower_half(hash(shingle)));
+            }
+        }
+        if keys.is_empty() {
+            keys.insert(lower_half(xxh64(signs(text).as_bytes(), 0)));
+        }
+        keys.into_iter().take(KEPT).collect()
+    }
+
     /// The simhash, as a Postgres `bigint`. The more alike two texts are, the fewer bits differ: `bit_count((a # b)::bit(64))`.
     ///
     /// It finds copies in a query: texts with the same words in the same order have the same simhash. Beyond that it is coarse, and
@@ -98,8 +117,7 @@ impl Fingerprint {
         Ok(Self { simhash: u64::from_be_bytes(*simhash), shingles })
     }
 
-    /// Its hashed shingles, in ascending order. Texts that share none are not similar.
-    pub fn shingles(&self) -> &[u32] {
+    pub(super) fn shingles(&self) -> &[u32] {
         &self.shingles
     }
 

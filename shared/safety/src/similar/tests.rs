@@ -303,3 +303,16 @@ proptest! {
         prop_assert!(same_opening(&words.join(" "), &first));
     }
 }
+
+proptest! {
+    #[test]
+    fn near_duplicates_share_a_key(words in prop::collection::vec("[a-z]{1,9}", 1..30), at in any::<prop::sample::Index>(), other in "[a-z]{1,9}") {
+        let mut edited = words.clone();
+        *at.get_mut(&mut edited) = other;
+        let (one, two) = (words.join(" "), edited.join(" "));
+        if is_near_duplicate(&Fingerprint::of(&one), &Fingerprint::of(&two)) {
+            let keys = Fingerprint::keys(&one);
+            prop_assert!(Fingerprint::keys(&two).iter().any(|key| keys.contains(key)), "{one:?} and {two:?}");
+        }
+    }
+}

@@ -1,9 +1,11 @@
+use std::{collections::BTreeSet, sync::LazyLock};
+
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use perch_base::{CronSchedule, ScheduleError, settings::Providers};
 use perch_jobs::{AccountId, PersonaName};
 use perch_store::row::{count, parsed, time, undecodable};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, Row as _, postgres::PgRow, types::Json};
 use utoipa::ToSchema;
@@ -29,9 +31,19 @@ pub struct Persona {
     pub updated_by: String,
 }
 
+/// The fields of a persona that this release knows.
+static KNOWN: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
+    let schema = schema_for!(PersonaSpec).to_value();
+    schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect()
+});
+
 impl FromRow<'_, PgRow> for Persona {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
-        let Json(spec): Json<serde_json::Value> = row.try_get("spec")?;
+        let Json(mut spec): Json<serde_json::Value> = row.try_get("spec")?;
+        // A later release may know more fields.
+        if let Some(fields) = spec.as_object_mut() {
+            fields.retain(|name, _| KNOWN.contains(name));
+        }
         Ok(Self {
             name: parsed(row, "name")?,
             enabled: row.try_get("enabled")?,
@@ -182,4 +194,28 @@ pub enum ReviewPolicy {
     Flagged,
     /// Every one.
     All,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_of_a_persona_is_known() {
+        let spec = PersonaSpec {
+            topics: vec![Topic { name: "rye".into(), weight: 1.0 }],
+            tone: "dry".into(),
+            style: "short".into(),
+            sources: vec!["https://example.com/feed".into()],
+            language: Some("en".into()),
+            schedule: vec!["0 9 * * *".into()],
+            providers: ["grok"].into(),
+            usd_per_day: Some(1.0),
+            ..PersonaSpec::new(AccountId::from_static("main"), "You are kind.".into())
+        };
+        let written = serde_json::to_value(&spec).expect("JSON");
+        for name in written.as_object().expect("an object").keys() {
+            assert!(KNOWN.contains(name), "{name}");
+        }
+    }
 }

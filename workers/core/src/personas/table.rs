@@ -119,7 +119,8 @@ impl PersonaTable<'_> {
             "with before as (select spec from personas where environment = $1 and name = $2),
              written as (
                  insert into personas as p (environment, name, account, spec, updated_by)
-                 values ($1, $2, $3, $4::jsonb, $5)
+                 select $1, $2, $3, $4::jsonb, $5
+                 where coalesce($6::bigint, 0) = 0 or exists (select from before)
                  on conflict (environment, name) do update
                  set account = excluded.account, spec = excluded.spec, version = p.version + 1,
                      updated_at = clock_timestamp(), updated_by = excluded.updated_by

@@ -189,7 +189,6 @@ fn said(at: &Invocation<'_>, persona: &Persona, what: &str) -> Result<(), Comman
 
 pub async fn remove(at: &Invocation<'_>, args: &RemoveArgs) -> Result<(), CommandError> {
     let (_, store) = &at.store()?;
-    one(store, &args.name).await?;
     at.out.confirm(
         &format!("the persona {} and its stock of posts end; posts that are in a slot go out", args.name),
         args.yes,

@@ -43,20 +43,34 @@ pub(super) async fn hand_over(
         effect_key: Some(key.clone()),
         source: None,
     };
-    let options =
-        EnqueueOptions { id: Some(id), deadline: Some(post.updated_at + within), ..EnqueueOptions::default() };
+    let deadline = post.updated_at + within;
+    if deadline <= clock::now() {
+        // A later settlement makes the post ready again, unless its job is known after all.
+        return Ok(());
+    }
+    let options = EnqueueOptions { id: Some(id), deadline: Some(deadline), ..EnqueueOptions::default() };
     client.enqueue_with(&job, options).await?;
     Ok(bot.store.stock().handed_over(post.id).await?)
+}
+
+async fn hand_over_again(bot: &Personas, client: &Client, post: &StockPost) -> Result<(), Fail> {
+    let Some(persona) = bot.store.personas().get(&post.persona).await? else { return Ok(()) };
+    hand_over(bot, client, &persona, post).await?;
+    tracing::warn!(persona = %post.persona, post = post.id, "a post was left behind, and is handed over again");
+    Ok(())
 }
 
 /// Hands over posts that were left behind. Answers how many.
 pub(super) async fn hand_over_leftovers(bot: &Personas, client: &Client) -> Result<u64, Fail> {
     let mut handed = 0;
     for post in bot.store.stock().not_handed_over(clock::now() - LEFT_BEHIND).await? {
-        let Some(persona) = bot.store.personas().get(&post.persona).await? else { continue };
-        hand_over(bot, client, &persona, &post).await?;
-        tracing::warn!(persona = %post.persona, post = post.id, "a post was left behind, and is handed over again");
-        handed += 1;
+        // What is wrong with one must not keep the others, and every slot, from their turn.
+        match hand_over_again(bot, client, &post).await {
+            Ok(()) => handed += 1,
+            Err(error) => {
+                tracing::warn!(persona = %post.persona, post = post.id, ?error, "a post that was left behind waits")
+            }
+        }
     }
     Ok(handed)
 }

@@ -47,19 +47,22 @@ fn is_zero(n: &u64) -> bool {
 /// Settles the posts of all personas, fills their slots that are due, and starts replenishments where posts run short.
 pub async fn run_personas(_: RunPersonas, cx: JobContext, bot: Data<Personas>) -> HandlerResult<PersonasRun> {
     let client = cx.client();
-    add_configured(&bot).await?;
+    if let Err(error) = add_configured(&bot).await {
+        tracing::warn!(?error, "the persona of the settings could not be added; the next run tries again");
+    }
     settle(&bot).await?;
     hand_over_leftovers(&bot, client).await?;
     bot.store.slots().skip_paused().await?;
     let mut run = PersonasRun::default();
-    for persona in bot.store.personas().enabled().await? {
+    let personas = bot.store.personas().enabled().await?;
+    for persona in &personas {
         // What is wrong with one persona must not keep the others from posting.
-        if let Err(error) = run_one(&bot, client, &persona, &mut run).await {
+        if let Err(error) = run_one(&bot, client, persona, &mut run).await {
             run.failed += 1;
             tracing::warn!(persona = %persona.name, ?error, "a persona could not be run; the next run tries again");
         }
     }
-    if run.failed > 0 && run.filled == 0 && run.empty == 0 {
+    if run.failed > 0 && run.failed == personas.len() as u64 {
         return Err(Fail::Retry(format!("{} personas could not be run; the log says why", run.failed)));
     }
     Ok(run)
@@ -86,7 +89,7 @@ async fn add_configured(bot: &Personas) -> Result<(), Fail> {
 
 /// Brings the states of posts and slots up to date, and counts what changed.
 async fn settle(bot: &Personas) -> Result<(), Fail> {
-    let settled = bot.store.stock().settle().await?;
+    let settled = bot.store.stock().settle(bot.settings.publish_within).await?;
     for (state, n) in [("published", settled.published), ("failed", settled.failed), ("late", settled.late)] {
         metrics::counter!("perch_persona_posts_settled_total", "state" => state).increment(n);
     }
@@ -100,17 +103,13 @@ async fn run_one(bot: &Personas, client: &Client, persona: &Persona, run: &mut P
     let counts = bot.store.stock().counts(&persona.name).await?;
     #[expect(clippy::cast_precision_loss, reason = "a stock is far below the precision of a float")]
     metrics::gauge!("perch_stock_ready", "persona" => persona.name.to_string()).set(counts.ready as f64);
-    if counts.ready < u64::from(bot.settings.low_water) && !rests(bot, persona).await? {
+    let is_scheduled = !persona.spec.schedule.is_empty();
+    if is_scheduled && crate::stock::not_now(bot, persona, counts, false).await?.is_none() {
         let job = ReplenishStock { persona: persona.name.clone(), now: false };
         let is_new = matches!(client.enqueue(&job).await?.acceptance, Acceptance::Accepted | Acceptance::Deferred);
         run.replenishing += u64::from(is_new);
     }
     Ok(())
-}
-
-async fn rests(bot: &Personas, persona: &Persona) -> Result<bool, Fail> {
-    let progress = bot.store.slots().progress(persona).await?;
-    Ok(crate::stock::rests(&progress, clock::now()))
 }
 
 async fn fill_due(bot: &Personas, client: &Client, persona: &Persona, run: &mut PersonasRun) -> Result<(), Fail> {
@@ -122,7 +121,7 @@ async fn fill_due(bot: &Personas, client: &Client, persona: &Persona, run: &mut 
     let settings = &bot.settings;
     let lateness =
         Lateness { grace: settings.grace, catch_up: settings.catch_up_within, policy: persona.spec.catch_up };
-    let due = due(&schedules, &empty, (progress.slots_until, now), lateness);
+    let due = due(&schedules, &empty, (progress.slots_until.min(now), now), lateness);
     if !due.missed.is_empty() {
         let missed = slots.miss(&persona.name, &due.missed, "its time passed without a post").await?;
         count(persona, "missed", missed);

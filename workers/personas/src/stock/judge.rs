@@ -81,8 +81,11 @@ async fn judge_one(
     judged: &mut Judged,
 ) -> Result<(), StoreError> {
     let stock = bot.store.stock();
-    // Its text is stored as it would be published; what is still unclear in it is found here again.
-    let (_, verdict) = verdict(&bot.guard, spec, &text_of(&draft.text));
+    // A clear text is stored as it would be published. One in which something is cut now, or before, is not clear.
+    let read = text_of(&draft.text);
+    let is_clear = read.is_clear && read.text == draft.text;
+    let (text, verdict) = verdict(&bot.guard, spec, &ModelText { text: draft.text.clone(), is_clear });
+    let verdict = verdict.also(Code::Unclear, is_clear && text != draft.text);
     let Some(state) = next_state(&verdict, spec.review) else {
         judged.rejected += 1;
         return stock.reject_draft(draft.id, verdict.reasons(), &words(verdict.reasons())).await;

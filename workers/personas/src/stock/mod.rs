@@ -8,6 +8,6 @@ mod sample;
 pub(crate) mod topics;
 
 pub(crate) use judge::expires_at;
-pub(crate) use replenish::rests;
+pub(crate) use replenish::not_now;
 pub use replenish::{Replenished, replenish_stock};
 pub use sample::{SamplePost, sample};

@@ -1,7 +1,10 @@
 //! Replenishes the stock of a persona: one call of a model, one batch.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
-use perch_base::clock;
+use futures::future::join_all;
+use perch_base::{Disposition, clock};
 use perch_clients::sources::Material;
 use perch_core::{
     AskError, ModelReply,
@@ -12,6 +15,7 @@ use perch_queue::{
     Fail,
     worker::{Data, HandlerResult, JobContext},
 };
+use perch_safety::recites;
 use serde::Serialize;
 
 use super::{
@@ -32,6 +36,8 @@ const WAITING: u64 = 50;
 /// How long nothing is written after a batch that added nothing: twice as long after each, up to the last.
 const REST: TimeDelta = TimeDelta::minutes(2);
 const LONGEST_REST: TimeDelta = TimeDelta::hours(6);
+/// How long the sources may take together.
+const READING: Duration = Duration::from_secs(30);
 /// The most entries of all sources that a model is shown.
 const MATERIAL: usize = 12;
 
@@ -91,7 +97,7 @@ fn wrote(written: u64, judged: Judged) -> Replenished {
 }
 
 /// Why no batch is written now, if none is.
-async fn not_now(
+pub(crate) async fn not_now(
     bot: &Personas,
     persona: &Persona,
     counts: StockCounts,
@@ -117,7 +123,7 @@ async fn not_now(
 }
 
 /// Whether nothing is written because the last batches added nothing.
-pub(crate) fn rests(progress: &Progress, now: DateTime<Utc>) -> bool {
+fn rests(progress: &Progress, now: DateTime<Utc>) -> bool {
     let Some(at) = progress.fruitless_at.filter(|_| progress.fruitless > 0) else { return false };
     let factor = 2_i32.checked_pow(progress.fruitless - 1).unwrap_or(i32::MAX);
     let rest = REST.checked_mul(factor).map_or(LONGEST_REST, |rest| rest.min(LONGEST_REST));
@@ -143,11 +149,19 @@ async fn write(bot: &Personas, persona: &Persona) -> Result<Result<u64, String>,
     let reply = match bot.clients.ask(bot.providers(spec), &request(&batch), &[]).await {
         Ok(reply) => reply,
         Err(AskError::Declined(error)) => return Ok(Err(error.to_string())),
+        // No retry helps, for example without a key; the next batch is not asked for at once.
+        Err(AskError::Down(reason, Disposition::Never)) => return Ok(Err(reason)),
         Err(error) => return Err(error.into()),
     };
-    let drafts = drafts(bot, persona, &reply, &topics);
+    let mut drafts = drafts(bot, persona, &reply, &topics);
+    let said: Vec<&str> = material.iter().map(|material| &*material.text).collect();
+    let count = drafts.len();
+    drafts.retain(|draft| !recites(&draft.text, &said));
+    if drafts.len() < count {
+        tracing::warn!(persona = %persona.name, posts = count - drafts.len(), "posts repeat a source word for word, and are dropped");
+    }
     if drafts.is_empty() {
-        return Ok(Err(format!("the answer of {} has no posts", reply.completion.model)));
+        return Ok(Err(format!("the answer of {} has no posts that may be used", reply.completion.model)));
     }
     bot.store.stock().draft(&persona.name, &drafts).await?;
     Ok(Ok(drafts.len() as u64))
@@ -181,20 +195,25 @@ fn drafts(bot: &Personas, persona: &Persona, reply: &ModelReply, topics: &[Optio
         .collect()
 }
 
-/// What the sources of a persona say now. One that cannot be read is left out, and counted.
+/// What the sources of a persona say now, read at once. One that cannot be read in time is left out, and counted.
 async fn material(bot: &Personas, sources: &[String]) -> Vec<Material> {
-    let mut all = Vec::new();
-    for address in sources {
-        match bot.sources.read(address).await {
-            Ok(material) => all.extend(material.into_iter().take(MATERIAL / sources.len().max(1) + 1)),
-            Err(error) => {
-                metrics::counter!("perch_source_failures_total").increment(1);
-                tracing::warn!(%error, "a source of a persona cannot be read; the batch goes on without it");
-            }
-        }
+    let each = MATERIAL / sources.len().max(1) + 1;
+    let read = join_all(sources.iter().map(|address| read(bot, address))).await;
+    read.into_iter().flat_map(|material| material.into_iter().take(each)).take(MATERIAL).collect()
+}
+
+async fn read(bot: &Personas, address: &str) -> Vec<Material> {
+    match tokio::time::timeout(READING, bot.sources.read(address)).await {
+        Ok(Ok(material)) => material,
+        Ok(Err(error)) => left_out(&error.to_string()),
+        Err(_) => left_out("the sources of a persona took too long"),
     }
-    all.truncate(MATERIAL);
-    all
+}
+
+fn left_out(error: &str) -> Vec<Material> {
+    metrics::counter!("perch_source_failures_total").increment(1);
+    tracing::warn!(error, "a source of a persona cannot be read; the batch goes on without it");
+    Vec::new()
 }
 
 async fn note(bot: &Personas, persona: &Persona, judged: Judged) -> Result<(), Fail> {

@@ -55,10 +55,12 @@ impl SlotTable<'_> {
         .map_err(StoreError::on("note how far a persona is"))
     }
 
-    /// Notes that slots up to `until` are known. It never goes back.
+    /// Notes that slots up to `until` are known. It never goes back, except from a time that a wrong clock has set.
     pub async fn advance(&self, persona: &PersonaName, until: DateTime<Utc>) -> Result<(), StoreError> {
         query!(
-            "update personas.progress set slots_until = greatest(slots_until, $3)
+            "update personas.progress
+             set slots_until = case when slots_until > clock_timestamp() + interval '1 minute' then $3
+                                    else greatest(slots_until, $3) end
              where environment = $1 and bot_id = $2",
             self.0.env().as_str(),
             persona.as_str(),
@@ -81,7 +83,7 @@ impl SlotTable<'_> {
              where environment = $1 and bot_id = $2",
             self.0.env().as_str(),
             persona.name.as_str(),
-            fruitless
+            fruitless.map(|reason| reason.replace('\0', ""))
         )
         .execute(self.0.pool())
         .await

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use perch_store::{StoreError, query_as};
 
-use super::{Admission, PostState, StockPost, StockTable, StoredDraft};
+use super::{StockPost, StockTable, stock::Rewording};
 
 /// The outcome of a decision.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,7 +37,7 @@ impl StockTable<'_> {
         self.outcome(id, approved).await
     }
 
-    /// Replaces a post that waits with the text of a person, and approves it.
+    /// Puts the text of a person in the place of that of a post that waits, and approves it.
     pub async fn approve_as(
         &self,
         id: i64,
@@ -45,36 +45,9 @@ impl StockTable<'_> {
         expires_at: DateTime<Utc>,
         by: &str,
     ) -> Result<StockDecision, StoreError> {
-        let Some(post) = self.get(id).await? else { return Ok(StockDecision::Unknown) };
-        if post.state != PostState::InReview {
-            return Ok(StockDecision::Closed(Box::new(post)));
-        }
-        let draft = super::Draft {
-            text: text.to_owned(),
-            topic: post.topic.clone(),
-            usd: post.usd,
-            tokens: post.tokens,
-            model: post.model.clone(),
-        };
-        self.draft(&post.persona, &[draft]).await?;
-        let Some(drafted) = self.drafted(&post.persona).await?.into_iter().find(|draft| draft.text == text) else {
-            return Ok(StockDecision::Similar(id, post.persona.to_string()));
-        };
-        self.replace(&post, &drafted, expires_at, by).await
-    }
-
-    /// The post that waits is rejected first, so that the new text is not compared with it.
-    async fn replace(
-        &self,
-        post: &StockPost,
-        drafted: &StoredDraft,
-        expires_at: DateTime<Utc>,
-        by: &str,
-    ) -> Result<StockDecision, StoreError> {
-        self.reject(post.id, Some(&format!("a person wrote post {} in its place", drafted.id)), by).await?;
-        match self.admit(drafted, PostState::InReview, &[], expires_at).await? {
-            Admission::Similar { id, persona } => Ok(StockDecision::Similar(id, persona)),
-            Admission::Admitted | Admission::Decided => self.approve(drafted.id, expires_at, by).await,
+        match self.reword(id, &text.trim().replace('\0', ""), expires_at, by).await? {
+            Rewording::Similar(id, persona) => Ok(StockDecision::Similar(id, persona)),
+            Rewording::Done(post) => self.outcome(id, post.map(|post| *post)).await,
         }
     }
 

@@ -1,5 +1,7 @@
 //! Settles posts and slots: brings their states up to date with the ledger and the jobs.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use perch_store::{
     StoreError, query, query_as, query_scalar,
@@ -21,8 +23,8 @@ pub struct SettledPosts {
 
 impl StockTable<'_> {
     /// Settles at most 500 posts of each kind, with their slots: published when the ledger has confirmed the effect, failed when the job
-    /// is dead, expired when it could not begin in time. It is idempotent.
-    pub async fn settle(&self) -> Result<SettledPosts, StoreError> {
+    /// is dead, ready again when it could not begin within `publish_within` of its reservation. It is idempotent.
+    pub async fn settle(&self, publish_within: Duration) -> Result<SettledPosts, StoreError> {
         let doing = "settle posts";
         let published: i64 = query_scalar!(
             "with done as (
@@ -31,6 +33,7 @@ impl StockTable<'_> {
                  from personas.posts p
                  join effects e on e.environment = p.environment and e.key = p.effect_key and e.state = 'confirmed'
                  where p.environment = $1 and p.state in ('reserved', 'failed', 'expired') and p.effect_key is not null
+                   and p.updated_at > clock_timestamp() - interval '60 days'
                  limit 500
              ), posts as (
                  update personas.posts p
@@ -50,36 +53,46 @@ impl StockTable<'_> {
         .fetch_one(self.0.pool())
         .await
         .map_err(StoreError::on(doing))?;
-        // A job that ended after its deadline, with no call to X under way, was too late; any other failed.
+        // A job that ended after its deadline, with no call to X under way, was too late; any other failed. A post that was too late is ready
+        // again: its job keeps its deadline, so that no replay publishes it. The same where nobody knows of the job a quarter of an hour
+        // after the deadline.
         let (failed, late): (i64, i64) = query_as!(
             "with dead as (
-                 select p.id, j.last_error,
-                        j.state = 'dead' and extract(epoch from j.finished_at) * 1000 >= (j.envelope ->> 'deadline')::numeric
+                 select p.id, p.bot_id, p.slot_at, j.last_error,
+                        (j.id is null or j.state = 'dead'
+                                         and extract(epoch from j.finished_at) * 1000 >= (j.envelope ->> 'deadline')::numeric)
                             and coalesce(e.state, 'failed') = 'failed' as late
                  from personas.posts p
-                 join jobs j on j.environment = p.environment and j.id = p.publish_job_id
+                 left join jobs j on j.environment = p.environment and j.id = p.publish_job_id
                  left join effects e on e.environment = p.environment and e.key = p.effect_key
-                 where p.environment = $1 and p.state = 'reserved' and j.state in ('dead', 'discarded', 'cancelled')
+                 where p.environment = $1 and p.state = 'reserved' and p.effect_key is not null
+                   and (j.state in ('dead', 'discarded', 'cancelled')
+                        or j.id is null
+                           and p.updated_at < clock_timestamp() - $2::bigint * interval '1 second' - interval '15 minutes')
                    and coalesce(e.state, 'failed') <> 'confirmed'
                  limit 500
              ), posts as (
                  update personas.posts p
-                 set state = case when dead.late then 'expired' else 'failed' end,
-                     reason = case when dead.late then 'it could not be published in time'
-                                   else coalesce(dead.last_error, 'its job was ended') end,
+                 set state = case when dead.late then 'ready' else 'failed' end,
+                     slot_at = case when dead.late then null else p.slot_at end,
+                     effect_key = case when dead.late then null else p.effect_key end,
+                     publish_job_id = case when dead.late then null else p.publish_job_id end,
+                     handed_over_at = case when dead.late then null else p.handed_over_at end,
+                     reason = case when dead.late then null else coalesce(dead.last_error, 'its job was ended') end,
                      updated_at = clock_timestamp()
                  from dead
                  where p.environment = $1 and p.id = dead.id
-                 returning p.bot_id, p.slot_at, p.state, p.reason
              ), slots as (
                  update personas.slots s
-                 set state = case when posts.state = 'failed' then 'failed' else 'missed' end, reason = posts.reason,
-                     settled_at = clock_timestamp()
-                 from posts
-                 where s.environment = $1 and s.bot_id = posts.bot_id and s.slot_at = posts.slot_at
+                 set state = case when dead.late then 'missed' else 'failed' end, settled_at = clock_timestamp(),
+                     reason = case when dead.late then 'its post could not be published in time'
+                                   else coalesce(dead.last_error, 'its job was ended') end
+                 from dead
+                 where s.environment = $1 and s.bot_id = dead.bot_id and s.slot_at = dead.slot_at
              )
-             select count(*) filter (where state = 'failed') as failed, count(*) filter (where state = 'expired') as late from posts",
-            self.0.env().as_str()
+             select count(*) filter (where not late) as failed, count(*) filter (where late) as late from dead",
+            self.0.env().as_str(),
+            i64::try_from(publish_within.as_secs()).unwrap_or(i64::MAX)
         )
         .fetch_one(self.0.pool())
         .await

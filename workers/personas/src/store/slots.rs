@@ -79,7 +79,7 @@ impl SlotTable<'_> {
             "select id, category from personas.posts
              where environment = $1 and bot_id = $2 and state = 'ready'
                and (expires_at is null or expires_at > clock_timestamp())
-             order by id limit $3",
+             order by id limit $3 for update skip locked",
             self.0.env().as_str(),
             persona.as_str(),
             CHOICE

@@ -7,11 +7,11 @@ use perch_safety::{
     Reason,
     similar::{Fingerprint, is_near_duplicate, opening},
 };
-use perch_store::{StoreError, json, query, query_as, row::unsigned};
+use perch_store::{StoreError, Tx, json, query, query_as, row::unsigned};
 use serde_json::json;
 use sqlx::FromRow;
 
-use super::{Draft, PostState, StockCounts, StockTable, StoredDraft};
+use super::{Draft, PostState, StockCounts, StockPost, StockTable, StoredDraft};
 
 /// The most posts with which a new one is compared: those that share the most shingles with it.
 const COMPARED: i64 = 200;
@@ -32,9 +32,17 @@ pub enum Admission {
     Decided,
 }
 
-/// The shingles of a text as Postgres keeps them.
-fn shingles(fingerprint: &Fingerprint) -> Vec<i32> {
-    fingerprint.shingles().iter().map(|shingle| shingle.cast_signed()).collect()
+/// The keys of a text as Postgres keeps them.
+fn keys(text: &str) -> Vec<i32> {
+    Fingerprint::keys(text).into_iter().map(u32::cast_signed).collect()
+}
+
+/// What became of a text of a person.
+pub(super) enum Rewording {
+    /// The post has it and is ready; none when the post did not wait any more.
+    Done(Option<Box<StockPost>>),
+    /// It is similar to this post of this persona.
+    Similar(i64, String),
 }
 
 /// A post that a draft is compared with.
@@ -50,11 +58,12 @@ impl StockTable<'_> {
     /// left out. Answers how many were stored.
     pub async fn draft(&self, persona: &PersonaName, drafts: &[Draft]) -> Result<u64, StoreError> {
         let doing = "store drafts";
+        let mut tx = self.0.pool().begin().await.map_err(StoreError::on(doing))?;
         let mut stored = 0;
         for draft in drafts {
             let done = query!(
                 "insert into personas.posts (environment, bot_id, content, category, state, generation_cost, generation_tokens,
-                                             generation_model, content_hash, shingles, opening)
+                                             generation_model, content_hash, keys, opening)
                  values ($1, $2, $3, $4, 'drafted', $5, $6, $7, encode(sha256(convert_to($3, 'UTF8')), 'hex'), $8, $9)
                  on conflict (environment, content_hash) do nothing",
                 self.0.env().as_str(),
@@ -63,15 +72,16 @@ impl StockTable<'_> {
                 &draft.topic,
                 draft.usd,
                 draft.tokens,
-                &draft.model,
-                shingles(&Fingerprint::of(&draft.text)),
+                draft.model.as_ref().map(|model| model.replace('\0', "")),
+                keys(&draft.text),
                 opening(&draft.text)
             )
-            .execute(self.0.pool())
+            .execute(&mut tx)
             .await
             .map_err(StoreError::on(doing))?;
             stored += done.rows_affected();
         }
+        tx.commit().await.map_err(StoreError::on(doing))?;
         Ok(stored)
     }
 
@@ -99,25 +109,7 @@ impl StockTable<'_> {
     ) -> Result<Admission, StoreError> {
         let doing = "admit a draft";
         let mut tx = self.0.pool().begin().await.map_err(StoreError::on(doing))?;
-        query!("select pg_advisory_xact_lock(hashtext('perch personas stock'), hashtext($1))", self.0.env().as_str())
-            .execute(&mut tx)
-            .await
-            .map_err(StoreError::on(doing))?;
-        let fingerprint = Fingerprint::of(&draft.text);
-        let others: Vec<OtherPost> = query_as!(
-            "select id, bot_id, content from personas.posts
-             where environment = $1 and id <> $2 and state not in ('drafted', 'rejected') and shingles && $3
-             order by cardinality(array(select unnest(shingles) intersect select unnest($3))) desc, id limit $4",
-            self.0.env().as_str(),
-            draft.id,
-            shingles(&fingerprint),
-            COMPARED
-        )
-        .fetch_all(&mut tx)
-        .await
-        .map_err(StoreError::on(doing))?;
-        let is_similar = |other: &OtherPost| is_near_duplicate(&fingerprint, &Fingerprint::of(&other.content));
-        let similar = others.into_iter().find(is_similar);
+        let similar = self.similar(&mut tx, draft.id, &draft.text).await.map_err(StoreError::on(doing))?;
         let (state, reason) = match &similar {
             None => (state, None),
             Some(other) => {
@@ -144,6 +136,79 @@ impl StockTable<'_> {
             None => Admission::Admitted,
             Some(other) => Admission::Similar { id: other.id, persona: other.bot_id },
         })
+    }
+
+    /// The post to which a text is similar, other than `id`. All who ask wait for each other until their transaction ends.
+    async fn similar(&self, tx: &mut Tx, id: i64, text: &str) -> Result<Option<OtherPost>, sqlx::Error> {
+        query!("select pg_advisory_xact_lock(hashtext('perch personas stock'), hashtext($1))", self.0.env().as_str())
+            .execute(&mut *tx)
+            .await?;
+        let others: Vec<OtherPost> = query_as!(
+            "select id, bot_id, content from (
+                 select id, bot_id, content, cardinality(keys) as many,
+                        cardinality(array(select unnest(keys) intersect select unnest($3::integer[]))) as common
+                 from personas.posts
+                 where environment = $1 and id <> $2 and state not in ('drafted', 'rejected') and keys && $3
+             ) as o
+             order by common::float8 / (many + cardinality($3) - common) desc, id limit $4",
+            self.0.env().as_str(),
+            id,
+            keys(text),
+            COMPARED
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        let fingerprint = Fingerprint::of(text);
+        Ok(others.into_iter().find(|other| is_near_duplicate(&fingerprint, &Fingerprint::of(&other.content))))
+    }
+
+    /// Puts the text of a person in the place of that of a post that waits, and approves it.
+    pub(super) async fn reword(
+        &self,
+        id: i64,
+        text: &str,
+        expires_at: DateTime<Utc>,
+        by: &str,
+    ) -> Result<Rewording, StoreError> {
+        let doing = "approve a post";
+        let mut tx = self.0.pool().begin().await.map_err(StoreError::on(doing))?;
+        if let Some(other) = self.similar(&mut tx, id, text).await.map_err(StoreError::on(doing))? {
+            return Ok(Rewording::Similar(other.id, other.bot_id));
+        }
+        // The same text in a post that was rejected keeps the key.
+        let same: Option<(i64, String)> = query_as!(
+            "select id, bot_id from personas.posts
+             where environment = $1 and id <> $2 and content_hash = encode(sha256(convert_to($3, 'UTF8')), 'hex')",
+            self.0.env().as_str(),
+            id,
+            text
+        )
+        .fetch_optional(&mut tx)
+        .await
+        .map_err(StoreError::on(doing))?;
+        if let Some((id, persona)) = same {
+            return Ok(Rewording::Similar(id, persona));
+        }
+        let post = query_as!(
+            "update personas.posts
+             set content = $3, content_hash = encode(sha256(convert_to($3, 'UTF8')), 'hex'), keys = $4, opening = $5,
+                 state = 'ready', reasons = '[]', reason = null, expires_at = $6, decided_by = $7,
+                 decided_at = clock_timestamp(), updated_at = clock_timestamp()
+             where environment = $1 and id = $2 and state = 'in_review'
+             returning *",
+            self.0.env().as_str(),
+            id,
+            text,
+            keys(text),
+            opening(text),
+            expires_at,
+            by
+        )
+        .fetch_optional(&mut tx)
+        .await
+        .map_err(StoreError::on(doing))?;
+        tx.commit().await.map_err(StoreError::on(doing))?;
+        Ok(Rewording::Done(post.map(Box::new)))
     }
 
     /// Rejects a draft.
@@ -209,7 +274,8 @@ impl StockTable<'_> {
              where environment = $1
                and (state in ('drafted', 'in_review', 'ready') and expires_at <= clock_timestamp()
                     or (state in ('drafted', 'in_review', 'ready') or state = 'reserved' and handed_over_at is null)
-                       and not exists (select from personas q where q.environment = p.environment and q.name = p.bot_id))",
+                       and not exists (select from personas q where q.environment = p.environment and q.name = p.bot_id
+                                       and q.created_at <= p.created_at))",
             self.0.env().as_str()
         )
         .execute(self.0.pool())
