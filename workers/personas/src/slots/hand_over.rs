@@ -68,7 +68,7 @@ pub(super) async fn hand_over_leftovers(bot: &Personas, client: &Client) -> Resu
         match hand_over_again(bot, client, &post).await {
             Ok(()) => handed += 1,
             Err(error) => {
-                tracing::warn!(persona = %post.persona, post = post.id, ?error, "a post that was left behind waits")
+                tracing::warn!(persona = %post.persona, post = post.id, ?error, "a post that was left behind waits");
             }
         }
     }
