@@ -55,16 +55,21 @@ async fn of(world: &World, persona: &str, state: PostState) -> Vec<StockPost> {
     posts(world, &StockFilter { persona: Some(name(persona)), state: Some(state), topic: None }).await
 }
 
-/// Sets back what is known of the slots of a persona, so that the last ones are due now.
+/// Sets back when a persona was added and what is known of its slots, so that the last ones are due now.
 async fn due_since(world: &World, persona: &str, since: DateTime<Utc>) {
     let persona = world.store.personas().get(&name(persona)).await.expect("Postgres answers").expect("it is there");
     world.store.slots().progress(&persona).await.expect("Postgres answers");
-    sqlx::query("update personas.progress set slots_until = $1 where bot_id = $2")
-        .bind(since)
-        .bind(persona.name.as_str())
-        .execute(&world.database().raw())
-        .await
-        .expect("Postgres answers");
+    for statement in [
+        "update personas.progress set slots_until = $1 where bot_id = $2",
+        "update personas set created_at = $1 where name = $2",
+    ] {
+        sqlx::query(statement)
+            .bind(since)
+            .bind(persona.name.as_str())
+            .execute(&world.database().raw())
+            .await
+            .expect("Postgres answers");
+    }
 }
 
 async fn slots(world: &World, persona: &str) -> Vec<(DateTime<Utc>, SlotState)> {
