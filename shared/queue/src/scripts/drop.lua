@@ -25,5 +25,5 @@ for i = 6, #ARGV do
 end
 forget(gone)
 -- A slot is free again, and no acknowledgement of its holder will wake a worker (see finish_quick.lua).
-if freed and call('EXISTS', READY_HIGH, READY_NORMAL, READY_LOW) > 0 then wake() end
+if freed then wake_for_next(now) end
 return #gone

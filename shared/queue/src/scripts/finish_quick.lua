@@ -72,7 +72,7 @@ local function finish()
   if succeeded > 0 then add_to(STATE, 'succeeded', succeeded) end
   flush_events()
   -- A slot is free again; at a limit over all processes, workers wait for it.
-  if freed and call('EXISTS', READY_HIGH, READY_NORMAL, READY_LOW) > 0 then wake() end
+  if freed then wake_for_next(now) end
   return out
 end
 

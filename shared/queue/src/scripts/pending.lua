@@ -27,6 +27,12 @@ local function wake()
   if call('LLEN', WAKE) == 0 then call('LPUSH', WAKE, '1') end
 end
 
+-- For the end of a job, which leaves a place for the next: a worker is woken if one is ready, or parked in a group that is to be looked
+-- at. A fetch that reaches the limit over all processes leaves the token of both to this.
+local function wake_for_next(at)
+  if call('EXISTS', READY_HIGH, READY_NORMAL, READY_LOW) > 0 or call('ZCOUNT', PARKED_GROUPS, '-inf', at) > 0 then wake() end
+end
+
 -- The hash has all unfinished jobs and dead letters of the queue.
 local function found(id) return call('HEXISTS', JOBS, id) == 1 end
 local function envelope_of(id) return call('HGET', JOBS, id) end

@@ -107,6 +107,19 @@ fn a_place_that_a_dropped_job_leaves_is_given_to_the_next() {
 }
 
 #[test]
+fn a_parked_job_whose_group_has_room_is_given_the_place_of_a_job_that_ended() {
+    let of = |group, priority| Op::Enqueue(Wish { delay: 0, priority, group, unique: None, max: 1 });
+    let (grouped, plain) = (|| of(Some("cid"), Priority::Normal), |priority| of(None, priority));
+    let two = Op::Fetch { holder: 0, slots: 2, reaped: 100, lost: false };
+    let began = [grouped(), grouped(), plain(Priority::Normal), two, plain(Priority::High)];
+    for ending in [Ending::Done, Ending::Dead] {
+        let ended = [Op::Ack(0, Ending::Done), fetch(false), Op::Ack(0, ending)];
+        let limits = Limits { group: 1, global: 2, ..FREE };
+        assert_eq!(Ground::new().play(Rules::of(limits), &[&began[..], &ended].concat()), Ok(()));
+    }
+}
+
+#[test]
 fn a_letter_of_before_is_not_that_of_a_job_that_was_put_back_once_more() {
     let put_back = || {
         let lost = Lost { attempts: 0, died: Some(0), delay: None };
