@@ -32,6 +32,11 @@ pub(crate) fn find(text: &str, mut found: impl FnMut(Range<usize>)) {
     }
 }
 
+/// The text without hidden characters and with brackets of another kind, so that in a prompt it cannot forge a mark such as `</material>`.
+pub fn unmarked(text: &str) -> String {
+    visible(text).replace('<', "‹").replace('>', "›")
+}
+
 /// The text without hidden characters.
 pub fn visible(text: &str) -> String {
     let hidden: Vec<usize> = hidden(text).into_iter().map(|(at, _)| at).collect();

@@ -21,7 +21,7 @@ use std::{collections::BTreeMap, ops::Range};
 
 use perch_clients::text::{POST_UNITS, weighted_length};
 
-pub use hidden::visible;
+pub use hidden::{unmarked, visible};
 pub use pattern::BadPattern;
 pub use recited::recites;
 pub use verdict::{Code, GuardVerdict, Reason, TextSpan};

@@ -1,8 +1,8 @@
 //! Recognizes posts that say the same in nearly the same words, whichever account they are for.
 //!
 //! X forbids identical or substantially similar text on several accounts of one operator, and a model that is shown its earlier posts
-//! copies them. A [`Fingerprint`] is what is stored of a post to recognize its like, [`NearDuplicates`] finds the like among many,
-//! and [`opening`] is what goes on the list of beginnings that a model must not use again.
+//! copies them. A [`Fingerprint`] is what two posts are compared by, its [`keys`](Fingerprint::keys) are what the like of a post is searched
+//! by among many, and [`opening`] is what goes on the list of beginnings that a model must not use again.
 //!
 //! # What is compared
 //!
@@ -25,12 +25,10 @@
 //! Two texts are near-duplicates from [`NEAR_DUPLICATE`] on.
 
 mod fingerprint;
-mod index;
 mod opening;
 mod units;
 
-pub use fingerprint::{BadFingerprint, Fingerprint, NEAR_DUPLICATE, VERSION, is_near_duplicate, similarity};
-pub use index::NearDuplicates;
+pub use fingerprint::{Fingerprint, NEAR_DUPLICATE, is_near_duplicate, similarity};
 pub use opening::{opening, same_opening};
 
 #[cfg(test)]

@@ -22,6 +22,13 @@ impl GuardVerdict {
         }
     }
 
+    /// What was found, in one line for the record, each kind once.
+    pub fn words(&self) -> String {
+        let mut words: Vec<&str> = self.reasons().iter().map(|reason| reason.code.words()).collect();
+        words.dedup();
+        words.join(", ")
+    }
+
     /// Whether one of the reasons has this code.
     pub fn says(&self, code: Code) -> bool {
         self.reasons().iter().any(|reason| reason.code == code)

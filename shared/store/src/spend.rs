@@ -12,7 +12,7 @@ use crate::{Recorded, Store, StoreError, query, query_as, query_scalar, record::
 pub enum SpendKind {
     /// Posts read from X.
     PostRead,
-    /// Posts of an account, or posts that mention it, read by the account itself.
+    /// Posts of an account, or posts with its handle, read by the account itself.
     OwnRead,
     /// Users read from X.
     UserRead,
