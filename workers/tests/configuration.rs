@@ -40,6 +40,18 @@ fn a_variable_of_a_bot_is_read_under_its_own_name_and_an_error_names_it() {
 }
 
 #[test]
+fn a_name_of_another_deployment_gives_way_to_a_variable_of_ours_and_leaves_the_address_as_it_is() {
+    let theirs = [("HEALTH_CHECK_PORT", "3000"), ("API_RATE_LIMIT", "7")];
+    let settings = load("production", &theirs).expect("valid");
+    assert_eq!((settings.http.bind.to_string().as_str(), settings.http.rate_per_second), ("127.0.0.1:3000", 7));
+    let ours = [("PERCH__HTTP__BIND", "127.0.0.1:9000"), ("PERCH__HTTP__RATE_PER_SECOND", "9")];
+    let settings = load("production", &[&theirs[..], &ours].concat()).expect("valid");
+    assert_eq!((settings.http.bind.port(), settings.http.rate_per_second), (9000, 9));
+    let error = load("production", &[("HEALTH_CHECK_PORT", "web")]).expect_err("no port").to_string();
+    says(&error, &["variable HEALTH_CHECK_PORT", "http.bind"]);
+}
+
+#[test]
 fn every_bot_has_a_file_that_states_each_of_its_settings_with_a_comment_above() {
     let settings = load("production", &[]).expect("valid");
     let mut files: Vec<String> = fs::read_dir(shipped().join("bots"))

@@ -140,8 +140,8 @@ fn new_queue(layers: &Layers, name: String, path: &[String]) -> Option<Problem> 
 }
 
 fn push_well_known(layers: &mut Layers, vars: &Variables) -> Vec<Problem> {
-    let mut problems: Vec<Problem> =
-        vars.garbled(|name| matches!(name, "APP_ENV" | "LIVE_POSTS" | "PORT" | "RUST_LOG")).collect();
+    let known = ["APP_ENV", "LIVE_POSTS", "PORT", "RUST_LOG", "HEALTH_CHECK_PORT", "API_RATE_LIMIT"];
+    let mut problems: Vec<Problem> = vars.garbled(|name| known.contains(&name)).collect();
     for account in layers.names_at(&["x", "accounts"]) {
         let name = secrets::username_of(&account);
         problems.extend(vars.garbled(|garbled| garbled == name));
@@ -172,8 +172,9 @@ fn push_well_known(layers: &mut Layers, vars: &Variables) -> Vec<Problem> {
             _ => refuse("PORT", "http.bind", text, "a port from 1 to 65535"),
         }
     }
-    // Unlike PORT, which platforms set, this one leaves the address as it is.
-    if let (None, Some(text)) = (vars.get("PORT"), vars.get("HEALTH_CHECK_PORT")) {
+    // These stand in for variables of ours, which come first. Unlike PORT, which platforms set, the port leaves the address as it is.
+    let is_said = |layers: &Layers, key| matches!(layers.origin(&["http".into(), key]), Some(Origin::Variable(_)));
+    if let Some(text) = vars.get("HEALTH_CHECK_PORT").filter(|_| !is_said(layers, "bind".to_owned())) {
         let host = layers.text_at(&["http", "bind"]).and_then(|bind| Some(bind.rsplit_once(':')?.0.to_owned()));
         match (text.parse::<u16>(), host) {
             (Ok(port @ 1..), Some(host)) => {
@@ -182,7 +183,7 @@ fn push_well_known(layers: &mut Layers, vars: &Variables) -> Vec<Problem> {
             _ => refuse("HEALTH_CHECK_PORT", "http.bind", text, "a port from 1 to 65535"),
         }
     }
-    if let Some(rate) = vars.get("API_RATE_LIMIT") {
+    if let Some(rate) = vars.get("API_RATE_LIMIT").filter(|_| !is_said(layers, "rate_per_second".to_owned())) {
         layers.push_variable("API_RATE_LIMIT", &["http".into(), "rate_per_second".into()], rate);
     }
     if let Some(filter) = vars.get("RUST_LOG") {

@@ -14,12 +14,13 @@ pub(crate) struct Variables {
     garbled: BTreeSet<String>,
 }
 
-/// Names that other deployments use, each with ours.
-const STAND_INS: [(&str, &str); 4] = [
-    ("TWITTER_API_KEY", "X_API_KEY"),
-    ("TWITTER_API_SECRET", "X_API_SECRET"),
-    ("TWITTER_ACCESS_TOKEN", "X_MAIN_ACCESS_TOKEN"),
-    ("TWITTER_ACCESS_SECRET", "X_MAIN_ACCESS_SECRET"),
+/// A name that another deployment uses, and ours.
+type StandIn = (&'static str, &'static str);
+
+/// Names that other deployments use, each with ours. A key and its secret belong together.
+const STAND_INS: [[StandIn; 2]; 2] = [
+    [("TWITTER_API_KEY", "X_API_KEY"), ("TWITTER_API_SECRET", "X_API_SECRET")],
+    [("TWITTER_ACCESS_TOKEN", "X_MAIN_ACCESS_TOKEN"), ("TWITTER_ACCESS_SECRET", "X_MAIN_ACCESS_SECRET")],
 ];
 
 impl Variables {
@@ -41,10 +42,16 @@ impl Variables {
 
     /// Variables under the names that other deployments use, for those of ours that are not set.
     pub fn with_stand_ins(mut self) -> Self {
-        for (other, own) in STAND_INS {
-            if let (None, Some(value)) = (self.get(own), self.get(other)) {
-                let value = value.to_owned();
-                self.text.insert((*own).to_owned(), value);
+        for pair in STAND_INS {
+            if pair.iter().any(|(_, own)| self.get(own).is_some()) {
+                continue;
+            }
+            for (other, own) in pair {
+                if let Some(value) = self.get(other).map(str::to_owned) {
+                    self.text.insert(own.to_owned(), value);
+                } else if self.garbled.contains(other) {
+                    self.garbled.insert(own.to_owned());
+                }
             }
         }
         if let (None, Some(host)) = (self.get("REDIS_URL"), self.get("REDIS_HOST")) {
@@ -91,8 +98,15 @@ mod tests {
 
     #[test]
     fn a_name_of_another_deployment_stands_in_for_ours_where_ours_is_not_set() {
-        let vars = with(&[("TWITTER_API_KEY", "theirs"), ("X_API_SECRET", "ours"), ("TWITTER_API_SECRET", "theirs")]);
-        assert_eq!((vars.get("X_API_KEY"), vars.get("X_API_SECRET")), (Some("theirs"), Some("ours")));
+        let theirs = [("TWITTER_API_KEY", "a"), ("TWITTER_API_SECRET", "b")];
+        let vars = with(&theirs);
+        assert_eq!((vars.get("X_API_KEY"), vars.get("X_API_SECRET")), (Some("a"), Some("b")));
+        let vars = with(&[&theirs[..], &[("X_API_SECRET", "ours")]].concat());
+        assert_eq!(
+            (vars.get("X_API_KEY"), vars.get("X_API_SECRET")),
+            (None, Some("ours")),
+            "no key with a foreign secret"
+        );
         assert_eq!(with(&[("X_API_KEY", ""), ("TWITTER_API_KEY", "theirs")]).get("X_API_KEY"), Some("theirs"));
     }
 

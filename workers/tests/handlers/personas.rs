@@ -375,6 +375,113 @@ async fn a_persona_that_is_removed_leaves_nothing_behind_for_the_next_of_its_nam
     assert!(world.x.made().is_empty());
 }
 
+/// Fills the slot of this minute as a process that was killed before it enqueued the job.
+async fn left_behind(world: &World, persona: &str) -> DateTime<Utc> {
+    let slot_at = this_minute();
+    let key = format!("persona:{persona}:{}", slot_at.timestamp());
+    let first = |ready: &[perch_bot_personas::ReadyPost], _: &[Option<String>]| ready.first().map(|post| post.id);
+    let job = perch_jobs::JobId::at(slot_at);
+    world.store.slots().fill(&name(persona), slot_at, (&key, job), first).await.expect("Postgres answers");
+    slot_at
+}
+
+async fn sql(world: &World, statement: &'static str) {
+    sqlx::query(statement).execute(&world.database().raw()).await.expect("Postgres answers");
+}
+
+#[tokio::test]
+async fn a_post_that_was_left_behind_too_long_is_ready_again_and_holds_no_other_persona_up() {
+    let texts = [batch(&["Rye wants a cold night and a hot stone."]), batch(&["Flour remembers the weather."])];
+    let together = Together::saying(&[&texts[0], &texts[1]]).await;
+    let world = told(&together, &[IDLE]).await;
+    add(&world, "late", &baker()).await;
+    replenish(&world, "late").await;
+    let slot_at = left_behind(&world, "late").await;
+    due_now(&world, "other", baker()).await;
+    replenish(&world, "other").await;
+    sql(&world, "update personas.posts set updated_at = updated_at - interval '70 minutes' where state = 'reserved'")
+        .await;
+    assert_eq!(run(&world).await["filled"], json!(1), "the other one posts");
+    let late = "update personas.posts set updated_at = updated_at - interval '1 hour' where bot_id = 'late' and state = 'reserved'";
+    sql(&world, late).await;
+    run(&world).await;
+    let [post] = &of(&world, "late", PostState::Ready).await[..] else { panic!("it is ready again") };
+    assert_eq!((post.slot_at, &post.effect_key, post.publish_job_id), (None, &None, None));
+    assert!(slots(&world, "late").await.contains(&(slot_at, SlotState::Missed)));
+}
+
+#[tokio::test]
+async fn a_post_whose_job_could_not_begin_in_time_is_ready_again_and_its_slot_missed() {
+    let together = Together::saying(&[&batch(&["Rye wants a cold night and a hot stone."])]).await;
+    let world = told(&together, &[IDLE]).await;
+    due_now(&world, "baker", baker()).await;
+    replenish(&world, "baker").await;
+    let brake = perch_store::Brake::new(world.client.queues().redis().clone(), world.store.clone());
+    brake.pull("ann", "test", Value::Null).await.expect("Redis and Postgres answer");
+    run(&world).await;
+    let reserved = of(&world, "baker", PostState::Reserved).await;
+    let job = reserved[0].publish_job_id.expect("a job");
+    eventually("Postgres knows of the job", || async {
+        world.sync().await;
+        world.store.history().job(job).await.expect("Postgres answers")
+    })
+    .await;
+    // As if its deadline had passed while the brake was on.
+    let passed =
+        "update jobs set state = 'dead', finished_at = now(), envelope = jsonb_set(envelope, '{deadline}', '1')
+                  where kind = 'publish_post'";
+    sql(&world, passed).await;
+    run(&world).await;
+    assert_eq!(of(&world, "baker", PostState::Ready).await.len(), 1);
+    let missed = reserved[0].slot_at.expect("a slot");
+    assert!(slots(&world, "baker").await.contains(&(missed, SlotState::Missed)));
+    assert!(world.x.made().is_empty());
+}
+
+#[tokio::test]
+async fn an_edit_of_a_persona_that_was_removed_meanwhile_does_not_bring_it_back() {
+    let together = Together::saying(&[]).await;
+    let world = told(&together, &[IDLE]).await;
+    add(&world, "baker", &baker()).await;
+    let personas = world.store.personas();
+    personas.remove(&name("baker"), "bob").await.expect("Postgres answers");
+    let edited = PersonaSpec { tone: "dry".into(), ..baker() };
+    let change = personas.put(&name("baker"), &edited, Some(1), "ann").await.expect("Postgres answers");
+    assert_eq!(change, PersonaChange::Unknown);
+}
+
+#[tokio::test]
+async fn a_persona_that_this_release_cannot_read_stops_only_itself_and_one_with_unknown_fields_not_even_that() {
+    let together = Together::saying(&[]).await;
+    let vars = [IDLE, ("BOT_NAME", "odd"), ("BOT_PERSONALITY", "You are kind.")];
+    let world = told(&together, &vars).await;
+    for persona in ["odd", "newer", "other"] {
+        add(&world, persona, &baker()).await;
+    }
+    sql(&world, "update personas set spec = spec || '{\"timezone\": 7}' where name = 'odd'").await;
+    sql(&world, "update personas set spec = spec || '{\"mood\": \"glad\"}' where name = 'newer'").await;
+    let enabled = world.store.personas().enabled().await.expect("Postgres answers");
+    assert_eq!(enabled.iter().map(|persona| persona.name.as_str()).collect::<Vec<_>>(), ["newer", "other"]);
+    assert_eq!(run(&world).await["replenishing"], json!(2));
+    assert!(world.store.personas().remove(&name("odd"), "ann").await.expect("Postgres answers"), "it can be removed");
+}
+
+#[tokio::test]
+async fn words_of_a_person_that_another_post_has_are_refused_and_the_post_waits_on() {
+    let together =
+        Together::saying(&[&batch(&["Rye wants a cold night and a hot stone.", "Oh damn, the crust is burnt."])]).await;
+    let world = told(&together, &[IDLE]).await;
+    add(&world, "baker", &baker()).await;
+    replenish(&world, "baker").await;
+    let waiting = of(&world, "baker", PostState::InReview).await[0].id;
+    let guard = perch_safety::Guard::new(&perch_safety::Rules::default()).expect("the lists can be read");
+    let own = world.settings.sections.get().expect("the bot is there");
+    let same = Some("Rye wants a cold night and a hot stone!");
+    let refused = perch_bot_personas::approve_post(&world.store, &guard, &own, waiting, same, "ann").await;
+    assert!(matches!(refused, Err(StockReviewError::Similar(id, _)) if id != waiting), "{refused:?}");
+    assert_eq!(of(&world, "baker", PostState::InReview).await.len(), 1, "it is neither lost nor published");
+}
+
 /// Several schedulers of several processes at once.
 #[tokio::test]
 async fn two_schedulers_fill_a_slot_once() {

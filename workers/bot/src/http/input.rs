@@ -163,6 +163,18 @@ fn nul(value: &serde_json::Value, path: &str) -> Option<String> {
     }
 }
 
+/// The number in a path. `what` is what has it, such as "review".
+///
+/// # Errors
+///
+/// It is no number, so there is no such thing.
+pub fn number(text: &str, what: &str) -> ApiResult<i64> {
+    text.parse().map_err(|_| {
+        let given: String = text.chars().take(40).collect();
+        Problem::new(Cause::NotFound, format!("there is no {what} {given:?}; a {what} has a number"))
+    })
+}
+
 /// A body as text.
 pub fn text(body: &[u8]) -> ApiResult<&str> {
     std::str::from_utf8(body).map_err(|error| {

@@ -15,7 +15,9 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 pub use budget::{BodyBudget, FullBody, PartialBody};
 pub use failure::{internal, postgres_is_away, redis_is_away};
-pub use input::{BULK, JsonBody, MediaType, Path, ReadsBodies, from_json, media_type, read_body, text, wrong_type};
+pub use input::{
+    BULK, JsonBody, MediaType, Path, ReadsBodies, from_json, media_type, number, read_body, text, wrong_type,
+};
 pub use perch_base::{Page, Paging};
 pub use perch_queue::request::{parsed, time};
 pub use problem::{ApiResult, Cause, Document, FieldError, Problem};

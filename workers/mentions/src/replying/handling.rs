@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use perch_safety::{Code, GuardVerdict, Reason};
+use perch_safety::{Code, GuardVerdict};
 
 use crate::ReviewMode;
 
@@ -58,15 +58,10 @@ pub(crate) fn is_too_old(created_at: DateTime<Utc>, now: DateTime<Utc>, max_age:
     (now - created_at).to_std().unwrap_or_default() > max_age
 }
 
-/// The reasons in one line, for the record.
-pub(super) fn told(reasons: &[Reason]) -> String {
-    let mut words: Vec<&str> = reasons.iter().map(|reason| reason.code.words()).collect();
-    words.dedup();
-    words.join(", ")
-}
-
 #[cfg(test)]
 mod tests {
+    use perch_safety::Reason;
+
     use super::*;
 
     fn flagged(code: Code) -> GuardVerdict {

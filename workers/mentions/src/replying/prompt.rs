@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use perch_clients::models::{ChatRequest, Message};
-use perch_safety::{Reason, visible};
+use perch_safety::{Reason, unmarked};
 use serde_json::{Value, json};
 
 /// The field of the answer that is the reply.
@@ -71,11 +71,6 @@ pub(super) fn objection(reply: &str, reasons: &[Reason]) -> [Message; 2] {
 fn schema() -> Value {
     let reply = json!({ "type": "string", "description": "The text of the reply, and nothing else." });
     json!({ "type": "object", "properties": { FIELD: reply }, "required": [FIELD], "additionalProperties": false })
-}
-
-/// The text without brackets, so that it cannot forge a mark, and without invisible characters.
-fn unmarked(text: &str) -> String {
-    visible(text).replace('<', "‹").replace('>', "›")
 }
 
 #[cfg(test)]

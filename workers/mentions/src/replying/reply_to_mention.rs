@@ -16,7 +16,7 @@ use super::{
     compose::{ComposedReply, compose, keep},
     conversation::{earlier, in_need},
     hand_over::{TOO_LATE, hand_over, until},
-    handling::{Handling, is_too_old, of_mention, of_reply, told},
+    handling::{Handling, is_too_old, of_mention, of_reply},
     reply_place::take_place,
 };
 use crate::{
@@ -183,7 +183,7 @@ async fn ask_a_person(
     bot.store.reviews().open(account, id, written, &reasons, waits).await?;
     let because = match verdict.reasons() {
         [] => "every reply is looked at".to_owned(),
-        reasons => told(reasons),
+        _ => verdict.words(),
     };
     tracing::info!(mention = %id, %account, because, "a person decides; `perch review list`");
     Ok(ReplyOutcome::InReview { because })
@@ -195,7 +195,7 @@ async fn reject(
     written: &WrittenReply,
     verdict: &GuardVerdict,
 ) -> HandlerResult<ReplyOutcome> {
-    let because = told(verdict.reasons());
+    let because = verdict.words();
     let state = MentionState::Rejected;
     bot.store.mentions().drop(&record.account, &record.mention.id, state, &because, written).await?;
     Ok(ReplyOutcome::NotAnswered { because })

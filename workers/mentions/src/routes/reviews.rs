@@ -2,7 +2,7 @@
 
 use axum::{Extension, Json, extract::State};
 use perch_bot::http::{
-    ApiResult, BotState, Caller, Cause, Document, JsonBody, Page, Paged, Paging, Path, Problem, internal,
+    ApiResult, BotState, Caller, Cause, Document, JsonBody, Page, Paged, Paging, Path, Problem, internal, number,
 };
 use perch_safety::Reason;
 use serde::{Deserialize, Serialize};
@@ -34,13 +34,6 @@ pub(super) struct ReviewParams {
     /// Only in this state: open, approved, rejected or expired.
     #[param(inline)]
     state: Option<ReviewState>,
-}
-
-fn number(text: &str) -> ApiResult<i64> {
-    text.parse().map_err(|_| {
-        let given: String = text.chars().take(40).collect();
-        Problem::new(Cause::NotFound, format!("there is no review {given:?}; a review has a number"))
-    })
 }
 
 fn refused(error: ReviewError) -> Problem {
@@ -83,7 +76,7 @@ pub(super) async fn list(
         (status = 404, description = "There is no such review.", body = Document, content_type = "application/problem+json"),
     ))]
 pub(super) async fn one(State(app): State<BotState>, Path(id): Path<String>) -> ApiResult<Json<Review>> {
-    let id = number(&id)?;
+    let id = number(&id, "review")?;
     let review = app.store.reviews().get(id).await?.ok_or_else(|| refused(ReviewError::Unknown(id)))?;
     Ok(Json(review))
 }
@@ -115,7 +108,7 @@ pub(super) async fn approve(
     Path(id): Path<String>,
     JsonBody(request): JsonBody<ApproveRequest>,
 ) -> ApiResult<Json<ReviewAnswer>> {
-    let id = number(&id)?;
+    let id = number(&id, "review")?;
     let text = request.text.as_deref();
     let own = own(&app)?;
     let approved = crate::approve(&app.client, &app.store, &own, id, text, &caller.actor()).await;
@@ -150,7 +143,7 @@ pub(super) async fn reject(
     Path(id): Path<String>,
     JsonBody(request): JsonBody<RejectRequest>,
 ) -> ApiResult<Json<Review>> {
-    let id = number(&id)?;
+    let id = number(&id, "review")?;
     let review = crate::reject(&app.store, id, request.reason.as_deref(), &caller.actor()).await;
     let review = review.map_err(refused)?;
     let what = json!({ "mention": review.mention_id, "reason": request.reason });

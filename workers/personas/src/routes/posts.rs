@@ -2,7 +2,7 @@
 
 use axum::{Extension, Json, extract::State};
 use perch_bot::http::{
-    ApiResult, BotState, Caller, Cause, Document, JsonBody, Page, Paged, Paging, Path, Problem, internal,
+    ApiResult, BotState, Caller, Cause, Document, JsonBody, Page, Paged, Paging, Path, Problem, internal, number,
 };
 use perch_jobs::{JobId, ReplenishStock};
 use perch_safety::Reason;
@@ -124,13 +124,6 @@ pub struct RejectPostRequest {
     pub reason: Option<String>,
 }
 
-fn number(text: &str) -> ApiResult<i64> {
-    text.parse().map_err(|_| {
-        let given: String = text.chars().take(40).collect();
-        Problem::new(Cause::NotFound, format!("there is no post {given:?}; a post has a number"))
-    })
-}
-
 fn refused(error: StockReviewError) -> Problem {
     let words = error.to_string();
     match error {
@@ -161,7 +154,7 @@ pub(super) async fn approve(
     Path(id): Path<String>,
     JsonBody(ApprovePostRequest { text }): JsonBody<ApprovePostRequest>,
 ) -> ApiResult<Json<StockAnswer>> {
-    let id = number(&id)?;
+    let id = number(&id, "post")?;
     let own = own(&app)?;
     let approved = approve_post(&app.store, &app.guard, &own, id, text.as_deref(), &caller.actor()).await;
     let (post, flags) = approved.map_err(refused)?;
@@ -187,7 +180,7 @@ pub(super) async fn reject(
     Path(id): Path<String>,
     JsonBody(RejectPostRequest { reason }): JsonBody<RejectPostRequest>,
 ) -> ApiResult<Json<StockPost>> {
-    let id = number(&id)?;
+    let id = number(&id, "post")?;
     let post = reject_post(&app.store, id, reason.as_deref(), &caller.actor()).await.map_err(refused)?;
     let what = json!({ "persona": post.persona, "reason": reason });
     app.audit(&caller, "personas.reject", &id.to_string(), what).await;

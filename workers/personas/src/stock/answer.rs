@@ -13,19 +13,9 @@ pub(crate) fn posts_in(answer: &str) -> Vec<(usize, ModelText)> {
     let Some(object) = object_with(answer, POSTS) else { return Vec::new() };
     let posts = object[POSTS].as_array().map(Vec::as_slice).unwrap_or_default();
     // Some models answer with an array of texts, whatever the schema says.
-    let text = |post: &serde_json::Value| {
-        let post = text_of(post.as_str().or_else(|| post[TEXT].as_str())?);
-        Some(ModelText { is_clear: post.is_clear && !is_numbered(&post.text), ..post })
-    };
+    let text = |post: &serde_json::Value| post.as_str().or_else(|| post[TEXT].as_str()).map(text_of);
     let texts = posts.iter().take(MOST).enumerate().filter_map(|(place, post)| Some((place, text(post)?)));
     texts.filter(|(_, post)| !post.text.trim().is_empty()).collect()
-}
-
-/// Whether a text begins with a number of a list: the topics are asked for by number, and some models answer so.
-fn is_numbered(text: &str) -> bool {
-    let text = text.strip_prefix("Post ").unwrap_or(text);
-    let rest = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '/');
-    rest.len() < text.len() && rest.starts_with(['.', ')', ':']) && rest[1..].starts_with(char::is_whitespace)
 }
 
 #[cfg(test)]
@@ -54,10 +44,8 @@ mod tests {
 
     #[test]
     fn a_post_that_may_hold_more_than_a_post_is_not_clear() {
-        let posts = posts_in(
-            r#"{"posts": ["**Bold** move", "Fine.", "1. Rye first.", "Post 2/10: Rye.", "3 loaves. 7:30 sharp."]}"#,
-        );
-        assert_eq!(posts.iter().map(|(_, post)| post.is_clear).collect::<Vec<_>>(), [false, true, false, false, true]);
+        let posts = posts_in(r#"{"posts": ["**Bold** move", "Fine."]}"#);
+        assert_eq!(posts.iter().map(|(_, post)| post.is_clear).collect::<Vec<_>>(), [false, true]);
     }
 
     proptest! {

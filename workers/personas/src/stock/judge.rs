@@ -40,9 +40,16 @@ pub(super) fn verdict(guard: &Guard, spec: &PersonaSpec, post: &ModelText) -> (S
     let verdict = guard.text(&text, None);
     let is_long = weighted_length(&text) > usize::from(spec.max_length);
     let verdict = if is_long { refused(&verdict, Code::TooLong) } else { verdict };
-    let verdict = verdict.also(Code::Unclear, !post.is_clear);
+    let verdict = verdict.also(Code::Unclear, !post.is_clear || is_numbered(&text));
     let verdict = verdict.also(Code::Recited, recites(&text, &[&spec.voice(), RULES]));
     (text, verdict)
+}
+
+/// Whether a text begins with a number of a list: the topics are asked for by number, and some models answer so.
+fn is_numbered(text: &str) -> bool {
+    let text = text.strip_prefix("Post ").unwrap_or(text);
+    let rest = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '/');
+    rest.len() < text.len() && rest.starts_with(['.', ')', ':']) && rest[1..].starts_with(char::is_whitespace)
 }
 
 fn refused(verdict: &GuardVerdict, code: Code) -> GuardVerdict {
@@ -88,7 +95,7 @@ async fn judge_one(
     let verdict = verdict.also(Code::Unclear, is_clear && text != draft.text);
     let Some(state) = next_state(&verdict, spec.review) else {
         judged.rejected += 1;
-        return stock.reject_draft(draft.id, verdict.reasons(), &words(verdict.reasons())).await;
+        return stock.reject_draft(draft.id, verdict.reasons(), &verdict.words()).await;
     };
     match stock.admit(draft, state, verdict.reasons(), expires_at(&bot.settings, state)).await? {
         Admission::Admitted if state == PostState::Ready => judged.ready += 1,
@@ -97,13 +104,6 @@ async fn judge_one(
         Admission::Decided => {}
     }
     Ok(())
-}
-
-/// The reasons in one line, for the record.
-fn words(reasons: &[Reason]) -> String {
-    let mut words: Vec<&str> = reasons.iter().map(|reason| reason.code.words()).collect();
-    words.dedup();
-    words.join(", ")
 }
 
 #[cfg(test)]
@@ -135,10 +135,13 @@ mod tests {
 
     #[test]
     fn a_post_that_tells_the_prompt_or_holds_more_than_a_post_goes_to_a_person() {
-        for text in ["I am a baker who bakes bread every single morning before dawn.", "**Rye** needs time."] {
+        let told = "I am a baker who bakes bread every single morning before dawn.";
+        for text in [told, "**Rye** needs time.", "1. Rye needs time.", "Post 2/10: Rye needs time."] {
             let (_, verdict) = judged(text, &json!({}));
             assert!(matches!(verdict, GuardVerdict::Review(_)), "{text}: {verdict:?}");
         }
+        let (_, verdict) = judged("3 loaves at 7:30 sharp.", &json!({}));
+        assert_eq!(verdict, GuardVerdict::Pass);
     }
 
     #[test]

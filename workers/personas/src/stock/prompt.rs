@@ -7,7 +7,7 @@ use perch_clients::{
     sources::Material,
 };
 use perch_core::personas::PersonaSpec;
-use perch_safety::visible;
+use perch_safety::unmarked;
 use serde_json::{Value, json};
 
 /// The field of the answer with the posts, and the fields of each post.
@@ -89,11 +89,6 @@ fn schema() -> Value {
         json!({ "type": "object", "properties": { TEXT: text }, "required": [TEXT], "additionalProperties": false });
     let posts = json!({ "type": "array", "items": post });
     json!({ "type": "object", "properties": { POSTS: posts }, "required": [POSTS], "additionalProperties": false })
-}
-
-/// The text without brackets, so that it cannot forge a mark, and without invisible characters.
-fn unmarked(text: &str) -> String {
-    visible(text).replace('<', "‹").replace('>', "›")
 }
 
 #[cfg(test)]
