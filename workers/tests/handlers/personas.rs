@@ -482,6 +482,19 @@ async fn words_of_a_person_that_another_post_has_are_refused_and_the_post_waits_
     assert_eq!(of(&world, "baker", PostState::InReview).await.len(), 1, "it is neither lost nor published");
 }
 
+#[tokio::test]
+async fn what_keeps_a_persona_from_posting_is_told_to_probes_without_what_strangers_wrote() {
+    let together = Together::saying(&["I would rather not."]).await;
+    let world = told(&together, &[IDLE]).await;
+    let told = async || perch_workers::bots().troubles(&world.settings, &world.store).await;
+    assert!(told().await.is_empty());
+    add(&world, "baker", &baker()).await;
+    replenish(&world, "baker").await;
+    assert_eq!(told().await, ["personas: baker: the stock is empty"]);
+    world.store.personas().set_enabled(&name("baker"), false, "ann").await.expect("Postgres answers");
+    assert!(told().await.is_empty(), "it is paused");
+}
+
 /// Several schedulers of several processes at once.
 #[tokio::test]
 async fn two_schedulers_fill_a_slot_once() {
