@@ -200,6 +200,30 @@ async fn after_an_outage_missed_slots_are_left_out_or_the_latest_is_caught_up() 
 }
 
 #[tokio::test]
+async fn a_text_that_another_persona_has_word_for_word_counts_as_similar() {
+    let same = batch(&["The kettle agrees with the oven today."]);
+    let together = Together::saying(&[&same, &same]).await;
+    let world = told(&together, &[IDLE]).await;
+    for persona in ["one", "two"] {
+        add(&world, persona, &baker()).await;
+    }
+    replenish(&world, "one").await;
+    let result = replenish(&world, "two").await;
+    assert_eq!((&result["written"], &result["similar"]), (&json!(1), &json!(1)), "{result}");
+}
+
+/// The model that the sandbox plays answers the same question alike.
+#[tokio::test]
+async fn each_persona_gets_posts_in_the_sandbox() {
+    let world = World::with(&[IDLE]).await;
+    for persona in ["one", "two", "three"] {
+        add(&world, persona, &baker()).await;
+        let result = replenish(&world, persona).await;
+        assert!(result["ready"].as_u64().is_some_and(|ready| ready >= 5), "{persona}: {result}");
+    }
+}
+
+#[tokio::test]
 async fn no_two_accounts_get_nearly_the_same_text_even_when_they_write_at_once() {
     let same = "The quiet part of baking is the part worth keeping, says my old oven.";
     let nearly = "The quiet part of baking is the part worth keeping, says my OLD oven! 🍞 #7";

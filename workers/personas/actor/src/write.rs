@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn as_many_posts_are_written_as_are_asked_for_each_on_its_topic() {
         let posts = batch(
-            "Write 2 posts of at most 252 characters each.\nTheir topics, in this order:\n1. rye\n2. your choice\n",
+            "Write 2 posts for a, each of at most 252 characters.\nTheir topics, in this order:\n1. rye\n2. your choice\n",
         );
         assert_eq!(posts.len(), 2);
         assert!(posts[0].contains("rye") && posts[1].contains("the day"), "{posts:?}");
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn other_openings_to_avoid_give_other_posts() {
-        let asked = "Write 3 posts of at most 252 characters each.\n";
+        let asked = "Write 3 posts for a, each of at most 252 characters.\n";
         assert_eq!(batch(asked), batch(asked));
         assert_ne!(batch(asked), batch(&format!("{asked}Begin none of them like this:\n- so\n")));
     }

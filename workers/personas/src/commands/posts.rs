@@ -136,7 +136,7 @@ pub async fn test(at: &Invocation<'_>, name: &PersonaName) -> Result<(), Command
     let bot = Personas::new(platform).map_err(|error| CommandError::Refused(error.to_string()))?.by_hand(&persona.spec);
     let waiting = at.out.waiting();
     waiting.set_message(format!("a model writes three posts as {name}"));
-    let samples = sample(&bot, &persona.spec).await;
+    let samples = sample(&bot, &persona).await;
     waiting.finish_and_clear();
     let samples = samples.map_err(|fail| CommandError::Refused(fail.reason().to_owned()))?;
     if at.out.is_json() {

@@ -63,7 +63,7 @@ pub(super) async fn test(State(app): State<BotState>, Path(name): Path<String>) 
         tracing::error!(%error, "the personas cannot be set up");
         internal()
     })?;
-    let samples = sample(&bot.by_hand(&persona.spec), &persona.spec).await;
+    let samples = sample(&bot.by_hand(&persona.spec), &persona).await;
     Ok(Json(samples.map_err(|fail| Problem::new(Cause::Unavailable, fail.reason()))?))
 }
 

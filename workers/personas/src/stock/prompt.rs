@@ -7,6 +7,7 @@ use perch_clients::{
     sources::Material,
 };
 use perch_core::personas::PersonaSpec;
+use perch_jobs::PersonaName;
 use perch_safety::unmarked;
 use serde_json::{Value, json};
 
@@ -30,7 +31,9 @@ handles (no @), no swearing, nothing about anybody's private life, no promises o
 /// What a batch is asked for.
 #[derive(Debug)]
 pub(crate) struct BatchRequest<'a> {
-    /// The persona.
+    /// Who it is for.
+    pub name: &'a PersonaName,
+    /// What that persona is.
     pub spec: &'a PersonaSpec,
     /// The topic of each post.
     pub topics: &'a [Option<String>],
@@ -48,7 +51,8 @@ pub(crate) struct BatchRequest<'a> {
 pub(crate) fn request(batch: &BatchRequest<'_>) -> ChatRequest {
     let mut text = String::new();
     let count = batch.topics.len();
-    let _ = writeln!(text, "Write {count} posts of at most {} characters each.", length(batch.spec.max_length));
+    let most = length(batch.spec.max_length);
+    let _ = writeln!(text, "Write {count} posts for {}, each of at most {most} characters.", batch.name);
     if batch.topics.iter().any(Option::is_some) {
         text.push_str("Their topics, in this order:\n");
         for (at, topic) in batch.topics.iter().enumerate() {
@@ -105,8 +109,9 @@ mod tests {
     }
 
     fn asked(material: &[Material], topics: &[Option<String>]) -> (String, String) {
-        let spec = spec();
+        let (name, spec) = ("baker".parse().expect("a name"), spec());
         let batch = BatchRequest {
+            name: &name,
             spec: &spec,
             topics,
             openings: &["good morning".to_owned()],
@@ -123,7 +128,7 @@ mod tests {
     fn the_model_is_told_its_voice_its_topics_and_which_openings_are_taken_but_no_earlier_text() {
         let (system, text) = asked(&[], &[Some("rye".into()), None]);
         assert!(system.starts_with("You are a baker.\nTone: warm\nLanguage: en\n\n"), "{system}");
-        assert!(text.contains("Write 2 posts of at most 252 characters"), "{text}");
+        assert!(text.contains("Write 2 posts for baker, each of at most 252 characters"), "{text}");
         assert!(text.contains("1. rye\n2. your choice") && text.contains("- good morning"), "{text}");
         assert!(!text.contains("<material>"), "{text}");
     }

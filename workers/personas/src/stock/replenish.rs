@@ -79,14 +79,15 @@ pub async fn replenish_stock(job: ReplenishStock, cx: JobContext, bot: Data<Pers
     if let Some(reason) = not_now(&bot, &persona, counts, job.now).await? {
         return idle(reason);
     }
-    let written = match write(&bot, &persona).await? {
+    let (written, stored) = match write(&bot, &persona).await? {
         Ok(written) => written,
         Err(reason) => {
             bot.store.slots().replenished(&persona, Some(&reason)).await?;
             return Ok(wrote(0, left));
         }
     };
-    let judged = judge(&bot, &persona.name, &persona.spec).await?;
+    let mut judged = judge(&bot, &persona.name, &persona.spec).await?;
+    judged.similar += written - stored;
     note(&bot, &persona, judged).await?;
     Ok(wrote(written, judged))
 }
@@ -131,14 +132,15 @@ fn rests(progress: &Progress, now: DateTime<Utc>) -> bool {
     at <= now && now < at + rest
 }
 
-/// Has a model write a batch and stores it as drafts; answers how many it wrote, or why there is none.
-async fn write(bot: &Personas, persona: &Persona) -> Result<Result<u64, String>, Fail> {
+/// Has a model write a batch and stores it as drafts; answers how many it wrote and how many of these are new, or why there is none.
+async fn write(bot: &Personas, persona: &Persona) -> Result<Result<(u64, u64), String>, Fail> {
     let spec = &persona.spec;
     let latest = bot.store.stock().latest(&persona.name, REMEMBERED).await?;
     let (openings, lately): (Vec<String>, Vec<Option<String>>) = latest.into_iter().unzip();
     let topics = topics::batch(&spec.topics, &lately, bot.settings.batch as usize);
     let material = material(bot, &spec.sources).await;
     let batch = BatchRequest {
+        name: &persona.name,
         spec,
         topics: &topics,
         openings: &openings,
@@ -163,8 +165,8 @@ async fn write(bot: &Personas, persona: &Persona) -> Result<Result<u64, String>,
     if drafts.is_empty() {
         return Ok(Err(format!("the answer of {} has no posts that may be used", reply.completion.model)));
     }
-    bot.store.stock().draft(&persona.name, &drafts).await?;
-    Ok(Ok(drafts.len() as u64))
+    let stored = bot.store.stock().draft(&persona.name, &drafts).await?;
+    Ok(Ok((drafts.len() as u64, stored)))
 }
 
 /// The posts of an answer as drafts, each with its share of the cost.

@@ -1,6 +1,6 @@
 //! Sample posts of a persona, none of which is kept or published.
 
-use perch_core::{ModelText, personas::PersonaSpec};
+use perch_core::{ModelText, personas::Persona};
 use perch_queue::Fail;
 use perch_safety::{GuardVerdict, Reason};
 use serde::Serialize;
@@ -32,9 +32,11 @@ pub struct SamplePost {
 }
 
 /// Has a model write three posts.
-pub async fn sample(bot: &Personas, spec: &PersonaSpec) -> Result<Vec<SamplePost>, Fail> {
+pub async fn sample(bot: &Personas, persona: &Persona) -> Result<Vec<SamplePost>, Fail> {
+    let spec = &persona.spec;
     let topics = topics::batch(&spec.topics, &[], SAMPLES);
     let batch = BatchRequest {
+        name: &persona.name,
         spec,
         topics: &topics,
         openings: &[],
