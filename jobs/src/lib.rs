@@ -3,6 +3,7 @@
 //! This crate does no I/O. Together with the client of `perch-queue` it is all that another
 //! Rust service needs to enqueue jobs.
 
+mod learner;
 mod mentions;
 mod own_keys;
 mod persona_name;
@@ -11,6 +12,7 @@ mod picks;
 mod platform;
 mod post;
 
+pub use learner::{ReadAudience, RunLearner, ScoreCandidates, WriteCandidates, learner_types};
 pub use mentions::{Mention, PollMentions, ReplyToMention, mentions_types};
 pub use own_keys::{is_own_key, own_key_reason};
 pub use perch_job::{
@@ -28,5 +30,5 @@ pub use post::{Media, Post};
 
 /// All job types of Perch, for producers.
 pub fn types() -> JobTypes {
-    personas_types(mentions_types(picks_types(platform_types())))
+    learner_types(personas_types(mentions_types(picks_types(platform_types()))))
 }

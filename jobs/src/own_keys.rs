@@ -1,10 +1,11 @@
 //! The keys of Perch's own jobs and effects. A caller from outside may not use one: whoever holds the key of a reply is taken
 //! for the reply, which then never goes out.
 
-use crate::{PayloadError, mentions, personas, picks, platform};
+use crate::{PayloadError, learner, mentions, personas, picks, platform};
 
 /// Each file of job types says its own: what a key begins with, up to a colon, or a whole key of which there is one at a time.
-const OWN: [&[&str]; 4] = [platform::OWN_KEYS, mentions::OWN_KEYS, personas::OWN_KEYS, picks::OWN_KEYS];
+const OWN: [&[&str]; 5] =
+    [platform::OWN_KEYS, mentions::OWN_KEYS, personas::OWN_KEYS, learner::OWN_KEYS, picks::OWN_KEYS];
 
 /// Whether a unique key, or the key of an effect, belongs to Perch's own jobs.
 pub fn is_own_key(key: &str) -> bool {

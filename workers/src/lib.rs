@@ -2,11 +2,12 @@
 //! `perch_cli::main(perch_workers::bots().with(MyBot))`.
 
 use perch_bot::Bots;
+use perch_bot_learner::LearnerBot;
 use perch_bot_mentions::MentionsBot;
 use perch_bot_personas::PersonasBot;
 use perch_bot_picks::PicksBot;
 
 /// The bots of Perch.
 pub fn bots() -> Bots {
-    Bots::default().with(PicksBot).with(MentionsBot).with(PersonasBot)
+    Bots::default().with(PicksBot).with(MentionsBot).with(PersonasBot).with(LearnerBot)
 }

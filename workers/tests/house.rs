@@ -20,7 +20,7 @@ const FLOORS: [&[&str]; 16] = [
     &["perch-publishing"],
     &["perch-bot"],
     &["perch-bot-picks", "perch-bot-mentions", "perch-bot-personas", "perch-bot-learner"],
-    &["perch-workers", "perch-actor-picks", "perch-actor-mentions", "perch-actor-personas"],
+    &["perch-workers", "perch-actor-picks", "perch-actor-mentions", "perch-actor-personas", "perch-actor-learner"],
     &["perch-api", "perch-actors"],
     &["perch-testkit"],
     &["perch-play"],
@@ -30,12 +30,13 @@ const FLOORS: [&[&str]; 16] = [
 ];
 
 /// Crates for tests, benches and tools. In production only the sandbox of the CLI uses them.
-const TOOLS: [&str; 7] = [
+const TOOLS: [&str; 8] = [
     "perch-sandbox",
     "perch-testkit",
     "perch-actor-picks",
     "perch-actor-mentions",
     "perch-actor-personas",
+    "perch-actor-learner",
     "perch-actors",
     "perch-play",
 ];

@@ -53,6 +53,13 @@ pub const POINTS: &[&str] = &[
     "publish.after_call",
     "publish.confirmed",
     "publish.recorded",
+    // A bot that learns: after a model answered, after its candidates are kept, after a decision is in the log, after its job is
+    // enqueued, after a reward is frozen.
+    "candidates.answered",
+    "candidates.drafted",
+    "decision.logged",
+    "decision.handed_over",
+    "reward.frozen",
     // An operator: around each script, and so between two calls of one that works in batches. Pause and resume share a point.
     "cancel.before",
     "cancel.after",

@@ -6,6 +6,7 @@ mod end_to_end;
 mod enqueue_in_sql;
 mod extraction;
 mod freezing;
+mod learner;
 mod ledger;
 mod ledger_races;
 mod lost_mentions;
