@@ -8,6 +8,7 @@ mod world;
 mod books;
 mod braking;
 mod fetching;
+mod learning;
 mod operations;
 mod stage;
 
@@ -84,6 +85,9 @@ fn every_crash_point_has_its_story() {
         &fetching::OF_A_FETCH,
         &fetching::OF_A_LOST_ANSWER,
         &fetching::OF_A_GOODBYE,
+        &learning::OF_CANDIDATES,
+        &learning::OF_A_DECISION,
+        &learning::OF_A_REWARD,
     ]
     .concat();
     let of_operations = OPERATIONS.iter().flat_map(|operation| operation.deaths).map(|(point, _)| *point);
