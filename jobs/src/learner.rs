@@ -13,7 +13,7 @@ pub(crate) const OWN_KEYS: &[&str] = &["learner:", "candidates:", "scoring:", "a
 
 /// Adds the job types of the learning poster.
 pub fn learner_types(types: JobTypes) -> JobTypes {
-    types.with::<RunLearner>().with::<WriteCandidates>().with::<ScoreCandidates>()
+    types.with::<RunLearner>().with::<WriteCandidates>().with::<ScoreCandidates>().with::<ReadAudience>()
 }
 
 /// Runs every learning poster: plans its days, has candidates written and scored for the slots that come, settles what was published,

@@ -25,7 +25,10 @@ pub use picks::{
     Bet, ExtractPost, ExtractedBets, FetchResults, Parlay, ParlayTag, Pick, PickError, PickKind, PollAccount,
     PollAccounts, PollDueAccounts, Side, SummariseDay, odds, picks_types,
 };
-pub use platform::{CollectMetrics, PublishPost, PublishSource, RetweetPost, SyncHotState, platform_types};
+pub use platform::{
+    CollectMetrics, DeletePost, HalfThread, PublishPost, PublishSource, PublishThread, RetweetPost, SyncHotState,
+    platform_types,
+};
 pub use post::{Media, Post};
 
 /// All job types of Perch, for producers.

@@ -224,13 +224,7 @@ impl DistantServers {
 }
 
 fn post(text: &str) -> PublishPost {
-    PublishPost {
-        account: perch_jobs::AccountId::from_static(ACCOUNT),
-        text: text.to_owned(),
-        reply_to: None,
-        effect_key: None,
-        source: None,
-    }
+    PublishPost::new(perch_jobs::AccountId::from_static(ACCOUNT), text)
 }
 
 /// A worker of this process.

@@ -175,7 +175,7 @@ impl Publishing<'_> {
     /// Sends the text; the nth permit to act has n - 1 invisible marks in it, and one more after a recovery.
     async fn send(&self, pass: Pass, n: u32) -> Result<PostId, XError> {
         let text = marked(&self.job.text, n.saturating_sub(1) + u32::from(self.cx.recovered_at().is_some()));
-        let post = CreatePost { text, reply_to: self.job.reply_to.clone() };
+        let post = CreatePost { text, reply_to: self.job.reply_to.clone(), ..CreatePost::default() };
         self.with.x.create_post(pass, &self.job.account, &post).await.map(|created| created.id)
     }
 

@@ -53,6 +53,9 @@ pub const POINTS: &[&str] = &[
     "publish.after_call",
     "publish.confirmed",
     "publish.recorded",
+    // A thread: after each part, and after each deletion of a part of one that stays half.
+    "thread.part",
+    "thread.deleted",
     // A bot that learns: after a model answered, after its candidates are kept, after a decision is in the log, after its job is
     // enqueued, after a reward is frozen.
     "candidates.answered",

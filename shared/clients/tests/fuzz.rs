@@ -116,7 +116,7 @@ async fn ask_x(x: &XClient) -> String {
     let page = x.user_posts("1", &query).await;
     let posts = page.as_ref().map(perch_clients::x::Page::to_posts);
     let read = posts.map_or_else(|_| "none".to_owned(), |posts| kind(&posts, &OF_X));
-    let post = CreatePost { text: "hi".into(), reply_to: None };
+    let post = CreatePost { text: "hi".into(), reply_to: None, ..CreatePost::default() };
     let made = x.create_post(Permit, &account, &post).await;
     if let Err(error) = &made {
         let _ = error.write_outcome();

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -149,6 +149,12 @@ impl SandboxState {
     /// Whether the watched accounts write posts.
     pub fn set_flow(&self, flows: bool) {
         self.lock().flows = flows;
+    }
+
+    /// Sets how long after it was made through the API a post cannot be answered yet: X refuses replies to posts that it does not show
+    /// everywhere.
+    pub fn show_parents_after(&self, after: TimeDelta) {
+        self.lock().world.show_parents_after(after);
     }
 
     /// The posts made through the API, oldest first, deleted ones too.

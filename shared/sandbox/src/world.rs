@@ -33,6 +33,8 @@ pub(crate) struct World {
     sequence: u64,
     started: DateTime<Utc>,
     plan: Plan,
+    /// How long after it was made through the API a post cannot be answered yet, as X answers a read right after a write.
+    parents_after: TimeDelta,
 }
 
 /// Why a post was refused.
@@ -48,7 +50,15 @@ pub(crate) enum Refusal {
 
 impl World {
     pub fn new(started: DateTime<Utc>, plan: Plan) -> Self {
-        Self { accounts: Vec::new(), posts: BTreeMap::new(), referring: HashMap::new(), sequence: 0, started, plan }
+        Self {
+            accounts: Vec::new(),
+            posts: BTreeMap::new(),
+            referring: HashMap::new(),
+            sequence: 0,
+            started,
+            plan,
+            parents_after: TimeDelta::zero(),
+        }
     }
 
     /// The account of a username, created if there is none. Its id depends on the name alone.
@@ -140,7 +150,9 @@ impl World {
     /// Stores a post made through the API, unless it is a duplicate, refers to a post that does not exist, or breaks a rule of the plan.
     pub fn make(&mut self, account: &Account, post: StoredPost) -> Result<u64, Refusal> {
         match post.reference {
-            Reference::Reply(to) | Reference::Quote(to) if !self.may_refer_to(to) => return Err(Refusal::NoSuchPost),
+            Reference::Reply(to) | Reference::Quote(to) if !self.may_refer_to(to) || self.is_too_young(to) => {
+                return Err(Refusal::NoSuchPost);
+            }
             Reference::Quote(_) if self.plan == Plan::SelfServe => return Err(Refusal::NoQuotes),
             Reference::Reply(to) if self.plan == Plan::SelfServe && !self.is_summoned(account, to) => {
                 return Err(Refusal::NotSummoned);
@@ -184,6 +196,15 @@ impl World {
             next = self.posts.get(&to);
         }
         root
+    }
+
+    fn is_too_young(&self, id: u64) -> bool {
+        self.posts.get(&id).is_some_and(|post| post.made && Utc::now() - post.created_at < self.parents_after)
+    }
+
+    /// Sets how long after it was made through the API a post cannot be answered yet.
+    pub fn show_parents_after(&mut self, after: TimeDelta) {
+        self.parents_after = after;
     }
 
     /// Whether a post exists to reply to or repost, or may have been lost in a restart of the sandbox.

@@ -131,7 +131,7 @@ impl Pair {
     }
 
     async fn make(&self, text: &str, reply_to: Option<&str>) -> Result<PostId, XError> {
-        let post = CreatePost { text: text.into(), reply_to: reply_to.map(id) };
+        let post = CreatePost { text: text.into(), reply_to: reply_to.map(id), ..CreatePost::default() };
         self.x.create_post(Permit, &main_account(), &post).await.map(|made| made.id)
     }
 

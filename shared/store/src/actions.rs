@@ -20,6 +20,8 @@ pub enum ActionKind {
     Retweet,
     /// It wrote a post of its own.
     Post,
+    /// It deleted a post of its own.
+    Deletion,
 }
 
 /// The state of an action.

@@ -339,7 +339,7 @@ impl Effects<'_> {
     pub async fn acts_since(&self, account: &AccountId, since: DateTime<Utc>) -> Result<Vec<KnownAct>, StoreError> {
         let rows: Vec<(String, String, Moment)> = query_as!(
             "select key, kind, intended_at from effects
-             where environment = $1 and account = $2 and intended_at >= $3 and state <> 'failed'
+             where environment = $1 and account = $2 and intended_at >= $3 and state <> 'failed' and kind <> 'deletion'
              order by intended_at desc limit 10000",
             self.0.env_name(),
             account.as_str(),

@@ -4,8 +4,13 @@ use clap::ArgMatches;
 use futures::future::{BoxFuture, FutureExt as _, ready};
 use perch_base::{ConfigError, ConfigSchema, Settings};
 use perch_core::{Clients, ClientsError, scheduler, sync_hot_state};
-use perch_jobs::{AccountId, CollectMetrics, JobTypes, PublishPost, RetweetPost, SyncHotState, platform_types};
-use perch_publishing::{Metrics, Origin, Publisher, collect_metrics, publish_post, reconciler, retweet_post};
+use perch_jobs::{
+    AccountId, CollectMetrics, DeletePost, JobTypes, PublishPost, PublishThread, RetweetPost, SyncHotState,
+    platform_types,
+};
+use perch_publishing::{
+    Metrics, Origin, Publisher, collect_metrics, delete_post, publish_post, publish_thread, reconciler, retweet_post,
+};
 use perch_queue::{
     Client,
     worker::{Deps, Handlers, Runtime, RuntimeError},
@@ -228,7 +233,9 @@ impl Bots {
     pub fn handlers(&self) -> Handlers {
         let platform = Handlers::new()
             .on::<PublishPost, _, _>(publish_post)
+            .on::<PublishThread, _, _>(publish_thread)
             .on::<RetweetPost, _, _>(retweet_post)
+            .on::<DeletePost, _, _>(delete_post)
             .on::<CollectMetrics, _, _>(collect_metrics)
             .on::<SyncHotState, _, _>(sync_hot_state);
         self.0.iter().fold(platform, |handlers, bot| bot.handlers(handlers))

@@ -6,14 +6,16 @@ use perch_bot::{
     cli::{CommandError, Invocation},
     http::Routes,
 };
-use perch_jobs::{JobTypes, RunLearner, ScoreCandidates, WriteCandidates, learner_types};
+use perch_jobs::{JobTypes, ReadAudience, RunLearner, ScoreCandidates, WriteCandidates, learner_types};
 use perch_publishing::Origin;
 use perch_queue::worker::{Deps, Handlers};
 use perch_store::{Store, StoreError};
 use sqlx::migrate::Migrator;
 
 use crate::{
-    Learner, checks,
+    Learner,
+    audience::read_audience,
+    checks,
     choosing::score_candidates,
     commands::{self, Commands},
     health::troubles,
@@ -61,6 +63,7 @@ impl Bot for LearnerBot {
             .on::<RunLearner, _, _>(run_learner)
             .on::<WriteCandidates, _, _>(write_candidates)
             .on::<ScoreCandidates, _, _>(score_candidates)
+            .on::<ReadAudience, _, _>(read_audience)
     }
 
     fn deps(&self, platform: &Platform, deps: Deps) -> Result<Deps, BotError> {

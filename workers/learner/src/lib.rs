@@ -2,6 +2,7 @@
 //!
 //! [`learning`] and [`policy`] are pure: they read no clock, no file and no network.
 
+mod audience;
 mod bot;
 mod brakes;
 mod checks;
@@ -26,6 +27,7 @@ mod writing;
 
 perch_store::statements!();
 
+pub use audience::{AudienceRead, read_audience};
 pub use bot::{Learner, LearnerError};
 pub use choosing::{Scored, score_candidates};
 pub use evaluating::{LogLine, evaluate_policy};

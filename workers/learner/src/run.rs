@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use perch_base::clock;
 use perch_core::personas::{Persona, PersonaStore as _};
-use perch_jobs::{RunLearner, ScoreCandidates, WriteCandidates};
+use perch_jobs::{ReadAudience, RunLearner, ScoreCandidates, WriteCandidates};
 use perch_queue::{
     Acceptance, Client, Fail,
     worker::{Data, HandlerResult, JobContext},
@@ -91,7 +91,7 @@ async fn run_one(bot: &Learner, client: &Client, learner: &LearnerBot, run: &mut
     let now = clock::now();
     run.planned += planning::plan(bot, learner, &persona, now).await?;
     slots(bot, client, learner, &persona, now, run).await?;
-    Ok(())
+    read_audience(bot, client, learner, now).await
 }
 
 async fn slots(
@@ -125,6 +125,21 @@ async fn slots(
 
 fn is_new(acceptance: Acceptance) -> bool {
     matches!(acceptance, Acceptance::Accepted | Acceptance::Deferred)
+}
+
+/// Has the followers and the analytics read when the last time is long enough ago.
+async fn read_audience(bot: &Learner, client: &Client, learner: &LearnerBot, now: DateTime<Utc>) -> Result<(), Fail> {
+    let every = i64::try_from(bot.settings.audience_every.as_secs().max(1)).unwrap_or(i64::MAX);
+    let tick = now.timestamp().div_euclid(every);
+    let at = DateTime::from_timestamp(tick.saturating_mul(every), 0).unwrap_or(now);
+    let name = format!("audience:{}:{tick}", learner.bot);
+    // The id follows from the period, so that each has one.
+    let options = perch_queue::EnqueueOptions {
+        id: Some(perch_core::job_id(at, &name)),
+        ..perch_queue::EnqueueOptions::default()
+    };
+    client.enqueue_with(&ReadAudience { bot: learner.bot.clone() }, options).await?;
+    Ok(())
 }
 
 pub(crate) fn count(persona: &Persona, state: &'static str, n: u64) {

@@ -36,11 +36,11 @@ pub async fn summarise_day(job: SummariseDay, cx: JobContext, bot: Data<Picks>) 
         let key = effect_key(date);
         let options = EnqueueOptions { id: Some(job_id(cx.enqueued_at(), &key)), ..EnqueueOptions::default() };
         let post = PublishPost {
-            account: bot.settings.account.clone(),
-            text: fit(&filled(&bot.settings.summary.text, &summary), POST_UNITS),
-            reply_to: None,
             effect_key: Some(key),
-            source: None,
+            ..PublishPost::new(
+                bot.settings.account.clone(),
+                fit(&filled(&bot.settings.summary.text, &summary), POST_UNITS),
+            )
         };
         cx.enqueue_with(&post, options).await?;
     }

@@ -3,6 +3,7 @@ use std::future::Future;
 use chrono::{DateTime, Utc};
 use perch_clients::{XError, x::Search};
 use perch_jobs::{AccountId, JobId, PostId};
+use perch_queue::Fail;
 use perch_store::{ActionKind, PlaceKind, PublishedPost};
 use serde_json::Value;
 
@@ -14,8 +15,8 @@ pub(super) trait Act: Sync {
     /// Its name in the ledger and in messages, for example `post`.
     fn kind(&self) -> &'static str;
 
-    /// The quota of the account that it counts for.
-    fn counts_as(&self) -> PlaceKind;
+    /// The quota of the account that it counts for, if it counts for one.
+    fn counts_as(&self) -> Option<PlaceKind>;
 
     /// The account that acts.
     fn account(&self) -> &AccountId;
@@ -26,6 +27,22 @@ pub(super) trait Act: Sync {
     /// Reads from X what the call needs, before the effect is claimed.
     fn prepare(&self, _: &Publisher) -> impl Future<Output = Result<(), XError>> + Send {
         async { Ok(()) }
+    }
+
+    /// Makes ready on X what the call needs and what may be made ready again and again, such as uploaded files. It comes before the claim,
+    /// and only where the call is to be made.
+    fn make_ready(&self, _: &Publisher) -> impl Future<Output = Result<(), Fail>> + Send {
+        async { Ok(()) }
+    }
+
+    /// Whether this refusal may end by itself within moments, so that the call is tried again.
+    fn may_pass(&self, _: &XError) -> bool {
+        false
+    }
+
+    /// Whether this refusal says that what the act is for is so already.
+    fn is_so_already(&self, _: &XError) -> bool {
+        false
     }
 
     /// Makes the call.

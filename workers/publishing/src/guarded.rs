@@ -1,7 +1,7 @@
 //! Checks every text that a bot, another service or a person hands over for publishing with the guard.
 
 use perch_base::settings::GuardMode;
-use perch_jobs::PublishPost;
+use perch_jobs::{AccountId, PublishPost};
 use perch_safety::{Guard, GuardVerdict, Reason};
 use perch_store::StoreError;
 
@@ -54,6 +54,13 @@ pub(super) async fn objection(publisher: &Publisher, job: &PublishPost) -> Resul
         return Ok(None);
     }
     Ok(Some(stopped.message(job.account.as_str())))
+}
+
+/// Why the guard stops the parts of a thread together, if it does: only for what nobody can let pass, because what is flagged was decided
+/// for each part.
+pub(super) fn objection_to_whole(publisher: &Publisher, account: &AccountId, text: &str) -> Option<String> {
+    let stopped = stopped(&publisher.guard, publisher.settings.posting_of(account).guard, text)?;
+    stopped.is_refused.then(|| format!("all parts together: {}", stopped.message(account.as_str())))
 }
 
 #[cfg(test)]

@@ -23,6 +23,9 @@ use super::{
     record::{Published, record, record_refusal},
 };
 
+/// The least time before a call is tried again that X refused for what may end by itself.
+const SHORTEST_WAIT: Duration = Duration::from_millis(500);
+
 /// Why an attempt ends without a confirmed effect.
 enum ActError {
     /// X refused it for good.
@@ -207,7 +210,7 @@ impl<A: Act> ActAttempt<'_, A> {
     async fn admitted_and_prepared(&self) -> Result<GatePass, ActError> {
         let pass = self.admitted().await?;
         let asked = Instant::now();
-        if let Err(stop) = self.prepare().await {
+        if let Err(stop) = self.prepared_and_ready().await {
             self.gate().leave(&pass).await;
             return Err(stop);
         }
@@ -221,6 +224,17 @@ impl<A: Act> ActAttempt<'_, A> {
                 self.gate().leave(&pass).await;
                 Err(stop)
             }
+        }
+    }
+
+    async fn prepared_and_ready(&self) -> Result<(), ActError> {
+        self.prepare().await?;
+        match self.sending {
+            Sending::Real => self.act.make_ready(self.publisher).await.map_err(|fail| match fail {
+                Fail::Dead(why) => ActError::Refused(why),
+                fail => ActError::Failed(fail),
+            }),
+            Sending::Simulated => Ok(()),
         }
     }
 
@@ -296,10 +310,15 @@ impl<A: Act> ActAttempt<'_, A> {
         pass: &GatePass,
         error: XError,
     ) -> Result<StoredEffect, ActError> {
-        match error_meaning(&error) {
+        let meaning = if self.act.is_so_already(&error) { ErrorMeaning::Done } else { error_meaning(&error) };
+        match meaning {
             ErrorMeaning::NotMade => {
                 self.ledger().fail(&permit, &error.to_string()).await?;
                 self.gate().leave(pass).await;
+                if self.act.may_pass(&error) {
+                    let wait = self.publisher.settings.x.settle.max(SHORTEST_WAIT);
+                    return Err(ActError::Failed(Fail::RetryAfter(wait, error.to_string())));
+                }
                 Err(pass.withdrawn(&error).map_or_else(|| ActError::of(error), ActError::held))
             }
             ErrorMeaning::Unknown => self.unknown(&permit, &error).await,

@@ -16,6 +16,7 @@ use super::{
     attempt::ActAttempt,
     decide::{sending, unfit},
     guarded::objection,
+    media::Uploads,
     permit::LeasedPermit,
     record::Published,
 };
@@ -35,55 +36,83 @@ pub async fn publish_post(job: PublishPost, cx: JobContext, publisher: Data<Publ
     let key = job.effect_key.clone().unwrap_or_else(|| format!("publish:{}", cx.id()));
     let sending = sending(publisher.settings.live_posts, &publisher.settings.x.base_url);
     let objection = objection(&publisher, &job).await?;
-    ActAttempt { act: &job, cx: &cx, publisher: &publisher, key, sending, objection }.carry_out().await
+    let act = PostAct { uploads: Uploads::new(&key, &cx), job: &job };
+    ActAttempt { act: &act, cx: &cx, publisher: &publisher, key, sending, objection }.carry_out().await
 }
 
-impl Act for PublishPost {
+/// The post of a job, with the files that were uploaded for it.
+pub(super) struct PostAct<'a> {
+    pub(super) job: &'a PublishPost,
+    pub(super) uploads: Uploads,
+}
+
+impl<'a> PostAct<'a> {
+    /// The act for its record alone.
+    pub(super) fn recorded(job: &'a PublishPost) -> Self {
+        Self { job, uploads: Uploads::none() }
+    }
+}
+
+impl Act for PostAct<'_> {
     fn kind(&self) -> &'static str {
-        if self.reply_to.is_some() { "reply" } else { "post" }
+        if self.job.reply_to.is_some() { "reply" } else { "post" }
     }
 
-    fn counts_as(&self) -> PlaceKind {
-        if self.reply_to.is_some() { PlaceKind::Reply } else { PlaceKind::Post }
+    fn counts_as(&self) -> Option<PlaceKind> {
+        Some(if self.job.reply_to.is_some() { PlaceKind::Reply } else { PlaceKind::Post })
     }
 
     fn account(&self) -> &AccountId {
-        &self.account
+        &self.job.account
     }
 
     fn request(&self) -> Vec<&str> {
-        let target = self.reply_to.as_ref().map_or("", PostId::as_str);
-        vec![self.account.as_str(), &self.text, target]
+        let target = self.job.reply_to.as_ref().map_or("", PostId::as_str);
+        let files = self.job.media.iter().map(|media| media.url.as_str());
+        [self.job.account.as_str(), &self.job.text, target].into_iter().chain(files).collect()
+    }
+
+    async fn make_ready(&self, publisher: &Publisher) -> Result<(), Fail> {
+        self.uploads.upload(publisher, &self.job.account, &self.job.media).await
     }
 
     async fn call(&self, publisher: &Publisher, permit: LeasedPermit) -> Result<ActResponse, XError> {
-        let post = CreatePost { text: self.text.clone(), reply_to: self.reply_to.clone() };
-        let CreatedPost { id, text } = publisher.clients.x.create_post(permit, &self.account, &post).await?;
+        let job = self.job;
+        let post = CreatePost {
+            text: job.text.clone(),
+            reply_to: job.reply_to.clone(),
+            media_ids: self.uploads.of(&job.media)?,
+            made_with_ai: job.made_with_ai,
+            paid_partnership: job.paid_partnership,
+            ..CreatePost::default()
+        };
+        let CreatedPost { id, text } = publisher.clients.x.create_post(permit, &job.account, &post).await?;
         Ok(ActResponse { id: Some(id.to_string()), response: json!({ "id": id, "text": text }) })
     }
 
     async fn look(&self, publisher: &Publisher, user_id: &str, since: DateTime<Utc>) -> Result<Search, XError> {
-        publisher.clients.x.find_recent_post(&self.account, user_id, &self.text, self.reply_to.as_ref(), since).await
+        let job = self.job;
+        publisher.clients.x.find_recent_post(&job.account, user_id, &job.text, job.reply_to.as_ref(), since).await
     }
 
     fn details(&self) -> ActDetails<'_> {
-        let source = self.source.as_ref();
+        let source = self.job.source.as_ref();
         ActDetails {
-            kind: if self.reply_to.is_some() { ActionKind::Comment } else { ActionKind::Post },
-            text: &self.text,
+            kind: if self.job.reply_to.is_some() { ActionKind::Comment } else { ActionKind::Post },
+            text: &self.job.text,
             subject: source.map(|source| source.subject.as_str()),
             why: source.and_then(|source| source.why.as_deref()),
-            source_post: self.reply_to.as_ref().or(source.map(|source| &source.post_id)),
+            source_post: self.job.reply_to.as_ref().or(source.map(|source| &source.post_id)),
         }
     }
 
     fn post(&self, id: &PostId, at: DateTime<Utc>, job: JobId) -> Option<PublishedPost> {
         Some(PublishedPost {
             post_id: id.clone(),
-            account: self.account.clone(),
-            text: self.text.clone(),
-            reply_to: self.reply_to.clone(),
-            subject: self.source.as_ref().map(|source| source.subject.clone()),
+            account: self.job.account.clone(),
+            text: self.job.text.clone(),
+            reply_to: self.job.reply_to.clone(),
+            subject: self.job.source.as_ref().map(|source| source.subject.clone()),
             job_id: Some(job),
             published_at: at,
         })

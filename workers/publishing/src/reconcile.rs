@@ -5,13 +5,18 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use perch_core::recovery::{Reconciled, Reconciler};
-use perch_jobs::{Job as _, JobId, PostId, PublishPost, RetweetPost};
+use perch_jobs::{DeletePost, Job as _, JobId, PostId, PublishPost, PublishThread, RetweetPost};
 use perch_store::{
     ActionKind, ActionRecord, ActionState, HotRecord, HotStore, KnownEffect, PublishedPost, Store, StoreError,
     StoredEffect, UnrecordedEffect, request_digest,
 };
 
-use super::{act::Act, record::action_of};
+use super::{
+    act::Act,
+    publish_post::PostAct,
+    publish_thread::{PART, PartAct, part_number},
+    record::action_of,
+};
 
 /// The reconciler for acts of jobs that publish.
 pub fn reconciler() -> Arc<dyn Reconciler> {
@@ -51,7 +56,11 @@ fn happened(action: ActionRecord) -> Option<KnownEffect> {
     let (kind, digest) = match action.kind {
         ActionKind::Retweet => ("retweet", request_digest(&[account, target])),
         ActionKind::Comment => ("reply", request_digest(&[account, &action.text, target])),
+        ActionKind::Post if part_number(&action.key).is_some_and(|number| number > 1) => {
+            (PART, request_digest(&[account, &action.text, target]))
+        }
         ActionKind::Post => ("post", request_digest(&[account, &action.text, ""])),
+        ActionKind::Deletion => ("deletion", request_digest(&[account, target])),
     };
     Some(KnownEffect {
         kind,
@@ -68,10 +77,26 @@ fn happened(action: ActionRecord) -> Option<KnownEffect> {
 fn record_of(unrecorded: &UnrecordedEffect) -> Option<(ActionRecord, Option<PublishedPost>)> {
     let UnrecordedEffect { effect, job_kind, payload } = unrecorded;
     match job_kind.as_str() {
-        PublishPost::KIND => Some(recorded(&serde_json::from_str::<PublishPost>(payload).ok()?, effect)),
+        PublishPost::KIND => {
+            Some(recorded(&PostAct::recorded(&serde_json::from_str::<PublishPost>(payload).ok()?), effect))
+        }
+        PublishThread::KIND => part(&serde_json::from_str::<PublishThread>(payload).ok()?, effect),
+        DeletePost::KIND => Some(recorded(&serde_json::from_str::<DeletePost>(payload).ok()?, effect)),
         RetweetPost::KIND => Some(recorded(&serde_json::from_str::<RetweetPost>(payload).ok()?, effect)),
         _ => None,
     }
+}
+
+/// The records of a part of a thread, or of the deletion of one.
+fn part(job: &PublishThread, effect: &StoredEffect) -> Option<(ActionRecord, Option<PublishedPost>)> {
+    let said = |field: &str| effect.response.as_ref()?[field].as_str()?.parse::<PostId>().ok();
+    if effect.kind == "deletion" {
+        let account = job.account.clone();
+        return Some(recorded(&DeletePost { account, post_id: said("deleted")?, effect_key: None }, effect));
+    }
+    let number = part_number(&effect.key)?;
+    let text = job.parts.get(number.checked_sub(1)?)?;
+    Some(recorded(&PartAct { job, number, text, parent: said("parent") }, effect))
 }
 
 fn recorded(act: &impl Act, effect: &StoredEffect) -> (ActionRecord, Option<PublishedPost>) {
@@ -101,15 +126,10 @@ mod tests {
         let account = AccountId::from_static("main");
         let other: PostId = "42".parse().expect("an id");
         for reply_to in [None, Some(other.clone())] {
-            let post = PublishPost {
-                account: account.clone(),
-                text: "Hello".into(),
-                reply_to,
-                effect_key: None,
-                source: None,
-            };
-            let effect = effect_of(&post, "k");
-            assert_eq!((effect.kind, effect.digest), (post.kind(), request_digest(&post.request())));
+            let post = PublishPost { reply_to, ..PublishPost::new(account.clone(), "Hello") };
+            let act = PostAct::recorded(&post);
+            let effect = effect_of(&act, "k");
+            assert_eq!((effect.kind, effect.digest), (act.kind(), request_digest(&act.request())));
         }
         let retweet = RetweetPost { account, post_id: other, effect_key: None, source: None };
         let effect = effect_of(&retweet, "k");

@@ -30,8 +30,8 @@ impl Act for RetweetPost {
         "retweet"
     }
 
-    fn counts_as(&self) -> PlaceKind {
-        PlaceKind::Retweet
+    fn counts_as(&self) -> Option<PlaceKind> {
+        Some(PlaceKind::Retweet)
     }
 
     fn account(&self) -> &AccountId {

@@ -14,7 +14,7 @@ use sqlx::{PgPool, Row};
 use crate::world::{World, eventually, main_account};
 
 fn post(text: &str) -> PublishPost {
-    PublishPost { account: main_account(), text: text.into(), reply_to: None, effect_key: None, source: None }
+    PublishPost::new(main_account(), text)
 }
 
 impl World {

@@ -19,13 +19,7 @@ use perch_store::{JobState, OutboxContent, OutboxEntry, Store};
 use crate::world::{World, main_account};
 
 fn post(text: &str, effect_key: Option<&str>) -> PublishPost {
-    PublishPost {
-        account: main_account(),
-        text: text.into(),
-        reply_to: None,
-        effect_key: effect_key.map(str::to_owned),
-        source: None,
-    }
+    PublishPost { effect_key: effect_key.map(str::to_owned), ..PublishPost::new(main_account(), text) }
 }
 
 type Deed = Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;

@@ -28,6 +28,7 @@ mod round_trips;
 mod settling;
 mod shortage;
 mod spending;
+mod threads;
 mod together;
 mod tracking;
 mod watching;

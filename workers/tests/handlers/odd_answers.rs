@@ -252,7 +252,7 @@ async fn a_post_that_went_out_before_a_crash_is_found_though_nothing_is_sent_any
         live: true,
     };
     let _lost = world.store.effects().claim(&intent).await.expect("Postgres answers");
-    let post = CreatePost { text: "It went out.".into(), reply_to: None };
+    let post = CreatePost { text: "It went out.".into(), reply_to: None, ..CreatePost::default() };
     world.other_x().create_post(crate::world::TestPermit, &main_account(), &post).await.expect("X takes it");
     world.age_effect("promise:1").await;
 

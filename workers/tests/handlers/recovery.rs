@@ -73,7 +73,7 @@ async fn an_attempt_that_died_after_posting_is_made_good_by_the_next() {
     let world = World::without_workers(&[]).await;
     let job = JobId::at(Utc::now());
     claim_and_die(&world, job, "From beyond").await;
-    let post = CreatePost { text: "From beyond".into(), reply_to: None };
+    let post = CreatePost { text: "From beyond".into(), reply_to: None, ..CreatePost::default() };
     let made = world.other_x().create_post(TestPermit, &main_account(), &post).await.expect("the sandbox takes it");
 
     let options = EnqueueOptions { id: Some(job), ..EnqueueOptions::default() };

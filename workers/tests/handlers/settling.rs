@@ -28,7 +28,7 @@ async fn a_post_that_x_shows_late_is_waited_for_and_not_made_again() {
     })
     .await;
     // The delay of X: only now does it show.
-    let post = CreatePost { text: "Shown late".into(), reply_to: None };
+    let post = CreatePost { text: "Shown late".into(), reply_to: None, ..CreatePost::default() };
     let made = world.other_x().create_post(TestPermit, &main_account(), &post).await.expect("the sandbox takes it");
 
     let job = world.ended(id).await;

@@ -274,13 +274,7 @@ pub fn main_account() -> AccountId {
 
 /// A post of the bot, or a reply.
 pub fn publication(text: &str, reply_to: Option<PostId>, effect_key: Option<&str>) -> PublishPost {
-    PublishPost {
-        account: main_account(),
-        text: text.to_owned(),
-        reply_to,
-        effect_key: effect_key.map(str::to_owned),
-        source: None,
-    }
+    PublishPost { reply_to, effect_key: effect_key.map(str::to_owned), ..PublishPost::new(main_account(), text) }
 }
 
 /// A retweet by the bot.

@@ -11,6 +11,7 @@ mod fetching;
 mod learning;
 mod operations;
 mod stage;
+mod threads;
 
 use std::{collections::BTreeSet, future::Future, pin::pin};
 
@@ -86,6 +87,7 @@ fn every_crash_point_has_its_story() {
         &fetching::OF_A_LOST_ANSWER,
         &fetching::OF_A_GOODBYE,
         &learning::OF_CANDIDATES,
+        &threads::OF_A_THREAD,
         &learning::OF_A_DECISION,
         &learning::OF_A_REWARD,
     ]

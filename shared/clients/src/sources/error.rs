@@ -95,6 +95,10 @@ impl SourceError {
         Self::Forbidden { address: shown(url), reason: reason.into() }
     }
 
+    pub(super) fn too_large(url: &Url, most_bytes: usize) -> Self {
+        Self::TooLarge { address: shown(url), most_bytes }
+    }
+
     pub(super) fn unreadable(url: &Url, reason: impl Into<String>) -> Self {
         Self::Unreadable { address: shown(url), reason: reason.into() }
     }

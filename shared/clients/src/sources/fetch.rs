@@ -43,26 +43,36 @@ pub(super) async fn fetch(
     client: &Client,
     guard: &Guard,
     bounds: &Bounds,
-    mut url: Url,
+    url: Url,
     known: &Validators,
 ) -> Result<Option<Received>, SourceError> {
+    let (url, response) = open(client, guard, url, &asking(known)).await?;
+    if response.status() == StatusCode::NOT_MODIFIED && !known.is_empty() {
+        return Ok(None);
+    }
+    check_status(&url, &response)?;
+    receive(url, response, bounds).await.map(Some)
+}
+
+/// The answer of the server at `url`, whatever its status, and where it came from after redirects.
+pub(super) async fn open(
+    client: &Client,
+    guard: &Guard,
+    mut url: Url,
+    headers: &HeaderMap,
+) -> Result<(Url, Response), SourceError> {
     for _ in 0..=MOST_REDIRECTS {
-        let response = send(client, &url, known).await?;
-        let status = response.status();
-        if status == StatusCode::NOT_MODIFIED && !known.is_empty() {
-            return Ok(None);
+        let sent = client.get(url.clone()).headers(headers.clone()).send().await;
+        let response = sent.map_err(|error| unanswered(&url, error))?;
+        match redirect(guard, &url, &response)? {
+            Some(next) => url = next,
+            None => return Ok((url, response)),
         }
-        if let Some(next) = redirect(guard, &url, &response)? {
-            url = next;
-            continue;
-        }
-        check_status(&url, &response)?;
-        return receive(url, response, bounds).await.map(Some);
     }
     Err(SourceError::forbidden(&url, format!("redirects more than {MOST_REDIRECTS} times")))
 }
 
-async fn send(client: &Client, url: &Url, known: &Validators) -> Result<Response, SourceError> {
+fn asking(known: &Validators) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static(KINDS));
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
@@ -71,7 +81,7 @@ async fn send(client: &Client, url: &Url, known: &Validators) -> Result<Response
             headers.insert(name, value);
         }
     }
-    client.get(url.clone()).headers(headers).send().await.map_err(|error| unanswered(url, error))
+    headers
 }
 
 fn redirect(guard: &Guard, url: &Url, response: &Response) -> Result<Option<Url>, SourceError> {
@@ -83,7 +93,7 @@ fn redirect(guard: &Guard, url: &Url, response: &Response) -> Result<Option<Url>
     guard.follow(url, &location).map(Some)
 }
 
-fn check_status(url: &Url, response: &Response) -> Result<(), SourceError> {
+pub(super) fn check_status(url: &Url, response: &Response) -> Result<(), SourceError> {
     let status = response.status();
     if status.is_success() {
         return Ok(());
@@ -101,7 +111,7 @@ async fn receive(url: Url, mut response: Response, bounds: &Bounds) -> Result<Re
     let headers = std::mem::take(response.headers_mut());
     let stated = Stated::read(&headers)
         .map_err(|media| SourceError::unreadable(&url, format!("is of the media type {media:?}")))?;
-    let too_large = || SourceError::TooLarge { address: shown(&url), most_bytes: bounds.bytes };
+    let too_large = || SourceError::too_large(&url, bounds.bytes);
     if text(&headers, CONTENT_LENGTH).parse::<usize>().is_ok_and(|length| length > bounds.bytes) {
         return Err(too_large());
     }
@@ -124,12 +134,12 @@ fn validators(headers: &HeaderMap) -> Validators {
     Validators { etag: kept(ETAG).map(str::to_owned), last_modified: kept(LAST_MODIFIED).map(str::to_owned) }
 }
 
-fn text(headers: &HeaderMap, name: HeaderName) -> &str {
+pub(super) fn text(headers: &HeaderMap, name: HeaderName) -> &str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
 /// Why there is no answer. A name that stands for a private address will do so the next time too.
-fn unanswered(url: &Url, error: reqwest::Error) -> SourceError {
+pub(super) fn unanswered(url: &Url, error: reqwest::Error) -> SourceError {
     let error = error.without_url();
     let mut cause = error.source();
     while let Some(inner) = cause {

@@ -12,6 +12,7 @@ mod entry;
 mod error;
 mod feed;
 mod fetch;
+pub mod file;
 mod guard;
 mod html;
 mod json_feed;
@@ -127,21 +128,8 @@ impl Sources {
     }
 
     fn with_lookup(bounds: Bounds, own: Option<&Url>, lookup: Lookup) -> Result<Self, SourceError> {
-        perch_base::tls::install();
         let guard = Guard::new(own);
-        let resolver = PublicOnly { lookup, own: guard.own_host().map(str::to_owned) };
-        let client = Client::builder()
-            .user_agent(concat!("perch/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(LONGEST_CONNECT.min(bounds.timeout))
-            .read_timeout(bounds.idle)
-            .redirect(Policy::none())
-            .dns_resolver(Arc::new(resolver))
-            // A proxy would connect to addresses that nobody here has checked.
-            .no_proxy()
-            // The body is decompressed under its bound.
-            .no_gzip()
-            .build()
-            .map_err(SourceError::Setup)?;
+        let client = client(&guard, lookup, bounds.timeout, bounds.idle)?;
         Ok(Self { client, guard: Arc::new(guard), bounds })
     }
 
@@ -177,6 +165,24 @@ impl Sources {
         let found = found.unwrap_or_else(|_| Err("cannot be parsed".to_owned()));
         found.map_err(|reason| SourceError::unreadable(&url, reason))
     }
+}
+
+/// A client that connects to public addresses only, and to the own origin of the guard.
+fn client(guard: &Guard, lookup: Lookup, timeout: Duration, idle: Duration) -> Result<Client, SourceError> {
+    perch_base::tls::install();
+    let resolver = PublicOnly { lookup, own: guard.own_host().map(str::to_owned) };
+    Client::builder()
+        .user_agent(concat!("perch/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(LONGEST_CONNECT.min(timeout))
+        .read_timeout(idle)
+        .redirect(Policy::none())
+        .dns_resolver(Arc::new(resolver))
+        // A proxy would connect to addresses that nobody here has checked.
+        .no_proxy()
+        // The body is decompressed under its bound.
+        .no_gzip()
+        .build()
+        .map_err(SourceError::Setup)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use http::{HeaderValue, Method, header};
 use perch_jobs::{AccountId, PostId};
@@ -35,9 +36,9 @@ pub(super) enum Caller<'a> {
     Account(&'a AccountId),
 }
 
-/// The body of a call that changes something, and its permit.
+/// The body of a call that changes something, and its permit. The body may be empty.
 pub(super) struct WriteRequest {
-    body: serde_json::Value,
+    body: Bytes,
     permit: Arc<dyn EffectPermit>,
 }
 
@@ -75,12 +76,27 @@ impl<'a> Call<'a> {
         endpoint: &'static str,
         path: &'a [&'a str],
         account: &'a AccountId,
-        body: serde_json::Value,
+        body: &Value,
         permit: Arc<dyn EffectPermit>,
     ) -> Self {
-        let caller = Caller::Account(account);
-        let write = Some(WriteRequest { body, permit });
-        Self { endpoint, method: Method::POST, path, query: Vec::new(), write, caller, reply: false, charge: None }
+        let write = Some(WriteRequest { body: body.to_string().into(), permit });
+        Self { write, ..Self::get(endpoint, path, Caller::Account(account)) }.by(Method::POST)
+    }
+
+    /// A call that changes something and has no body. Its permit is checked before connecting, and not again when it is sent.
+    pub(super) fn bare(
+        endpoint: &'static str,
+        method: Method,
+        path: &'a [&'a str],
+        account: &'a AccountId,
+        permit: Arc<dyn EffectPermit>,
+    ) -> Self {
+        let write = Some(WriteRequest { body: Bytes::new(), permit });
+        Self { write, ..Self::get(endpoint, path, Caller::Account(account)) }.by(method)
+    }
+
+    fn by(self, method: Method) -> Self {
+        Self { method, ..self }
     }
 
     /// Whether its permit, if it needs one, still holds.
@@ -217,8 +233,10 @@ impl XClient {
         request.headers_mut().insert(header::AUTHORIZATION, authorization);
         let mut withheld = WithheldFlag::default();
         if let Some(WriteRequest { body, permit }) = &call.write {
-            request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            let (body, word) = guarded(body.to_string().into(), permit.clone());
+            if !body.is_empty() {
+                request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            }
+            let (body, word) = guarded(body.clone(), permit.clone());
             *request.body_mut() = Some(body);
             withheld = word;
         }

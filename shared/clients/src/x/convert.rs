@@ -93,17 +93,38 @@ pub fn unescape(text: &str) -> Cow<'_, str> {
 /// Whether `post` has the text `ours` as rewritten by X.
 ///
 /// X writes `&`, `<` and `>` as entities, composes characters (NFC), trims spaces, puts `t.co` links in place of
-/// links, and may put the names of those who are answered in front of a reply.
+/// links, may put the names of those who are answered in front of a reply, and puts a `t.co` link for its pictures or video at the end.
 pub fn same_text(ours: &str, post: &XPost) -> bool {
     let ours: String = ours.nfc().collect();
     let theirs: String = unescape(post.full_text()).nfc().collect();
     let ours: Vec<&str> = ours.split_whitespace().collect();
     let theirs: Vec<&str> = theirs.split_whitespace().collect();
+    if same_words(&ours, &theirs, post) {
+        return true;
+    }
+    let Some((last, theirs)) = theirs.split_last() else { return false };
+    stands_for_media(last, post) && same_words(&ours, theirs, post)
+}
+
+fn same_words(ours: &[&str], theirs: &[&str], post: &XPost) -> bool {
     let Some(extra) = theirs.len().checked_sub(ours.len()) else { return false };
     let (front, theirs) = theirs.split_at(extra);
     let only_names = front.iter().all(|word| word.starts_with('@'));
     let allowed = front.is_empty() || (post.is_reply() && only_names);
     allowed && ours.iter().zip(theirs).all(|(our, their)| same_word(our, their, post.links()))
+}
+
+/// Whether a word is the link that X adds for the pictures or the video of a post.
+fn stands_for_media(word: &str, post: &XPost) -> bool {
+    let carries = post.attachments.as_ref().is_some_and(|attached| attached.media_keys.is_some());
+    let of_media = |entity: &UrlEntity| {
+        let leads_to = |part| entity.expanded_url.as_deref().is_some_and(|url| url.contains(part));
+        entity.media_key.is_some() || leads_to("/photo/") || leads_to("/video/")
+    };
+    match post.links().iter().find(|entity| entity.url.as_deref() == Some(word)) {
+        Some(entity) => of_media(entity),
+        None => carries && word.starts_with(SHORT_LINK),
+    }
 }
 
 fn same_word(ours: &str, theirs: &str, links: &[UrlEntity]) -> bool {
@@ -166,6 +187,27 @@ mod tests {
         assert!(same_text("Tailing this.", &post(&reply)));
         assert!(!same_text("Tailing this.", &post(&json!({ "text": "@capper Tailing this." }))));
         assert!(!same_text("this.", &post(&json!({ "text": "Tailing this.", "in_reply_to_user_id": "7" }))));
+    }
+
+    #[test]
+    fn a_post_with_a_picture_is_known_again_before_the_link_that_x_puts_behind_its_text() {
+        let entity = |more: &serde_json::Value| {
+            let mut entity = json!({ "url": "https://t.co/pic4" });
+            entity.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+            json!({ "text": "The slip https://t.co/pic4", "entities": { "urls": [entity] } })
+        };
+        for said in [
+            json!({ "media_key": "3_1" }),
+            json!({ "expanded_url": "https://x.com/perch_bot/status/1/photo/1" }),
+            json!({ "expanded_url": "https://x.com/perch_bot/status/1/video/1" }),
+        ] {
+            assert!(same_text("The slip", &post(&entity(&said))), "{said}");
+        }
+        let attached = json!({ "text": "The slip https://t.co/pic4", "attachments": { "media_keys": ["3_1"] } });
+        assert!(same_text("The slip", &post(&attached)));
+        let linked = entity(&json!({ "expanded_url": "https://example.com/slip" }));
+        assert!(!same_text("The slip", &post(&linked)), "a link of its own belongs to the text");
+        assert!(!same_text("The slip", &post(&json!({ "text": "The slip https://t.co/pic4" }))));
     }
 
     #[test]

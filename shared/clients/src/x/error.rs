@@ -85,6 +85,22 @@ pub enum XError {
         /// The request.
         call: String,
     },
+    /// X cannot use a file that was uploaded for a post.
+    #[error("{call}: X cannot use the file ({reason}); convert it, or give another one")]
+    MediaRefused {
+        /// The upload.
+        call: String,
+        /// What X says.
+        reason: String,
+    },
+    /// X had not made an uploaded file ready in time.
+    #[error("{call}: X has not made the file ready within {} s; it can be uploaded again", waited.as_secs())]
+    MediaPending {
+        /// The upload.
+        call: String,
+        /// How long it was waited for.
+        waited: Duration,
+    },
     /// The credentials are not accepted (401).
     #[error("{call}: X does not accept the credentials ({problem}); check {check}")]
     Unauthorized {
@@ -231,6 +247,8 @@ impl XError {
             | Self::ClockOff { .. }
             | Self::NotFound { .. }
             | Self::Hidden { .. }
+            | Self::MediaRefused { .. }
+            | Self::MediaPending { .. }
             | Self::Server { status: 503, .. }
             | Self::Timeout { sent: false, .. }
             | Self::Connect { .. }
@@ -268,6 +286,7 @@ impl Classified for XError {
             | Self::Oversized { .. }
             | Self::PermitLost { .. }
             | Self::ClockOff { .. }
+            | Self::MediaPending { .. }
             | Self::Problem { status: 408, .. } => Disposition::Retry,
             Self::UsageCapped { .. }
             | Self::ReplyNotAllowed { .. }
@@ -277,6 +296,7 @@ impl Classified for XError {
             | Self::Unauthorized { .. }
             | Self::NotFound { .. }
             | Self::Hidden { .. }
+            | Self::MediaRefused { .. }
             | Self::Problem { .. }
             | Self::Invalid { .. }
             | Self::NotConfigured { .. }

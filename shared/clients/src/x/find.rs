@@ -1,12 +1,13 @@
-//! Finding out whether a write of unknown outcome has happened, by searching the recent posts of an account.
+//! Finding out whether a write of unknown outcome has happened: by searching the recent posts of an account, or reading the post.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use perch_jobs::{AccountId, PostId};
 
 use super::{
-    PostsQuery, XClient, XError, XPost,
+    Absence, PostsQuery, XClient, XError, XPost,
     call::{Call, Caller},
     convert::same_text,
+    lenient::LenientList,
     read::posts_parameters,
 };
 use crate::Charge;
@@ -61,6 +62,25 @@ impl XClient {
         self.find_recent(account, user_id, since, |post| post.repost_of() == Some(of)).await
     }
 
+    /// Looks whether the post `post_id` of `account` is deleted: it is `found` when it is gone.
+    ///
+    /// A post that was deleted a moment ago may still be shown.
+    pub async fn find_deletion(
+        &self,
+        account: &AccountId,
+        post_id: &PostId,
+        since: DateTime<Utc>,
+    ) -> Result<Search, XError> {
+        let mut call = Call::get("posts", &["2", "tweets"], Caller::Account(account));
+        call.query = vec![("ids", post_id.to_string())];
+        call.charge = Some((Charge::OwnRead, 1));
+        let (envelope, _) = self.call::<LenientList<XPost>>(&call).await?;
+        let shown = envelope.data.is_some_and(|listed| !listed.items.is_empty() || !listed.odd.is_empty());
+        let is_gone = envelope.errors.items.iter().any(|problem| problem.absence() == Absence::Gone);
+        let found = (!shown && is_gone).then(|| post_id.clone());
+        Ok(Search { looked_at: 1, since, complete: shown || is_gone, found })
+    }
+
     async fn find_recent(
         &self,
         account: &AccountId,
@@ -78,7 +98,7 @@ impl XClient {
             call.query = posts_parameters(&query);
             call.charge = Some((Charge::OwnRead, u32::from(query.max_results)));
             call.query.extend([
-                ("post.fields", "created_at,entities,note_post".into()),
+                ("post.fields", "attachments,created_at,entities,note_post".into()),
                 ("expansions", "referenced_posts".into()),
             ]);
             let page = self.page(&call, user_id).await?;

@@ -1,11 +1,14 @@
 //! X API v2: reads with the application's bearer token; writes, and reads of an account's own posts and mentions, with OAuth 1.0a.
 
+mod analytics;
 mod call;
 mod clock;
 mod convert;
 mod error;
 mod find;
 mod lenient;
+mod media;
+mod media_file;
 mod problem;
 mod read;
 mod types;
@@ -19,14 +22,18 @@ use perch_jobs::AccountId;
 use secrecy::SecretString;
 use url::Url;
 
+pub use analytics::{AnalyticsBucket, AnalyticsCounts, AnalyticsQuery, Granularity, PostAnalytics};
 pub use convert::{same_text, unescape};
 pub use error::XError;
 pub use find::Search;
 pub use lenient::UnreadableItem;
+pub use media::{LONGEST_ALT_TEXT, MediaId};
+pub use media_file::{MOST_MEDIA, MediaFile, MediaFileError, MediaKind, check_together};
 pub use problem::{Absence, Problem};
 pub use types::{
     Attachments, CreatePost, CreatedPost, Entities, Includes, MentionEntity, NotePost, Page, Partial, PostsQuery,
-    PublicMetrics, ReferenceKind, ReferencedPost, Reposted, UrlEntity, XMedia, XPost, XUser,
+    PrivateMetrics, PublicMetrics, ReferenceKind, ReferencedPost, Reposted, UrlEntity, UserMetrics, XMedia, XPost,
+    XUser,
 };
 
 use self::clock::XClock;

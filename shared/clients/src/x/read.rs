@@ -1,4 +1,4 @@
-use chrono::SecondsFormat;
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use perch_jobs::{AccountId, PostId};
 
 use super::{
@@ -11,17 +11,26 @@ use crate::Charge;
 /// How many own posts cost as much as one post of others (X's price list of August 2026).
 const OWN_FOR_ONE: usize = 5;
 /// Most posts that one request by ids may name.
-const MOST_IDS: usize = 100;
+pub(super) const MOST_IDS: usize = 100;
 /// All fields of a post that the bots read. X charges per post and per user, not per field.
 const POST_FIELDS: &str = "attachments,conversation_id,created_at,entities,note_post,public_metrics";
 const MEDIA_FIELDS: &str = "url,preview_image_url,alt_text,type,width,height";
+const USER_FIELDS: &str = "public_metrics,username";
+/// Public counts, and with them those that X shows to the author alone.
+const COUNTS: &str = "created_at,public_metrics";
+const PRIVATE_COUNTS: &str = "created_at,non_public_metrics,organic_metrics,public_metrics";
+/// X shows counts to the author for 30 days, and refuses them for an older post. An hour less, because the clocks may differ.
+const PRIVATE_FOR: TimeDelta = TimeDelta::hours(30 * 24 - 1);
+/// The first millisecond of the times in ids of posts. Source: X documentation, X IDs (snowflake).
+const IDS_SINCE_MS: i64 = 1_288_834_974_657;
 
 impl XClient {
-    /// The user with the handle `username`, with or without `@`.
+    /// The user with the handle `username`, with or without `@`, and how many follow it.
     pub async fn user_by_username(&self, username: &str) -> Result<XUser, XError> {
         let username = username.strip_prefix('@').unwrap_or(username);
         let path = ["2", "users", "by", "username", username];
         let mut call = Call::get("user_by_username", &path, Caller::App);
+        call.query.push(("user.fields", USER_FIELDS.into()));
         call.charge = Some((Charge::UserRead, 1));
         if !is_username(username) {
             return Err(call.invalid("a handle is 1 to 15 of A-Z, a-z, 0-9 and _"));
@@ -30,10 +39,10 @@ impl XClient {
         call.single(envelope, status)
     }
 
-    /// The user of `account`.
+    /// The user of `account`, and how many follow it.
     pub async fn me(&self, account: &AccountId) -> Result<XUser, XError> {
         let mut call = Call::get("users_me", &["2", "users", "me"], Caller::Account(account));
-        call.query.push(("user.fields", "username".into()));
+        call.query.push(("user.fields", USER_FIELDS.into()));
         call.charge = Some((Charge::UserRead, 1));
         let (envelope, status) = self.call(&call).await?;
         call.single(envelope, status)
@@ -68,13 +77,36 @@ impl XClient {
         self.page(&call, user_id).await
     }
 
-    /// The public metrics of posts of `account`, whose user id is `user_id`, as far as reading its own timeline is cheaper than reading
-    /// them by id. X shows the newest 3,200 posts; for a post that is missing here, only [`XClient::posts`] tells whether it is gone.
+    /// The metrics of posts of `account`, whose user id is `user_id`, as far as reading its own timeline is cheaper than reading them by
+    /// id. For posts under 30 days, those that X shows to the author alone come along, unless X refuses them. X shows the newest 3,200
+    /// posts; for a post that is missing here, only [`XClient::posts`] tells whether it is gone.
     pub async fn own_posts(
         &self,
         account: &AccountId,
         user_id: &str,
         ids: &[PostId],
+    ) -> Result<Partial<XPost>, XError> {
+        let young_since = Utc::now() - PRIVATE_FOR;
+        let (young, old): (Vec<PostId>, Vec<PostId>) = ids.iter().cloned().partition(|id| made_at(id) > young_since);
+        let mut found = match self.own_between(account, user_id, &young, PRIVATE_COUNTS).await {
+            Err(XError::Problem { status: 400 | 403, .. }) => {
+                self.own_between(account, user_id, &young, COUNTS).await?
+            }
+            read => read?,
+        };
+        let older = self.own_between(account, user_id, &old, COUNTS).await?;
+        found.data.extend(older.data);
+        found.odd.extend(older.odd);
+        Ok(found)
+    }
+
+    /// Posts of the own timeline from the oldest of `ids` to the newest.
+    async fn own_between(
+        &self,
+        account: &AccountId,
+        user_id: &str,
+        ids: &[PostId],
+        fields: &str,
     ) -> Result<Partial<XPost>, XError> {
         let mut found = Partial::default();
         let Some((oldest, newest)) = ids.iter().min_by(|a, b| a.by_age(b)).zip(ids.iter().max_by(|a, b| a.by_age(b)))
@@ -82,14 +114,20 @@ impl XClient {
             return Ok(found);
         };
         let path = ["2", "users", user_id, "tweets"];
-        let mut query = PostsQuery { since_id: oldest.before(), until_id: newest.after(), ..PostsQuery::default() };
+        // Posts of others that it has reposted have no counts of its own.
+        let mut query = PostsQuery {
+            since_id: oldest.before(),
+            until_id: newest.after(),
+            exclude_reposts: true,
+            ..PostsQuery::default()
+        };
         let mut worth = ids.len().saturating_mul(OWN_FOR_ONE);
         while worth > 0 && found.data.len() < ids.len() {
             query.max_results = u8::try_from(worth.clamp(5, 100)).unwrap_or(100);
             let mut call = Call::get("user_posts", &path, Caller::Account(account));
             call.query = posts_parameters(&query);
             call.charge = Some((Charge::OwnRead, u32::from(query.max_results)));
-            call.query.push(("post.fields", "created_at,public_metrics".into()));
+            call.query.push(("post.fields", fields.to_owned()));
             let page = self.page(&call, user_id).await?;
             worth = worth.saturating_sub(page.data.len() + page.odd.len());
             found.data.extend(page.data.into_iter().filter(|post| ids.contains(&post.id)));
@@ -106,7 +144,7 @@ impl XClient {
     ///
     /// A request for every 100 ids; none when `ids` is empty.
     pub async fn posts(&self, ids: &[PostId]) -> Result<Partial<XPost>, XError> {
-        self.by_ids(ids, &[("post.fields", "created_at,public_metrics".into())]).await
+        self.by_ids(ids, &[("post.fields", COUNTS.into())]).await
     }
 
     /// Posts with all that a reader needs of them: texts, authors, media, the accounts they answer, and the posts that
@@ -159,6 +197,12 @@ impl XClient {
             (None, errors) => Err(call.refused_whole(errors, status)),
         }
     }
+}
+
+/// When a post was made, by its id; long ago for a number that is no id of today's.
+fn made_at(id: &PostId) -> DateTime<Utc> {
+    let millis = id.as_str().parse::<u64>().map_or(0, |id| i64::try_from(id >> 22).unwrap_or_default());
+    DateTime::from_timestamp_millis(IDS_SINCE_MS + millis).unwrap_or_default()
 }
 
 /// True for the id of a user or post: 1 to 19 digits.

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use perch_jobs::PostId;
 use serde::{Deserialize, Serialize};
 
-use super::{Problem, UnreadableItem, lenient::LenientList};
+use super::{MediaId, Problem, UnreadableItem, lenient::LenientList};
 
 /// A user of X.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -16,6 +16,29 @@ pub struct XUser {
     pub name: String,
     /// The handle, without `@`.
     pub username: String,
+    /// How many follow it, and other counts.
+    pub public_metrics: Option<UserMetrics>,
+}
+
+/// Counts of a user. `None` means that X does not report the count, not zero.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserMetrics {
+    /// Users who follow it.
+    pub followers_count: Option<u64>,
+    /// Users whom it follows.
+    pub following_count: Option<u64>,
+    /// Read through [`UserMetrics::posts`].
+    post_count: Option<u64>,
+    tweet_count: Option<u64>,
+    /// Lists that it is in.
+    pub listed_count: Option<u64>,
+}
+
+impl UserMetrics {
+    /// How many posts it has made, under the new name of the field or the old one.
+    pub fn posts(&self) -> Option<u64> {
+        self.post_count.or(self.tweet_count)
+    }
 }
 
 /// A post as X gives it. Which fields are set depends on the request.
@@ -48,6 +71,10 @@ pub struct XPost {
     note_tweet: Option<NotePost>,
     /// Counts of what others did with it.
     pub public_metrics: Option<PublicMetrics>,
+    /// Counts that X shows to the author alone, for 30 days.
+    pub non_public_metrics: Option<PrivateMetrics>,
+    /// The same without what was paid for, with likes, replies and reposts.
+    pub organic_metrics: Option<PrivateMetrics>,
     /// Read through [`XPost::earlier`]. X gives it unasked.
     #[serde(default)]
     edit_history_post_ids: Vec<PostId>,
@@ -160,6 +187,8 @@ pub struct UrlEntity {
     pub url: Option<String>,
     /// Where it leads.
     pub expanded_url: Option<String>,
+    /// The file that it stands for, if it stands for a picture or video of the post.
+    pub media_key: Option<String>,
 }
 
 /// The whole text of a long post.
@@ -190,6 +219,33 @@ pub struct PublicMetrics {
 }
 
 impl PublicMetrics {
+    /// How often it was reposted, under the new name of the field or the old one.
+    pub fn reposts(&self) -> Option<u64> {
+        self.repost_count.or(self.retweet_count)
+    }
+}
+
+/// Counts that X shows to the author of a post. `None` means that X does not report the count, not zero.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrivateMetrics {
+    /// Views.
+    pub impression_count: Option<u64>,
+    /// Clicks on links in it.
+    pub url_link_clicks: Option<u64>,
+    /// Clicks on the profile of its author.
+    pub user_profile_clicks: Option<u64>,
+    /// All that readers did with it.
+    pub engagements: Option<u64>,
+    /// Likes.
+    pub like_count: Option<u64>,
+    /// Replies.
+    pub reply_count: Option<u64>,
+    /// Read through [`PrivateMetrics::reposts`].
+    repost_count: Option<u64>,
+    retweet_count: Option<u64>,
+}
+
+impl PrivateMetrics {
     /// How often it was reposted, under the new name of the field or the old one.
     pub fn reposts(&self) -> Option<u64> {
         self.repost_count.or(self.retweet_count)
@@ -343,12 +399,26 @@ impl<T> Default for Partial<T> {
 }
 
 /// A post to be made.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CreatePost {
     /// Its text, at most 280 units by [`crate::text::weighted_length`].
     pub text: String,
     /// The post it answers.
     pub reply_to: Option<PostId>,
+    /// Whether the post that it answers is the account's own. X charges such a reply like a post.
+    pub continues_thread: bool,
+    /// The files that it carries, as [`XClient::upload_media`](super::XClient::upload_media) gave their ids: at most 4.
+    pub media_ids: Vec<MediaId>,
+    /// Whether to say that a model made it.
+    pub made_with_ai: bool,
+    /// Whether to say that it is paid for.
+    pub paid_partnership: bool,
+}
+
+/// The answer to a deletion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub(super) struct Deleted {
+    pub(super) deleted: bool,
 }
 
 /// A post that was made.

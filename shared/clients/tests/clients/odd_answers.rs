@@ -164,7 +164,7 @@ fn wait(error: &XError) -> u64 {
 async fn a_limit_of_a_day_that_is_used_up_counts_before_a_window_that_is_not() {
     let server = Server::start([refusal(-30, Some(72_000))]).await;
     let x = x_client(&server.base);
-    let post = CreatePost { text: "hi".into(), reply_to: None };
+    let post = CreatePost { text: "hi".into(), reply_to: None, ..CreatePost::default() };
     for _ in 0..2 {
         let error = x.create_post(Permit, &main_account(), &post).await.expect_err("too many");
         assert!((71_990..=72_000).contains(&wait(&error)), "{error:?}");
@@ -175,7 +175,7 @@ async fn a_limit_of_a_day_that_is_used_up_counts_before_a_window_that_is_not() {
 #[tokio::test]
 async fn a_refusal_whose_reset_is_past_is_waited_for_as_one_that_says_nothing() {
     let server = Server::start([refusal(-30, None)]).await;
-    let post = CreatePost { text: "hi".into(), reply_to: None };
+    let post = CreatePost { text: "hi".into(), reply_to: None, ..CreatePost::default() };
     let error = x_client(&server.base).create_post(Permit, &main_account(), &post).await.expect_err("too many");
     assert_eq!(wait(&error), 60);
 }

@@ -69,7 +69,7 @@ async fn a_service_that_sends_the_credentials_back_does_not_get_them_into_an_err
 #[tokio::test]
 async fn a_broken_connection_does_not_bring_credentials_into_an_error() {
     let dropping = BrokenServer::start(Fault::Drop).await;
-    let post = CreatePost { text: "hi".into(), reply_to: None };
+    let post = CreatePost { text: "hi".into(), reply_to: None, ..CreatePost::default() };
     for base in [dropping.base.clone(), closed_port().await] {
         let x = x_client(&base);
         assert_error_without_secret(&x.create_post(Permit, &main_account(), &post).await.expect_err("broken"));

@@ -195,7 +195,11 @@ async fn reading_metrics_follows_the_description() {
 #[tokio::test]
 async fn posting_and_replying_follow_the_description() {
     for reply_to in [None, Some(post_id("1849"))] {
-        let post = CreatePost { text: "Tailing this. 🔥 \"2u\" & more".into(), reply_to: reply_to.clone() };
+        let post = CreatePost {
+            text: "Tailing this. 🔥 \"2u\" & more".into(),
+            reply_to: reply_to.clone(),
+            ..CreatePost::default()
+        };
         let (request, path) = exchange(201, created(), async |x| {
             let created = x.create_post(Permit, &main_account(), &post).await.expect("a post");
             assert_eq!(created.id, post_id("1850"));
@@ -223,7 +227,7 @@ async fn the_check_itself_sees_what_breaks_the_description() {
     let server = Server::start([Reply::json(200, &timeline()), Reply::json(201, &created())]).await;
     let x = x_client(&server.base);
     x.user_posts("99", &PostsQuery::default()).await.expect("a page");
-    let post = CreatePost { text: "hi".into(), reply_to: None };
+    let post = CreatePost { text: "hi".into(), reply_to: None, ..CreatePost::default() };
     x.create_post(Permit, &main_account(), &post).await.expect("a post");
     let [read, write] = server.requests().try_into().expect("two requests");
     let complaints = |request: &Captured| XOperation::of(&request.to_x()).check(&request.to_x());

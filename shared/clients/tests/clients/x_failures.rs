@@ -16,7 +16,7 @@ use crate::{
 
 async fn failed_post(base: &Url, timeout: Duration) -> XError {
     let x = x_client_with(base, timeout, Arc::new(LocalLimits::new()));
-    let post = CreatePost { text: "hi".into(), reply_to: None };
+    let post = CreatePost { text: "hi".into(), reply_to: None, ..CreatePost::default() };
     x.create_post(Permit, &main_account(), &post).await.expect_err("a failure")
 }
 
@@ -110,7 +110,7 @@ async fn a_request_that_x_refuses_for_its_time_is_sent_again_with_the_time_of_x(
         Server::start([Reply::json(401, &refused).with("date", &date), Reply::json(201, &posted).with("date", &date)])
             .await;
     let x = x_client_with(&server.base, PATIENT, Arc::new(LocalLimits::new()));
-    let post = CreatePost { text: "hi".into(), reply_to: None };
+    let post = CreatePost { text: "hi".into(), reply_to: None, ..CreatePost::default() };
     let error = x.create_post(Permit, &main_account(), &post).await.expect_err("it is an hour off");
     assert!(matches!(error, XError::ClockOff { .. }), "{error:?}");
     assert_eq!((error.disposition(), error.write_outcome()), (Disposition::Retry, WriteOutcome::NotDone));

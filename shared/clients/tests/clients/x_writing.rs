@@ -23,7 +23,7 @@ use crate::{
 };
 
 fn tailing() -> CreatePost {
-    CreatePost { text: "Tailing this.".into(), reply_to: Some(post_id("1849")) }
+    CreatePost { text: "Tailing this.".into(), reply_to: Some(post_id("1849")), ..CreatePost::default() }
 }
 
 async fn refused(reply: Reply, post: &CreatePost) -> XError {

@@ -9,11 +9,12 @@ use perch_core::{
     job_id,
     personas::{Persona, PersonaStore as _},
 };
-use perch_jobs::{JobId, PersonaName, PublishPost};
+use perch_jobs::{JobId, PersonaName, PublishPost, PublishThread};
 use perch_queue::{Client, EnqueueOptions, Fail};
 
 use crate::{
     Learner,
+    spec::HalfThread,
     store::{LearnerBot, LearnerStore as _},
 };
 
@@ -41,7 +42,7 @@ pub(super) struct HandOver<'a> {
 pub(super) async fn hand_over(
     bot: &Learner,
     client: &Client,
-    (_learner, persona): (&LearnerBot, &Persona),
+    (learner, persona): (&LearnerBot, &Persona),
     decided: &HandOver<'_>,
 ) -> Result<(), Fail> {
     let within = TimeDelta::from_std(bot.settings.publish_within).unwrap_or_default();
@@ -52,14 +53,18 @@ pub(super) async fn hand_over(
     }
     let options = EnqueueOptions { id: Some(decided.job), deadline: Some(deadline), ..EnqueueOptions::default() };
     crash_point!("decision.logged");
+    let (account, effect_key) = (persona.spec.account.clone(), Some(decided.key.to_owned()));
+    let made_with_ai = learner.spec.made_with_ai;
     if let [text] = decided.parts {
-        let job = PublishPost {
-            account: persona.spec.account.clone(),
-            text: text.clone(),
-            reply_to: None,
-            effect_key: Some(decided.key.to_owned()),
-            source: None,
+        let job = PublishPost { effect_key, made_with_ai, ..PublishPost::new(account, text.clone()) };
+        client.enqueue_with(&job, options).await?;
+    } else {
+        let half = match learner.spec.half_thread {
+            HalfThread::Keep => perch_jobs::HalfThread::Keep,
+            HalfThread::Delete => perch_jobs::HalfThread::Delete,
         };
+        let parts = decided.parts.to_vec();
+        let job = PublishThread { account, parts, effect_key, source: None, half, made_with_ai };
         client.enqueue_with(&job, options).await?;
     }
     crash_point!("decision.handed_over");

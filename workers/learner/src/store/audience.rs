@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use perch_jobs::{AccountId, PersonaName};
 use perch_store::{
-    StoreError, query, query_as,
+    StoreError, query, query_as, query_scalar,
     row::{day, readable_rows, unsigned},
 };
 use serde::Serialize;
@@ -92,6 +92,19 @@ impl LearnerTables<'_> {
         .await
         .map(|_| ())
         .map_err(StoreError::on("keep analytics"))
+    }
+
+    /// Whether the followers of an account were read today.
+    pub async fn has_followers_of_today(&self, account: &AccountId) -> Result<bool, StoreError> {
+        query_scalar!(
+            "select exists (select from learner.followers
+                            where environment = $1 and account = $2 and day = (clock_timestamp() at time zone 'UTC')::date)",
+            self.0.env().as_str(),
+            account.as_str()
+        )
+        .fetch_one(self.0.pool())
+        .await
+        .map_err(StoreError::on("look for followers"))
     }
 
     /// Keeps the followers of an account today; the last count of a day stays.

@@ -63,11 +63,9 @@ pub(super) async fn hand_over(
         return Ok(None);
     }
     let job = PublishPost {
-        account: record.account.clone(),
-        text: text.clone(),
         reply_to: Some(record.mention.id.clone()),
         effect_key: Some(record.effect_key.clone()),
-        source: None,
+        ..PublishPost::new(record.account.clone(), text.clone())
     };
     let options = EnqueueOptions {
         id: Some(job_id(decided_at, &record.effect_key)),

@@ -37,11 +37,8 @@ pub(super) async fn hand_over(
     let (Some(key), Some(id)) = (&post.effect_key, post.publish_job_id) else { return Ok(()) };
     let within = TimeDelta::from_std(bot.settings.publish_within).unwrap_or_default();
     let job = PublishPost {
-        account: persona.spec.account.clone(),
-        text: post.text.clone(),
-        reply_to: None,
         effect_key: Some(key.clone()),
-        source: None,
+        ..PublishPost::new(persona.spec.account.clone(), post.text.clone())
     };
     let deadline = post.updated_at + within;
     if deadline <= clock::now() {

@@ -129,11 +129,10 @@ pub(super) async fn enqueue(
         client.enqueue_with(&retweet, options).await?;
     } else {
         let publication = PublishPost {
-            account,
-            text: action.text.clone(),
             reply_to: (action.kind == ActionKind::Comment).then_some(post_id),
             effect_key: Some(action.key.clone()),
             source: Some(source),
+            ..PublishPost::new(account, action.text.clone())
         };
         client.enqueue_with(&publication, options).await?;
     }

@@ -76,7 +76,8 @@ pub(crate) enum GateDecision {
 #[derive(Clone, Copy)]
 pub(crate) struct GateRequest<'a> {
     pub account: &'a AccountId,
-    pub kind: PlaceKind,
+    /// The quota that it counts for, if it counts for one.
+    pub kind: Option<PlaceKind>,
     /// The key of the effect.
     pub key: &'a str,
     pub cx: &'a JobContext,
@@ -108,7 +109,9 @@ impl Gate {
         let holder = format!("{}:{}:{}", cx.id(), cx.attempt(), cx.worker());
         let posting = self.settings.posting_of(wanted.account);
         let term = TimeLimit::starting(BEGIN_WITHIN);
-        if let Some(held) = self.take_place(wanted, &posting, &holder).await? {
+        if let Some(kind) = wanted.kind
+            && let Some(held) = self.take_place((wanted, kind), &posting, &holder).await?
+        {
             return Ok(GateDecision::Deferred(held));
         }
         Ok(GateDecision::Open(GatePass::new(wanted.account.clone(), wanted.key.to_owned(), holder, term, clear)))
@@ -175,7 +178,7 @@ impl Gate {
 
     async fn take_place(
         &self,
-        wanted: &GateRequest<'_>,
+        wanted: (&GateRequest<'_>, PlaceKind),
         posting: &PostingSettings,
         holder: &str,
     ) -> Result<Option<Deferral>, StoreError> {
@@ -187,8 +190,9 @@ impl Gate {
                 PlaceOutcome::Deferred(held) => return Ok(Some(held)),
                 PlaceOutcome::OtherMinute(by_redis) => now = by_redis,
                 PlaceOutcome::Uncounted(since) => {
-                    let acts = self.store.effects().acts_since(wanted.account, since).await?;
-                    self.places.count(wanted.account, &acts, BEGIN_WITHIN).await?;
+                    let account = wanted.0.account;
+                    let acts = self.store.effects().acts_since(account, since).await?;
+                    self.places.count(account, &acts, BEGIN_WITHIN).await?;
                     counted = true;
                 }
             }
@@ -198,7 +202,7 @@ impl Gate {
 
     async fn ask_for_place(
         &self,
-        wanted: &GateRequest<'_>,
+        (wanted, kind): (&GateRequest<'_>, PlaceKind),
         posting: &PostingSettings,
         (holder, counted): (&str, bool),
         now: DateTime<Utc>,
@@ -215,14 +219,14 @@ impl Gate {
                 return Ok(held("day", until, now, format!("the day of {account} ends")));
             }
         };
-        let (of_kind, name) = match wanted.kind {
+        let (of_kind, name) = match kind {
             PlaceKind::Post => (0, "posts"),
             PlaceKind::Reply => (posting.replies_per_day, "replies"),
             PlaceKind::Retweet => (posting.retweets_per_day, "retweets"),
         };
         let ask = PlaceRequest {
             account,
-            kind: wanted.kind,
+            kind,
             key: wanted.key,
             holder,
             within: BEGIN_WITHIN,
