@@ -11,7 +11,7 @@ use serde_json::Value;
 
 /// The crates by layer, the lowest first. A crate may depend only on crates of earlier layers, not on those of its own.
 const FLOORS: [&[&str]; 16] = [
-    &["perch-job", "perch-statements"],
+    &["perch-job", "perch-statements", "perch-readers"],
     &["perch-jobs", "perch-base", "perch-sandbox"],
     &["perch-odds"],
     &["perch-queue", "perch-clients"],

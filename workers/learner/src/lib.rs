@@ -1,6 +1,6 @@
 //! The learning poster: a persona that learns which posts, and which times, its readers like.
 //!
-//! [`learning`] and [`policy`] are pure: they read no clock, no file and no network.
+//! [`learning`], [`policy`] and [`simulate`] are pure: they read no clock, no file and no network.
 
 mod audience;
 mod bot;
@@ -21,6 +21,7 @@ mod rewarding;
 mod routes;
 mod run;
 mod settings;
+pub mod simulate;
 mod spec;
 mod store;
 mod writing;

@@ -60,7 +60,7 @@ async fn plan_one(
 
 /// The times of a plan with their propensities, in order. An hour that a change of the clock leaves out has none; of one that comes twice
 /// the first counts.
-fn times(plan: &DayPlan, day: NaiveDate, timezone: Tz) -> Vec<(DateTime<Utc>, f64)> {
+pub(crate) fn times(plan: &DayPlan, day: NaiveDate, timezone: Tz) -> Vec<(DateTime<Utc>, f64)> {
     let one = |(nth, hour): (usize, &u8)| {
         let minute = u32::try_from(mixed(plan.seed, nth as u64) % 60).unwrap_or(0);
         let local = day.and_time(NaiveTime::from_hms_opt(u32::from(*hour), minute, 0)?);
@@ -75,7 +75,7 @@ fn times(plan: &DayPlan, day: NaiveDate, timezone: Tz) -> Vec<(DateTime<Utc>, f6
 }
 
 /// A number from a seed and a place (the finalizer of `SplitMix64`, Steele et al. 2014).
-fn mixed(seed: u64, nth: u64) -> u64 {
+pub(crate) fn mixed(seed: u64, nth: u64) -> u64 {
     let mut z = seed.wrapping_add(nth.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

@@ -60,8 +60,13 @@ impl Knowledge {
         for lesson in lessons {
             known.add(policy, lesson);
         }
-        known.timing = Timing::learn(&posts(policy, lessons, timezone), lessons.len() as u64);
+        known.learn_hours(policy, lessons);
         known
+    }
+
+    /// Learns what the hours of all posts so far tell.
+    pub fn learn_hours(&mut self, policy: &Policy, lessons: &[Lesson]) {
+        self.timing = Timing::learn(&posts(policy, lessons, self.timezone), lessons.len() as u64);
     }
 
     /// Learns from one post more, but for its hour.
