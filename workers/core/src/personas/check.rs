@@ -1,6 +1,9 @@
 //! Checks a persona before it is written. Every problem names its field.
 
-use std::{collections::BTreeSet, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use perch_base::{CronSchedule, settings::FileSettings};
 use perch_clients::text::POST_UNITS;
@@ -41,7 +44,8 @@ impl fmt::Display for FieldProblem {
 /// What a deployment allows personas to name.
 #[derive(Debug, Clone, Default)]
 pub struct PersonaLimits {
-    accounts: BTreeSet<AccountId>,
+    /// Each with its longest post, by X's weighted count.
+    accounts: BTreeMap<AccountId, u16>,
     providers: BTreeSet<String>,
 }
 
@@ -49,22 +53,39 @@ impl PersonaLimits {
     /// The accounts and providers of these settings.
     pub fn of(settings: &FileSettings) -> Self {
         Self {
-            accounts: settings.x.accounts.keys().cloned().collect(),
+            accounts: settings.x.accounts.keys().map(|name| (name.clone(), units(POST_UNITS))).collect(),
             providers: settings.models.providers.keys().cloned().collect(),
         }
+    }
+
+    /// The same with another account, whose longest post has so many units.
+    #[must_use]
+    pub fn with_account(mut self, account: AccountId, longest_post: u16) -> Self {
+        self.accounts.insert(account, longest_post);
+        self
+    }
+
+    /// The accounts, by name.
+    pub fn accounts(&self) -> impl Iterator<Item = &AccountId> {
+        self.accounts.keys()
+    }
+
+    /// The longest post of an account, by X's weighted count.
+    pub fn longest_post(&self, account: &AccountId) -> u16 {
+        self.accounts.get(account).copied().unwrap_or(units(POST_UNITS))
     }
 
     /// Every problem of a persona; none when it may be written.
     pub fn problems(&self, spec: &PersonaSpec) -> Vec<FieldProblem> {
         let mut found = Problems::default();
-        if !self.accounts.contains(&spec.account) {
-            let known = self.accounts.iter().map(AccountId::as_str).collect::<Vec<_>>().join(", ");
+        if !self.accounts.contains_key(&spec.account) {
+            let known = self.accounts().map(AccountId::as_str).collect::<Vec<_>>().join(", ");
             found.add(
                 "account",
                 format!("is {:?}, which [x.accounts] does not have; there are {known}", spec.account.as_str()),
             );
         }
-        voice(&mut found, spec);
+        voice(&mut found, spec, self.longest_post(&spec.account));
         topics(&mut found, spec);
         times(&mut found, spec);
         sources(&mut found, spec);
@@ -109,11 +130,14 @@ impl Problems {
     }
 }
 
-fn voice(found: &mut Problems, spec: &PersonaSpec) {
+fn units(units: usize) -> u16 {
+    u16::try_from(units).unwrap_or(u16::MAX)
+}
+
+fn voice(found: &mut Problems, spec: &PersonaSpec, most: u16) {
     found.text("prompt", &spec.prompt, 1, PROMPT);
     found.text("tone", &spec.tone, 0, WORDS);
     found.text("style", &spec.style, 0, WORDS);
-    let most = u16::try_from(POST_UNITS).unwrap_or(u16::MAX);
     if !(SHORTEST_POST..=most).contains(&spec.max_length) {
         found.add("max_length", format!("is {}; allowed: {SHORTEST_POST} to {most}", spec.max_length));
     }

@@ -3,6 +3,7 @@
 
 mod check;
 mod model;
+mod read;
 mod table;
 
 pub use check::{FieldProblem, PersonaLimits};

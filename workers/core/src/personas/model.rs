@@ -32,7 +32,7 @@ pub struct Persona {
 }
 
 /// The fields of a persona that this release knows.
-static KNOWN: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
+pub(super) static KNOWN: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
     let schema = schema_for!(PersonaSpec).to_value();
     schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect()
 });

@@ -81,6 +81,33 @@ pub(super) async fn judge(
     Ok(judged)
 }
 
+/// Whether a draft may go into the stock, apart from posts that it is similar to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It may, in this state.
+    Fits(PostState, GuardVerdict),
+    /// The guard or the policy rejects it.
+    Rejected(GuardVerdict),
+}
+
+/// A text as it is stored: a clear one as it would be published, another one with what makes it unclear, for the check of the draft.
+pub(crate) fn as_published(guard: &Guard, spec: &PersonaSpec, post: &ModelText) -> String {
+    if post.is_clear { verdict(guard, spec, post).0 } else { post.text.clone() }
+}
+
+/// Whether a stored draft may go into the stock.
+pub(crate) fn standing(guard: &Guard, spec: &PersonaSpec, draft: &StoredDraft) -> Standing {
+    // A clear text is stored as it would be published. One in which something is cut now, or before, is not clear.
+    let read = text_of(&draft.text);
+    let is_clear = read.is_clear && read.text == draft.text;
+    let (text, verdict) = verdict(guard, spec, &ModelText { text: draft.text.clone(), is_clear });
+    let verdict = verdict.also(Code::Unclear, is_clear && text != draft.text);
+    match next_state(&verdict, spec.review) {
+        Some(state) => Standing::Fits(state, verdict),
+        None => Standing::Rejected(verdict),
+    }
+}
+
 async fn judge_one(
     bot: &Personas,
     spec: &PersonaSpec,
@@ -88,14 +115,12 @@ async fn judge_one(
     judged: &mut Judged,
 ) -> Result<(), StoreError> {
     let stock = bot.store.stock();
-    // A clear text is stored as it would be published. One in which something is cut now, or before, is not clear.
-    let read = text_of(&draft.text);
-    let is_clear = read.is_clear && read.text == draft.text;
-    let (text, verdict) = verdict(&bot.guard, spec, &ModelText { text: draft.text.clone(), is_clear });
-    let verdict = verdict.also(Code::Unclear, is_clear && text != draft.text);
-    let Some(state) = next_state(&verdict, spec.review) else {
-        judged.rejected += 1;
-        return stock.reject_draft(draft.id, verdict.reasons(), &verdict.words()).await;
+    let (state, verdict) = match standing(&bot.guard, spec, draft) {
+        Standing::Fits(state, verdict) => (state, verdict),
+        Standing::Rejected(verdict) => {
+            judged.rejected += 1;
+            return stock.reject_draft(draft.id, verdict.reasons(), &verdict.words()).await;
+        }
     };
     match stock.admit(draft, state, verdict.reasons(), expires_at(&bot.settings, state)).await? {
         Admission::Admitted if state == PostState::Ready => judged.ready += 1,

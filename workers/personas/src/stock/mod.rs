@@ -7,7 +7,7 @@ mod replenish;
 mod sample;
 pub(crate) mod topics;
 
-pub(crate) use judge::expires_at;
+pub(crate) use judge::{Standing, as_published, expires_at, standing};
 pub(crate) use replenish::not_now;
 pub use replenish::{Replenished, replenish_stock};
 pub use sample::{SamplePost, sample};

@@ -20,7 +20,7 @@ use serde::Serialize;
 
 use super::{
     answer::posts_in,
-    judge::{Judged, judge, verdict},
+    judge::{Judged, as_published, judge},
     prompt::{BatchRequest, request},
     topics,
 };
@@ -187,8 +187,7 @@ fn drafts(bot: &Personas, persona: &Persona, reply: &ModelReply, topics: &[Optio
     posts
         .iter()
         .map(|(place, post)| Draft {
-            // A text that is unclear keeps what makes it so, for the check of the draft.
-            text: if post.is_clear { verdict(&bot.guard, &persona.spec, post).0 } else { post.text.clone() },
+            text: as_published(&bot.guard, &persona.spec, post),
             topic: topics.get(*place).cloned().flatten(),
             usd,
             tokens: Some(tokens / share),

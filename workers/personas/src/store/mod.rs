@@ -1,5 +1,7 @@
 //! The tables of the bot: the stock of posts, the slots, and how far each persona is.
 
+mod admission;
+mod import;
 mod list;
 mod model;
 mod progress;
@@ -12,6 +14,8 @@ mod stock;
 
 use perch_store::Store;
 
+pub use admission::Admission;
+pub use import::{HistoryImport, ImportedPost};
 pub use list::StockFilter;
 pub use model::{Draft, PostState, Progress, Slot, SlotState, StockCounts, StockPost, StoredDraft};
 pub use reviews::StockDecision;
@@ -19,7 +23,6 @@ pub use settle::SettledPosts;
 pub use slots::{ReadyPost, Reservation};
 pub use states::PersonaState;
 pub use stats::PersonaStats;
-pub use stock::Admission;
 
 /// The stock of posts.
 #[derive(Debug, Clone, Copy)]
