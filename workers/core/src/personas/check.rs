@@ -6,7 +6,7 @@ use std::{
 };
 
 use perch_base::{CronSchedule, settings::FileSettings};
-use perch_clients::text::POST_UNITS;
+use perch_clients::text::{LONG_POST_UNITS, POST_UNITS, post_units};
 use perch_jobs::AccountId;
 use serde::Serialize;
 use url::Url;
@@ -52,8 +52,9 @@ pub struct PersonaLimits {
 impl PersonaLimits {
     /// The accounts and providers of these settings.
     pub fn of(settings: &FileSettings) -> Self {
+        let accounts = settings.x.accounts.iter();
         Self {
-            accounts: settings.x.accounts.keys().map(|name| (name.clone(), units(POST_UNITS))).collect(),
+            accounts: accounts.map(|(name, account)| (name.clone(), units(post_units(account.long_posts)))).collect(),
             providers: settings.models.providers.keys().cloned().collect(),
         }
     }
@@ -139,7 +140,14 @@ fn voice(found: &mut Problems, spec: &PersonaSpec, most: u16) {
     found.text("tone", &spec.tone, 0, WORDS);
     found.text("style", &spec.style, 0, WORDS);
     if !(SHORTEST_POST..=most).contains(&spec.max_length) {
-        found.add("max_length", format!("is {}; allowed: {SHORTEST_POST} to {most}", spec.max_length));
+        let is_for_long = (SHORTEST_POST..=units(LONG_POST_UNITS)).contains(&spec.max_length);
+        let (account, units) = (&spec.account, spec.max_length);
+        let hint = if is_for_long {
+            format!("; where X lets {account} write long posts, set x.accounts.{account}.long_posts")
+        } else {
+            String::new()
+        };
+        found.add("max_length", format!("is {units}; allowed: {SHORTEST_POST} to {most}{hint}"));
     }
     if let Some(language) = &spec.language {
         let mut parts = language.split('-');

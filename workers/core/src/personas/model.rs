@@ -74,7 +74,7 @@ pub struct PersonaSpec {
     /// The style of its posts, in words.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub style: String,
-    /// The longest post, by X's weighted count.
+    /// The longest post, by X's weighted count: at most 280, or 25,000 where the account has long posts.
     #[serde(default = "max_length")]
     pub max_length: u16,
     /// Addresses of feeds, pages and text files whose content is material for posts.

@@ -7,6 +7,7 @@ use perch_bot::cli::{
         time::from_now,
     },
 };
+use perch_core::personas::PersonaLimits;
 use perch_jobs::{PersonaName, ReplenishStock};
 use serde_json::json;
 
@@ -98,9 +99,10 @@ fn refused(error: StockReviewError) -> CommandError {
 
 pub async fn approve(at: &Invocation<'_>, args: &ApproveArgs) -> Result<(), CommandError> {
     let platform = at.platform()?;
-    let own = own(&platform.settings)?;
+    let (own, limits) = (own(&platform.settings)?, PersonaLimits::of(&platform.settings));
     let approved =
-        approve_post(&platform.store, &platform.guard, &own, args.id, args.text.as_deref(), &at.operator).await;
+        approve_post(&platform.store, &platform.guard, (&own, &limits), args.id, args.text.as_deref(), &at.operator)
+            .await;
     let (post, flags) = approved.map_err(refused)?;
     let details = json!({ "persona": post.persona, "edited": args.text.is_some(), "flags": flags });
     at.audit("personas.approve", &post.id.to_string(), &details).await;

@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use perch_base::clock;
-use perch_clients::text::weighted_length;
 use perch_core::{
     ModelText,
     personas::{PersonaSpec, ReviewPolicy},
     text_of,
 };
-use perch_safety::{Code, Guard, GuardVerdict, Reason, recites};
+use perch_safety::{Code, Guard, GuardVerdict, recites};
 use perch_store::StoreError;
 
 use super::prompt::RULES;
@@ -37,9 +36,7 @@ pub(crate) fn expires_at(settings: &PersonasSettings, state: PostState) -> DateT
 /// The text of a post of a model as it would be published, and the verdict of the guard.
 pub(super) fn verdict(guard: &Guard, spec: &PersonaSpec, post: &ModelText) -> (String, GuardVerdict) {
     let text = guard.without_ways_out(&post.text, None);
-    let verdict = guard.text(&text, None);
-    let is_long = weighted_length(&text) > usize::from(spec.max_length);
-    let verdict = if is_long { refused(&verdict, Code::TooLong) } else { verdict };
+    let verdict = guard.long_text(&text, None, spec.max_length.into());
     let verdict = verdict.also(Code::Unclear, !post.is_clear || is_numbered(&text));
     let verdict = verdict.also(Code::Recited, recites(&text, &[&spec.voice(), RULES]));
     (text, verdict)
@@ -50,11 +47,6 @@ fn is_numbered(text: &str) -> bool {
     let text = text.strip_prefix("Post ").unwrap_or(text);
     let rest = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '/');
     rest.len() < text.len() && rest.starts_with(['.', ')', ':']) && rest[1..].starts_with(char::is_whitespace)
-}
-
-fn refused(verdict: &GuardVerdict, code: Code) -> GuardVerdict {
-    let others = verdict.reasons().iter().filter(|reason| reason.code != code).cloned();
-    GuardVerdict::Refuse(others.chain([Reason::whole(code)]).collect())
 }
 
 /// The state in which a post goes on, by its verdict; none when it is rejected.
@@ -133,7 +125,7 @@ async fn judge_one(
 
 #[cfg(test)]
 mod tests {
-    use perch_safety::Rules;
+    use perch_safety::{Reason, Rules};
     use serde_json::json;
 
     use super::*;

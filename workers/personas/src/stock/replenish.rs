@@ -21,7 +21,7 @@ use serde::Serialize;
 use super::{
     answer::posts_in,
     judge::{Judged, as_published, judge},
-    prompt::{BatchRequest, request},
+    prompt::{BatchRequest, fitting, request},
     topics,
 };
 use crate::{
@@ -137,7 +137,8 @@ async fn write(bot: &Personas, persona: &Persona) -> Result<Result<(u64, u64), S
     let spec = &persona.spec;
     let latest = bot.store.stock().latest(&persona.name, REMEMBERED).await?;
     let (openings, lately): (Vec<String>, Vec<Option<String>>) = latest.into_iter().unzip();
-    let topics = topics::batch(&spec.topics, &lately, bot.settings.batch as usize);
+    let count = fitting(bot.settings.batch, spec.max_length, bot.settings.max_tokens);
+    let topics = topics::batch(&spec.topics, &lately, count as usize);
     let material = material(bot, &spec.sources).await;
     let batch = BatchRequest {
         name: &persona.name,

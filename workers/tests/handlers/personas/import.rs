@@ -12,7 +12,7 @@ use perch_core::{Clients, personas::PersonaStore as _};
 use perch_safety::{Guard, Rules};
 use rusqlite::Connection;
 
-use crate::world::World;
+use crate::{mentions::told, together::Together, world::World};
 
 use super::{IDLE, add, baker, name, of, run};
 
@@ -180,15 +180,17 @@ async fn a_trial_says_what_an_import_does_and_changes_nothing() {
 
 #[tokio::test]
 async fn an_imported_post_stays_in_the_stock_though_it_is_older_than_its_persona_and_costs_nothing_of_today() {
-    let world = World::with(&[IDLE]).await;
+    let world = told(&Together::saying(&[]).await, &[IDLE]).await;
     let template = Template::with(BAKER);
     template.write(
         "insert into posts (content, bot_id, generation_cost) values ('Steam is a guest with loud shoes.', 'baker', 3)",
     );
     import(&world, &template).await;
     run(&world).await;
+    let expired = of(&world, "baker", PostState::Expired).await;
     let ready = of(&world, "baker", PostState::Ready).await;
-    assert!(ready.len() == 2 && ready.iter().any(|post| post.created_at < at("2025-03-01T00:00:00Z")), "{ready:?}");
+    let old = ready.iter().filter(|post| post.created_at < at("2025-03-01T00:00:00Z")).count();
+    assert!(old == 1 && expired.is_empty(), "{ready:?} {expired:?}");
     let yesterday = Utc::now() - TimeDelta::days(1);
     let usd = world.store.stock().usd_since(&name("baker"), yesterday).await.expect("Postgres answers");
     assert!(usd.abs() < f64::EPSILON, "{usd}");

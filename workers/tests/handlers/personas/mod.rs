@@ -1,6 +1,7 @@
 //! The bot that posts as personas, with real workers, servers and the sandbox.
 
 mod import;
+mod long_posts;
 mod operators;
 mod similar;
 mod slots;

@@ -1,6 +1,7 @@
 //! No two posts are alike.
 
 use perch_bot_personas::{PostState, StockFilter, StockReviewError};
+use perch_core::personas::PersonaLimits;
 use perch_safety::similar::{Fingerprint, is_near_duplicate};
 use serde_json::json;
 
@@ -66,9 +67,9 @@ async fn words_of_a_person_that_another_post_has_are_refused_and_the_post_waits_
     replenish(&world, "baker").await;
     let waiting = of(&world, "baker", PostState::InReview).await[0].id;
     let guard = perch_safety::Guard::new(&perch_safety::Rules::default()).expect("the lists can be read");
-    let own = world.settings.sections.get().expect("the bot is there");
+    let (own, limits) = (world.settings.sections.get().expect("the bot is there"), PersonaLimits::of(&world.settings));
     let same = Some("Rye wants a cold night and a hot stone!");
-    let refused = perch_bot_personas::approve_post(&world.store, &guard, &own, waiting, same, "ann").await;
+    let refused = perch_bot_personas::approve_post(&world.store, &guard, (&own, &limits), waiting, same, "ann").await;
     assert!(matches!(refused, Err(StockReviewError::Similar(id, _)) if id != waiting), "{refused:?}");
     assert_eq!(of(&world, "baker", PostState::InReview).await.len(), 1, "it is neither lost nor published");
 }

@@ -1,7 +1,7 @@
 //! Batches of posts, and what becomes of each.
 
 use perch_bot_personas::{PostState, StockReviewError, StockStore as _};
-use perch_core::personas::{PersonaSpec, Topic};
+use perch_core::personas::{PersonaLimits, PersonaSpec, Topic};
 use perch_jobs::ReplenishStock;
 use serde_json::{Value, json};
 
@@ -70,8 +70,9 @@ async fn what_the_guard_flags_waits_for_a_person_who_lets_it_pass_or_words_it_an
     assert_eq!((&result["in_review"], &result["ready"]), (&json!(2), &json!(0)), "{result}");
     let waiting = of(&world, "baker", PostState::InReview).await;
     let guard = perch_safety::Guard::new(&perch_safety::Rules::default()).expect("the lists can be read");
-    let own = world.settings.sections.get().expect("the bot is there");
-    let approve = async |id, text| perch_bot_personas::approve_post(&world.store, &guard, &own, id, text, "ann").await;
+    let (own, limits) = (world.settings.sections.get().expect("the bot is there"), PersonaLimits::of(&world.settings));
+    let approve =
+        async |id, text| perch_bot_personas::approve_post(&world.store, &guard, (&own, &limits), id, text, "ann").await;
     let refused = approve(waiting[0].id, Some("What a shit oven.")).await.expect_err("it swears");
     assert!(matches!(refused, StockReviewError::Refused(_)), "{refused}");
     let (edited, flags) = approve(waiting[0].id, Some("The crust has character today.")).await.expect("it waits");
