@@ -29,6 +29,7 @@ pub use settings::PersonasSettings;
 pub use slots::{PersonasRun, run_personas};
 pub use stock::{Replenished, SamplePost, replenish_stock, sample};
 pub use store::{
-    Admission, Draft, PersonaState, PersonaStats, PostState, Progress, ReadyPost, Reservation, SettledPosts, Slot,
-    SlotState, SlotTable, StockCounts, StockDecision, StockFilter, StockPost, StockStore, StockTable, StoredDraft,
+    Admission, Draft, EvergreenPost, PersonaState, PersonaStats, PostState, Progress, ReadyPost, Reservation,
+    SettledPosts, Slot, SlotState, SlotTable, StockCounts, StockDecision, StockFilter, StockPost, StockStore,
+    StockTable, StoredDraft,
 };

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    time::Duration,
 };
 
 use perch_base::{CronSchedule, settings::FileSettings};
@@ -23,6 +24,9 @@ const SOURCES: usize = 20;
 const SCHEDULES: usize = 24;
 /// The shortest limit of a post that a model can work with.
 const SHORTEST_POST: u16 = 40;
+/// The times after which a post may be used again.
+const SHORTEST_COOL_DOWN: Duration = Duration::from_secs(7 * 86_400);
+const LONGEST_COOL_DOWN: Duration = Duration::from_secs(3_650 * 86_400);
 /// The most a day, in USD.
 const MOST_USD: f64 = 1_000.0;
 
@@ -101,6 +105,10 @@ impl PersonaLimits {
         }
         if let Some(usd) = spec.usd_per_day.filter(|usd| !(0.0..=MOST_USD).contains(usd)) {
             found.add("usd_per_day", format!("is {usd}; allowed: 0 to {MOST_USD}"));
+        }
+        let allowed = SHORTEST_COOL_DOWN..=LONGEST_COOL_DOWN;
+        if let Some(evergreen) = spec.evergreen.filter(|evergreen| !allowed.contains(&evergreen.after)) {
+            found.add("evergreen.after", format!("is {evergreen}; allowed: 7d to 3650d"));
         }
         found.0
     }

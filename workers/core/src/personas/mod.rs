@@ -7,5 +7,5 @@ mod read;
 mod table;
 
 pub use check::{FieldProblem, PersonaLimits};
-pub use model::{CatchUpPolicy, Persona, PersonaSpec, ReviewPolicy, Topic};
+pub use model::{CatchUpPolicy, Evergreen, Persona, PersonaSpec, ReviewPolicy, Topic};
 pub use table::{PersonaChange, PersonaFilter, PersonaStore, PersonaTable};

@@ -46,6 +46,7 @@ fn listing(posts: &[StockPost]) -> Listing {
         whole("WHEN"),
         whole("STATE"),
         whole("TOPIC"),
+        number("OF"),
         cut("TEXT"),
         cut("REASON"),
     ]);
@@ -65,6 +66,7 @@ fn listing(posts: &[StockPost]) -> Listing {
             cell(from_now(post.created_at, now)),
             cell(post.state.as_str()).tone(tone),
             cell(one_line(post.topic.as_deref().unwrap_or("-"))),
+            cell(post.evergreen_of.map_or_else(|| "-".to_owned(), |of| of.to_string())),
             cell(one_line(&post.text)),
             cell(one_line(&reason)),
         ]);

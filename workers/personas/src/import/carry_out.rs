@@ -133,9 +133,9 @@ async fn write_one(
         return Ok(());
     };
     match standing(&bot.guard, spec, &draft) {
-        Standing::Rejected(verdict) => {
+        Standing::Rejected(verdict, reason) => {
             counts.rejected += 1;
-            stock.reject_in(tx, draft.id, verdict.reasons(), &verdict.words()).await
+            stock.reject_in(tx, draft.id, verdict.reasons(), &reason).await
         }
         Standing::Fits(state, verdict) => {
             let expires = expires_at(&bot.settings, state);

@@ -12,7 +12,10 @@ use perch_core::{
 use perch_safety::{Code, Guard, GuardVerdict, recites};
 use perch_store::StoreError;
 
-use super::prompt::RULES;
+use super::{
+    evergreen::{self, REWORDING},
+    prompt::RULES,
+};
 use crate::{
     Personas, PersonasSettings,
     store::{Admission, PostState, StockStore as _, StoredDraft},
@@ -38,7 +41,7 @@ pub(super) fn verdict(guard: &Guard, spec: &PersonaSpec, post: &ModelText) -> (S
     let text = guard.without_ways_out(&post.text, None);
     let verdict = guard.long_text(&text, None, spec.max_length.into());
     let verdict = verdict.also(Code::Unclear, !post.is_clear || is_numbered(&text));
-    let verdict = verdict.also(Code::Recited, recites(&text, &[&spec.voice(), RULES]));
+    let verdict = verdict.also(Code::Recited, recites(&text, &[&spec.voice(), RULES, REWORDING]));
     (text, verdict)
 }
 
@@ -78,8 +81,8 @@ pub(super) async fn judge(
 pub(crate) enum Standing {
     /// It may, in this state.
     Fits(PostState, GuardVerdict),
-    /// The guard or the policy rejects it.
-    Rejected(GuardVerdict),
+    /// The guard or the policy rejects it, for this reason.
+    Rejected(GuardVerdict, String),
 }
 
 /// A text as it is stored: a clear one as it would be published, another one with what makes it unclear, for the check of the draft.
@@ -94,10 +97,18 @@ pub(crate) fn standing(guard: &Guard, spec: &PersonaSpec, draft: &StoredDraft) -
     let is_clear = read.is_clear && read.text == draft.text;
     let (text, verdict) = verdict(guard, spec, &ModelText { text: draft.text.clone(), is_clear });
     let verdict = verdict.also(Code::Unclear, is_clear && text != draft.text);
-    match next_state(&verdict, spec.review) {
-        Some(state) => Standing::Fits(state, verdict),
-        None => Standing::Rejected(verdict),
+    let original = draft.original.as_deref();
+    if original.is_some_and(|original| evergreen::repeats(&draft.text, original)) {
+        let of = draft.evergreen_of.unwrap_or_default();
+        return Standing::Rejected(verdict, format!("it repeats the words of post {of}, which it is to say in others"));
     }
+    let adds = original.is_some_and(|original| evergreen::adds_figures(&draft.text, original));
+    let verdict = verdict.also(Code::Unclear, adds);
+    if let Some(state) = next_state(&verdict, spec.review) {
+        return Standing::Fits(state, verdict);
+    }
+    let reason = verdict.words();
+    Standing::Rejected(verdict, reason)
 }
 
 async fn judge_one(
@@ -109,9 +120,9 @@ async fn judge_one(
     let stock = bot.store.stock();
     let (state, verdict) = match standing(&bot.guard, spec, draft) {
         Standing::Fits(state, verdict) => (state, verdict),
-        Standing::Rejected(verdict) => {
+        Standing::Rejected(verdict, reason) => {
             judged.rejected += 1;
-            return stock.reject_draft(draft.id, verdict.reasons(), &verdict.words()).await;
+            return stock.reject_draft(draft.id, verdict.reasons(), &reason).await;
         }
     };
     match stock.admit(draft, state, verdict.reasons(), expires_at(&bot.settings, state)).await? {

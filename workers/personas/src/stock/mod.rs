@@ -1,6 +1,8 @@
 //! The stock: a model writes posts in batches, and each is checked before it may be published.
 
 mod answer;
+mod batch;
+mod evergreen;
 mod judge;
 mod prompt;
 mod replenish;

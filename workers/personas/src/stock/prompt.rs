@@ -74,12 +74,22 @@ pub(crate) fn request(batch: &BatchRequest<'_>) -> ChatRequest {
         }
         text.push_str("</material>\n");
     }
+    chat(batch.spec, RULES, text, (batch.temperature, batch.max_tokens))
+}
+
+/// A request to a persona with these rules, whose answer has posts.
+pub(super) fn chat(
+    spec: &PersonaSpec,
+    rules: &str,
+    text: String,
+    (temperature, max_tokens): (f32, u32),
+) -> ChatRequest {
     ChatRequest {
-        system: Some(format!("{}\n\n{RULES}", batch.spec.voice())),
+        system: Some(format!("{}\n\n{rules}", spec.voice())),
         messages: vec![Message::user(text)],
         schema: Some((SCHEMA.to_owned(), schema())),
-        max_tokens: Some(batch.max_tokens),
-        temperature: Some(batch.temperature),
+        max_tokens: Some(max_tokens),
+        temperature: Some(temperature),
     }
 }
 
@@ -92,7 +102,7 @@ pub(crate) fn fitting(batch: u32, max_length: u16, max_tokens: u32) -> u32 {
 }
 
 /// The characters of a post. Models count badly: what they are told leaves a tenth as reserve, and no more than fits in the answer.
-fn length(max: u16, max_tokens: u32, count: usize) -> u32 {
+pub(super) fn length(max: u16, max_tokens: u32, count: usize) -> u32 {
     let max = u32::from(max);
     let share = max_tokens.saturating_mul(CHARACTERS) / u32::try_from(count.max(1)).unwrap_or(u32::MAX);
     (max - max / 10).min(share)

@@ -79,7 +79,8 @@ impl StockTable<'_> {
         expires_at: DateTime<Utc>,
     ) -> Result<Admission, StoreError> {
         let doing = "admit a draft";
-        let similar = self.similar(tx, draft.id, &draft.text).await.map_err(StoreError::on(doing))?;
+        let similar =
+            self.similar(tx, (draft.id, draft.evergreen_of), &draft.text).await.map_err(StoreError::on(doing))?;
         let (state, reason) = match &similar {
             None => (state, None),
             Some(other) => {
@@ -107,8 +108,13 @@ impl StockTable<'_> {
         })
     }
 
-    /// The post to which a text is similar, other than `id`. All who ask wait for each other until their transaction ends.
-    async fn similar(&self, tx: &mut Tx, id: i64, text: &str) -> Result<Option<OtherPost>, sqlx::Error> {
+    /// The post to which a text is similar, other than itself and its original. All who ask wait for each other until their transaction ends.
+    async fn similar(
+        &self,
+        tx: &mut Tx,
+        (id, original): (i64, Option<i64>),
+        text: &str,
+    ) -> Result<Option<OtherPost>, sqlx::Error> {
         query!("select pg_advisory_xact_lock(hashtext('perch personas stock'), hashtext($1))", self.0.env().as_str())
             .execute(&mut *tx)
             .await?;
@@ -117,13 +123,14 @@ impl StockTable<'_> {
                  select id, bot_id, content, cardinality(keys) as many,
                         cardinality(array(select unnest(keys) intersect select unnest($3::integer[]))) as common
                  from personas.posts
-                 where environment = $1 and id <> $2 and state not in ('drafted', 'rejected') and keys && $3
+                 where environment = $1 and id <> $2 and id is distinct from $5 and state not in ('drafted', 'rejected') and keys && $3
              ) as o
              order by common::float8 / (many + cardinality($3) - common) desc, id limit $4",
             self.0.env().as_str(),
             id,
             keys(text),
-            COMPARED
+            COMPARED,
+            original
         )
         .fetch_all(&mut *tx)
         .await?;
@@ -141,7 +148,16 @@ impl StockTable<'_> {
     ) -> Result<Rewording, StoreError> {
         let doing = "approve a post";
         let mut tx = self.0.pool().begin().await.map_err(StoreError::on(doing))?;
-        if let Some(other) = self.similar(&mut tx, id, text).await.map_err(StoreError::on(doing))? {
+        let original: Option<(Option<i64>,)> = query_as!(
+            "select evergreen_of from personas.posts where environment = $1 and id = $2",
+            self.0.env().as_str(),
+            id
+        )
+        .fetch_optional(&mut tx)
+        .await
+        .map_err(StoreError::on(doing))?;
+        let original = original.and_then(|(original,)| original);
+        if let Some(other) = self.similar(&mut tx, (id, original), text).await.map_err(StoreError::on(doing))? {
             return Ok(Rewording::Similar(other.id, other.bot_id));
         }
         // The same text in a post that was rejected keeps the key.

@@ -110,7 +110,7 @@ impl StockTable<'_> {
                      coalesce($10, clock_timestamp()), clock_timestamp(),
                      encode(sha256(convert_to($2 || E'\\n' || $11, 'UTF8')), 'hex'))
              on conflict do nothing
-             returning id, content",
+             returning id, content, evergreen_of, null::text as original",
             self.0.env().as_str(),
             persona.as_str(),
             text,

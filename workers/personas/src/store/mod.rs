@@ -1,6 +1,7 @@
 //! The tables of the bot: the stock of posts, the slots, and how far each persona is.
 
 mod admission;
+mod evergreen;
 mod import;
 mod list;
 mod model;
@@ -15,6 +16,7 @@ mod stock;
 use perch_store::Store;
 
 pub use admission::Admission;
+pub use evergreen::EvergreenPost;
 pub use import::{HistoryImport, ImportedPost};
 pub use list::StockFilter;
 pub use model::{Draft, PostState, Progress, Slot, SlotState, StockCounts, StockPost, StoredDraft};

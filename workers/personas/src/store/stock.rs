@@ -16,8 +16,8 @@ impl StockTable<'_> {
         for draft in drafts {
             let done = query!(
                 "insert into personas.posts (environment, bot_id, content, category, state, generation_cost, generation_tokens,
-                                             generation_model, content_hash, keys, opening)
-                 values ($1, $2, $3, $4, 'drafted', $5, $6, $7, encode(sha256(convert_to($3, 'UTF8')), 'hex'), $8, $9)
+                                             generation_model, content_hash, keys, opening, evergreen_of)
+                 values ($1, $2, $3, $4, 'drafted', $5, $6, $7, encode(sha256(convert_to($3, 'UTF8')), 'hex'), $8, $9, $10)
                  on conflict (environment, content_hash) do nothing",
                 self.0.env().as_str(),
                 persona.as_str(),
@@ -27,7 +27,8 @@ impl StockTable<'_> {
                 draft.tokens,
                 draft.model.as_ref().map(|model| model.replace('\0', "")),
                 keys(&draft.text),
-                opening(&draft.text)
+                opening(&draft.text),
+                draft.evergreen_of
             )
             .execute(&mut tx)
             .await
@@ -41,8 +42,10 @@ impl StockTable<'_> {
     /// The drafts of a persona that nothing was decided about, the oldest first, at most 100.
     pub async fn drafted(&self, persona: &PersonaName) -> Result<Vec<StoredDraft>, StoreError> {
         query_as!(
-            "select id, content from personas.posts
-             where environment = $1 and bot_id = $2 and state = 'drafted' order by id limit 100",
+            "select p.id, p.content, p.evergreen_of, o.content as original
+             from personas.posts p
+             left join personas.posts o on o.environment = p.environment and o.id = p.evergreen_of
+             where p.environment = $1 and p.bot_id = $2 and p.state = 'drafted' order by p.id limit 100",
             self.0.env().as_str(),
             persona.as_str()
         )

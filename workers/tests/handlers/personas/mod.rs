@@ -1,5 +1,6 @@
 //! The bot that posts as personas, with real workers, servers and the sandbox.
 
+mod evergreen;
 mod import;
 mod long_posts;
 mod operators;

@@ -102,6 +102,7 @@ async fn what_was_paid_for_before_a_crash_is_not_written_again() {
         usd: Some(0.01),
         tokens: Some(30),
         model: None,
+        evergreen_of: None,
     };
     let store = async || world.store.stock().draft(&name("baker"), std::slice::from_ref(&draft)).await;
     assert_eq!(store().await.expect("Postgres answers"), 1);
