@@ -437,6 +437,15 @@ fn an_account_publishes_as_posting_says_unless_its_own_block_says_otherwise() {
 }
 
 #[test]
+fn an_account_has_long_posts_where_its_block_says_so() {
+    let main = "main".parse().expect("a name");
+    let config = Config::shipped();
+    assert!(!config.settings(&[]).x.has_long_posts(&main));
+    let settings = config.settings(&[("PERCH__X__ACCOUNTS__MAIN__LONG_POSTS", "true")]);
+    assert!(settings.x.has_long_posts(&main) && !settings.x.has_long_posts(&"other".parse().expect("a name")));
+}
+
+#[test]
 fn limits_of_posting_that_cannot_be_are_named() {
     let config = Config::shipped();
     let said = |name, value| config.problem(&[(name, value)]);

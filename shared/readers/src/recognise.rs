@@ -59,7 +59,7 @@ pub(crate) fn hook(text: &str) -> Hook {
     let words = words(sentence);
     let begins =
         |story: &&str| story.split(' ').enumerate().all(|(at, word)| words.get(at).is_some_and(|is| is == word));
-    if STORIES.iter().any(|story| begins(&story)) {
+    if STORIES.iter().any(begins) {
         return Hook::Story;
     }
     let is_number = |word: &String| word.chars().any(|c| c.is_ascii_digit()) || NUMBERS.contains(&word.as_str());

@@ -72,7 +72,12 @@ impl Guard {
     ///
     /// A refused text must not be published, not even with approval; a flagged text may be, after a person has approved it.
     pub fn text(&self, text: &str, answered: Option<&str>) -> GuardVerdict {
-        let mut found = self.read_own(text);
+        self.long_text(text, answered, POST_UNITS)
+    }
+
+    /// The same for a text that may weigh `most` units.
+    pub fn long_text(&self, text: &str, answered: Option<&str>, most: usize) -> GuardVerdict {
+        let mut found = self.read_own(text, most);
         outward::handles(text, answered, |at| found.add(Code::Mention, at));
         outward::hashtags(text, |at| found.add(Code::Hashtag, at));
         outward::cashtags(text, |at| found.add(Code::Cashtag, at));
@@ -81,15 +86,20 @@ impl Guard {
 
     /// Whether a text from an operator or another service may be published. Mentions and tags are up to them.
     pub fn post(&self, text: &str) -> GuardVerdict {
-        self.read_own(text).verdict(|code| Some(code.in_own_text()))
+        self.long_post(text, POST_UNITS)
     }
 
-    fn read_own<'t>(&self, text: &'t str) -> Findings<'t> {
+    /// The same for a text that may weigh `most` units.
+    pub fn long_post(&self, text: &str, most: usize) -> GuardVerdict {
+        self.read_own(text, most).verdict(|code| Some(code.in_own_text()))
+    }
+
+    fn read_own<'t>(&self, text: &'t str, most: usize) -> Findings<'t> {
         let mut found = Findings::new(text);
         if hidden::is_empty(text) {
             found.add(Code::Empty, 0..0);
         }
-        if weighted_length(text) > POST_UNITS {
+        if weighted_length(text) > most {
             found.add(Code::TooLong, 0..text.len());
         }
         hidden::find(text, |at| found.add(Code::Hidden, at));

@@ -1,5 +1,7 @@
 //! Whether a model repeats what it was told.
 
+use std::collections::HashSet;
+
 /// This many words in a row that are also in the prompt are no coincidence.
 const RUN: usize = 8;
 
@@ -9,10 +11,8 @@ pub fn recites(text: &str, told: &[&str]) -> bool {
         text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
     };
     let said = words(text);
-    told.iter().any(|told| {
-        let told = words(told);
-        said.windows(RUN).any(|run| told.windows(RUN).any(|other| other == run))
-    })
+    let runs: HashSet<&[String]> = said.windows(RUN).collect();
+    told.iter().any(|told| words(told).windows(RUN).any(|run| runs.contains(run)))
 }
 
 #[cfg(test)]

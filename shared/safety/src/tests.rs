@@ -247,6 +247,14 @@ fn the_length_is_that_of_x_and_nothing_is_no_text() {
     assert_eq!(guard.text(&"ab ".repeat(93), None), GuardVerdict::Pass);
     assert_eq!(codes(&guard.text(&"日".repeat(141), None)), [Code::TooLong]);
     assert_eq!(codes(&guard.text(" \n", None)), [Code::Empty]);
+    let long = "Rye needs time. ".repeat(1_500);
+    assert_eq!(codes(&guard.long_text(&long, None, 23_000)), [Code::TooLong]);
+    assert_eq!(guard.long_text(&long, None, 25_000), GuardVerdict::Pass);
+    assert_eq!(guard.long_post(&long, 25_000), GuardVerdict::Pass);
+    assert!(
+        codes(&guard.long_post(&format!("{long}shit"), 25_000)).contains(&Code::Profanity),
+        "it is read to its end"
+    );
 }
 
 #[test]

@@ -7,6 +7,8 @@ use crate::{Actor, Plan};
 pub struct SandboxOptions {
     /// Usernames of the accounts that posts may be made as.
     pub bot_accounts: Vec<String>,
+    /// Which of them may write long posts.
+    pub long_posts: Vec<String>,
     /// Usernames of the accounts whose posts actors write.
     pub watched: Vec<String>,
     /// How often each watched account has a turn; `None` for no posts beyond those of the start.
@@ -25,6 +27,7 @@ impl Default for SandboxOptions {
     fn default() -> Self {
         Self {
             bot_accounts: Vec::new(),
+            long_posts: Vec::new(),
             watched: Vec::new(),
             post_every: None,
             seed: 1,

@@ -119,6 +119,7 @@ fn inner(options: &SandboxOptions) -> Result<SharedState, SandboxError> {
         windows: Windows::new(options.rate_limits),
         calls: BTreeMap::new(),
         bots: options.bot_accounts.clone(),
+        long_posts: options.long_posts.clone(),
         watched: options.watched.clone(),
         seed: options.seed,
         flows: true,

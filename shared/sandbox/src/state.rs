@@ -75,6 +75,8 @@ pub(crate) struct SharedState {
     /// Calls by endpoint and by how they ended: a status, `dropped` or `held`.
     pub calls: BTreeMap<(Endpoint, String), u64>,
     pub bots: Vec<String>,
+    /// Those of them that may write long posts.
+    pub long_posts: Vec<String>,
     pub watched: Vec<String>,
     pub seed: u64,
     /// Whether the watched accounts write posts.
@@ -139,6 +141,11 @@ impl SandboxState {
     pub fn set_standing(&self, username: &str, standing: AccountStanding) {
         self.lock().world.set_standing(username, standing);
         self.changed();
+    }
+
+    /// Lets an account write long posts.
+    pub fn allow_long_posts(&self, username: &str) {
+        self.lock().long_posts.push(username.to_owned());
     }
 
     /// Sets the results that `GET /sandbox/results` answers.

@@ -2,6 +2,8 @@
 
 /// The most units of a post.
 pub const LONGEST: usize = 280;
+/// The most units of a post of an account that may write long posts.
+pub const LONGEST_OF_ALL: usize = 25_000;
 const LINK: usize = 23;
 
 /// The weighted length: Latin letters and common punctuation count 1, all others 2, an emoji sequence 2 as a whole, a link 23.

@@ -49,6 +49,19 @@ async fn the_same_text_twice_is_refused_as_duplicate_content() {
     assert_eq!(world.state.made().len(), 2);
 }
 
+#[tokio::test]
+async fn a_long_post_is_made_by_an_account_that_may_write_them_and_by_no_other() {
+    let world = TestWorld::start().await;
+    world.state.allow_long_posts("perch_bot");
+    let long = "Lakers by four. ".repeat(60);
+    let status = async |account: &str, text: &str| {
+        world.post(account, &json!({ "text": text })).send().await.expect("an answer").status().as_u16()
+    };
+    assert_eq!((status("perch_bot", &long).await, status("other_bot", &long).await), (201, 400));
+    assert_eq!(status("perch_bot", &"x".repeat(25_001)).await, 400);
+    assert_eq!(world.state.made()[0].text, long);
+}
+
 async fn self_serve() -> TestWorld {
     TestWorld::with(SandboxOptions {
         bot_accounts: vec!["perch_bot".into()],

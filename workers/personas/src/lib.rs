@@ -4,6 +4,7 @@ mod bot;
 mod checks;
 mod commands;
 mod health;
+mod import;
 mod origin;
 mod personas_bot;
 mod reviewing;
@@ -17,6 +18,10 @@ perch_store::statements!();
 
 pub use bot::{Personas, PersonasError};
 pub use health::{PersonaHealth, PersonaTrouble, health, troubles};
+pub use import::{
+    BotImport, ImportError, ImportOptions, ImportOutcome, ImportedPosts, OddRow, TemplateData, TemplateImport,
+    import_template, read_template,
+};
 pub use origin::FromStock;
 pub use personas_bot::PersonasBot;
 pub use reviewing::{StockReviewError, approve_post, reject_post};
@@ -24,6 +29,7 @@ pub use settings::PersonasSettings;
 pub use slots::{PersonasRun, run_personas};
 pub use stock::{Replenished, SamplePost, replenish_stock, sample};
 pub use store::{
-    Admission, Draft, PersonaState, PersonaStats, PostState, Progress, ReadyPost, Reservation, SettledPosts, Slot,
-    SlotState, SlotTable, StockCounts, StockDecision, StockFilter, StockPost, StockStore, StockTable, StoredDraft,
+    Admission, Draft, EvergreenPost, PersonaState, PersonaStats, PostState, Progress, ReadyPost, Reservation,
+    SettledPosts, Slot, SlotState, SlotTable, StockCounts, StockDecision, StockFilter, StockPost, StockStore,
+    StockTable, StoredDraft,
 };

@@ -1,6 +1,7 @@
 //! The decisions of a person about a post that waits, or is ready.
 
 use perch_clients::text::{POST_UNITS, weighted_length};
+use perch_core::personas::{PersonaLimits, PersonaStore as _};
 use perch_safety::{Guard, GuardVerdict, Reason};
 use perch_store::{Store, StoreError};
 
@@ -23,8 +24,13 @@ pub enum StockReviewError {
     #[error("the text may not be published: {}", said(.0))]
     Refused(Vec<Reason>),
     /// The text is too long.
-    #[error("the text is {0} units long by X's weighted count; shorten it to {POST_UNITS}")]
-    TooLong(usize),
+    #[error("the text is {units} units long by X's weighted count; shorten it to {most}")]
+    TooLong {
+        /// How long it is.
+        units: usize,
+        /// How long a post of the account may be.
+        most: usize,
+    },
     /// The text is too similar to another post.
     #[error("the text is too similar to post {0} of {1}; X forbids such posts, also from several accounts")]
     Similar(i64, String),
@@ -42,7 +48,7 @@ fn said(reasons: &[Reason]) -> String {
 pub async fn approve_post(
     store: &Store,
     guard: &Guard,
-    settings: &PersonasSettings,
+    (settings, limits): (&PersonasSettings, &PersonaLimits),
     id: i64,
     text: Option<&str>,
     by: &str,
@@ -50,11 +56,13 @@ pub async fn approve_post(
     let stock = store.stock();
     let post = stock.get(id).await?.ok_or(StockReviewError::Unknown(id))?;
     let text = text.map(str::trim).filter(|text| *text != post.text);
+    let account = store.personas().get(&post.persona).await?.map(|persona| persona.spec.account);
+    let most = account.map_or(POST_UNITS, |account| limits.longest_post(&account).into());
     let units = weighted_length(text.unwrap_or(&post.text));
-    if units > POST_UNITS {
-        return Err(StockReviewError::TooLong(units));
+    if units > most {
+        return Err(StockReviewError::TooLong { units, most });
     }
-    let flags = match guard.post(text.unwrap_or(&post.text)) {
+    let flags = match guard.long_post(text.unwrap_or(&post.text), most) {
         GuardVerdict::Pass => Vec::new(),
         GuardVerdict::Review(reasons) => reasons,
         GuardVerdict::Refuse(reasons) => return Err(StockReviewError::Refused(reasons)),

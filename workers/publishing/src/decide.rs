@@ -4,11 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use perch_base::settings::XSettings;
-use perch_clients::{
-    WriteOutcome, XError,
-    text::{POST_UNITS, weighted_length},
-    x::Search,
-};
+use perch_clients::{WriteOutcome, XError, text::weighted_length, x::Search};
 use perch_jobs::PostId;
 use perch_store::{ACT_WITHIN, EffectState};
 use url::{Host, Url};
@@ -33,14 +29,13 @@ pub(super) fn sending(live_posts: bool, x_base_url: &Url) -> Sending {
     if live_posts || on_this_machine { Sending::Real } else { Sending::Simulated }
 }
 
-/// Why a text cannot be a post, if it cannot.
-pub(super) fn unfit(text: &str) -> Option<String> {
+/// Why a text cannot be a post of at most so many units, if it cannot.
+pub(super) fn unfit(text: &str, most: usize) -> Option<String> {
     if text.trim().is_empty() {
         return Some("the text is empty; a post needs one".to_owned());
     }
     let units = weighted_length(text);
-    (units > POST_UNITS)
-        .then(|| format!("the text is {units} units long by X's weighted count; shorten it to {POST_UNITS}"))
+    (units > most).then(|| format!("the text is {units} units long by X's weighted count; shorten it to {most}"))
 }
 
 /// How to go on with an effect that an earlier attempt left open.
@@ -143,6 +138,7 @@ pub(super) fn readings(published_at: DateTime<Utc>, after: &[Duration], now: Dat
 #[cfg(test)]
 mod tests {
     use perch_base::settings::{Budget, XPlan, XPrices};
+    use perch_clients::text::{LONG_POST_UNITS, POST_UNITS};
     use perch_queue::Fail;
     use proptest::prelude::*;
 
@@ -171,11 +167,16 @@ mod tests {
 
     #[test]
     fn a_text_that_x_would_refuse_is_refused_before_it_is_sent() {
+        let unfit = |text: &str| unfit(text, POST_UNITS);
         assert_eq!(unfit("Lakers -3.5"), None);
         assert!(unfit(" \n").is_some_and(|why| why.contains("empty")));
         assert_eq!(unfit(&"x".repeat(280)), None);
         assert!(unfit(&"x".repeat(281)).is_some_and(|why| why.contains("281")));
         assert!(unfit(&"日".repeat(141)).is_some_and(|why| why.contains("282")));
+        assert_eq!(super::unfit(&"x".repeat(25_000), LONG_POST_UNITS), None);
+        assert!(
+            super::unfit(&"x".repeat(25_001), LONG_POST_UNITS).is_some_and(|why| why.contains("shorten it to 25000"))
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Checks every text that a bot, another service or a person hands over for publishing with the guard.
 
 use perch_base::settings::GuardMode;
+use perch_clients::text::{POST_UNITS, post_units};
 use perch_jobs::{AccountId, PublishPost};
 use perch_safety::{Guard, GuardVerdict, Reason};
 use perch_store::StoreError;
@@ -36,10 +37,15 @@ impl GuardObjection {
 
 /// Why the guard stops a text in this mode, if it does.
 pub fn stopped(guard: &Guard, mode: GuardMode, text: &str) -> Option<GuardObjection> {
+    stopped_within(guard, mode, text, POST_UNITS)
+}
+
+/// The same for a text that may weigh `most` units.
+fn stopped_within(guard: &Guard, mode: GuardMode, text: &str, most: usize) -> Option<GuardObjection> {
     if mode == GuardMode::Off {
         return None;
     }
-    match guard.post(text) {
+    match guard.long_post(text, most) {
         GuardVerdict::Refuse(reasons) => Some(GuardObjection { is_refused: true, reasons }),
         GuardVerdict::Review(reasons) if mode == GuardMode::All => Some(GuardObjection { is_refused: false, reasons }),
         GuardVerdict::Pass | GuardVerdict::Review(_) => None,
@@ -49,7 +55,8 @@ pub fn stopped(guard: &Guard, mode: GuardMode, text: &str) -> Option<GuardObject
 /// Why the guard stops a post, if it does. Flagged words do not stop a post that a person has approved.
 pub(super) async fn objection(publisher: &Publisher, job: &PublishPost) -> Result<Option<String>, StoreError> {
     let mode = publisher.settings.posting_of(&job.account).guard;
-    let Some(stopped) = stopped(&publisher.guard, mode, &job.text) else { return Ok(None) };
+    let most = post_units(publisher.settings.x.has_long_posts(&job.account));
+    let Some(stopped) = stopped_within(&publisher.guard, mode, &job.text, most) else { return Ok(None) };
     if !stopped.is_refused && publisher.is_decided(job).await? {
         return Ok(None);
     }
@@ -59,7 +66,9 @@ pub(super) async fn objection(publisher: &Publisher, job: &PublishPost) -> Resul
 /// Why the guard stops the parts of a thread together, if it does: only for what nobody can let pass, because what is flagged was decided
 /// for each part.
 pub(super) fn objection_to_whole(publisher: &Publisher, account: &AccountId, text: &str) -> Option<String> {
-    let stopped = stopped(&publisher.guard, publisher.settings.posting_of(account).guard, text)?;
+    let mode = publisher.settings.posting_of(account).guard;
+    // Only each part has a length to keep.
+    let stopped = stopped_within(&publisher.guard, mode, text, usize::MAX)?;
     stopped.is_refused.then(|| format!("all parts together: {}", stopped.message(account.as_str())))
 }
 

@@ -1,6 +1,7 @@
 use chrono::{DateTime, Utc};
 use perch_clients::{
     XError,
+    text::post_units,
     x::{CreatePost, CreatedPost, Search},
 };
 use perch_jobs::{AccountId, JobId, PostId, PublishPost};
@@ -24,7 +25,8 @@ use crate::{ActOrigin, Publisher};
 
 /// Publishes one post or reply once, however often the job runs, unless the guard stops its text.
 pub async fn publish_post(job: PublishPost, cx: JobContext, publisher: Data<Publisher>) -> HandlerResult<Published> {
-    if let Some(why) = unfit(&job.text) {
+    let most = post_units(publisher.settings.x.has_long_posts(&job.account));
+    if let Some(why) = unfit(&job.text, most) {
         return Err(Fail::Dead(why));
     }
     let origin = ActOrigin {

@@ -2,6 +2,7 @@ use chrono::{DateTime, Utc};
 use perch_base::crash_point;
 use perch_clients::{
     XError,
+    text::post_units,
     x::{CreatePost, CreatedPost, Search},
 };
 use perch_jobs::{AccountId, DeletePost, HalfThread, JobId, PostId, PublishPost, PublishThread};
@@ -46,7 +47,8 @@ pub async fn publish_thread(
     cx: JobContext,
     publisher: Data<Publisher>,
 ) -> HandlerResult<PublishedThread> {
-    if let Some(why) = unfit_thread(&job.parts) {
+    let most = post_units(publisher.settings.x.has_long_posts(&job.account));
+    if let Some(why) = unfit_thread(&job.parts, most) {
         return Err(Fail::Dead(why));
     }
     let origin = ActOrigin { source: job.source.as_ref(), reply_to: None, effect_key: job.effect_key.as_deref() };
@@ -58,11 +60,11 @@ pub async fn publish_thread(
 }
 
 /// Why these texts cannot be a thread, if they cannot.
-fn unfit_thread(parts: &[String]) -> Option<String> {
+fn unfit_thread(parts: &[String], most: usize) -> Option<String> {
     if !PARTS.contains(&parts.len()) {
         return Some(format!("parts has {} texts; a thread has {} to {}", parts.len(), PARTS.start(), PARTS.end()));
     }
-    parts.iter().enumerate().find_map(|(at, text)| unfit(text).map(|why| format!("parts[{at}]: {why}")))
+    parts.iter().enumerate().find_map(|(at, text)| unfit(text, most).map(|why| format!("parts[{at}]: {why}")))
 }
 
 /// The key of the effect of a part, counted from 1.
@@ -285,15 +287,18 @@ impl Act for PartAct<'_> {
 
 #[cfg(test)]
 mod tests {
+    use perch_clients::text::POST_UNITS;
+
     use super::*;
 
     #[test]
     fn a_thread_that_x_would_refuse_is_refused_before_its_first_part_goes_out() {
         let parts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-        assert_eq!(unfit_thread(&parts(&["One.", "Two."])), None);
-        assert!(unfit_thread(&parts(&["One."])).is_some_and(|why| why.contains("2 to 25")));
+        let unfit_thread = |parts: Vec<String>| unfit_thread(&parts, POST_UNITS);
+        assert_eq!(unfit_thread(parts(&["One.", "Two."])), None);
+        assert!(unfit_thread(parts(&["One."])).is_some_and(|why| why.contains("2 to 25")));
         let long = "x".repeat(281);
-        assert!(unfit_thread(&parts(&["One.", &long])).is_some_and(|why| why.starts_with("parts[1]: ")));
+        assert!(unfit_thread(parts(&["One.", &long])).is_some_and(|why| why.starts_with("parts[1]: ")));
     }
 
     #[test]

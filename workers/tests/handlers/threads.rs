@@ -23,7 +23,13 @@ fn thread(parts: &[&str]) -> PublishThread {
     }
 }
 
-const THREE: [&str; 3] = ["Rye wants a cold night.", "The stone wants an hour.", "That is all there is to it."];
+/// Longer together than one post may be.
+const THREE: [&str; 3] = [
+    "Rye wants a cold night.",
+    "The stone wants an hour, and nobody who opened the door before that has ever been glad of it, whatever they told their neighbours \
+     about the colour of the crust and the sound of the bread when it is knocked on from below, as one does.",
+    "That is all there is to it.",
+];
 
 /// Asserts that the posts are these texts, each under the one before it.
 fn hang_together(made: &[MadePost], texts: &[&str]) {

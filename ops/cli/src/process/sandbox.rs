@@ -57,6 +57,9 @@ pub fn options(settings: &Settings) -> Result<SandboxOptions, ConfigError> {
         bot_accounts: (settings.x.accounts.values().map(|account| account.username.clone()))
             .filter(|username| !username.is_empty())
             .collect(),
+        long_posts: (settings.x.accounts.values().filter(|account| account.long_posts))
+            .map(|account| account.username.clone())
+            .collect(),
         watched: bots().sandbox_roles(settings)?.authors,
         post_every: Some(post_every),
         rate_limits,

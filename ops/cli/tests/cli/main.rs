@@ -15,6 +15,7 @@ mod jobs;
 mod keys;
 mod mentions;
 mod outside;
+mod personas;
 mod picks;
 mod play;
 mod postgres;

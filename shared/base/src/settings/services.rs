@@ -34,12 +34,22 @@ pub struct XSettings {
     pub accounts: BTreeMap<AccountId, XAccountSettings>,
 }
 
+impl XSettings {
+    /// Whether X lets an account write long posts.
+    pub fn has_long_posts(&self, account: &AccountId) -> bool {
+        self.accounts.get(account).is_some_and(|settings| settings.long_posts)
+    }
+}
+
 /// An account that Perch posts as.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct XAccountSettings {
     /// Its handle, without `@`. Empty if unknown, which only production without X credentials allows.
     pub username: String,
+    /// Whether X lets it write long posts, up to 25,000 units by X's weighted count.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub long_posts: bool,
     /// What it may publish, if that differs from `[posting]`.
     #[serde(default, skip_serializing_if = "AccountPostingSettings::is_empty")]
     pub posting: AccountPostingSettings,

@@ -17,6 +17,14 @@ use unicode_segmentation::UnicodeSegmentation as _;
 /// What a post may weigh on an account without a subscription.
 pub const POST_UNITS: usize = 280;
 
+/// What a post may weigh on an account that X lets write long posts.
+pub const LONG_POST_UNITS: usize = 25_000;
+
+/// What a post may weigh, on an account with or without long posts.
+pub const fn post_units(long_posts: bool) -> usize {
+    if long_posts { LONG_POST_UNITS } else { POST_UNITS }
+}
+
 /// What a link weighs.
 const LINK_UNITS: usize = 23;
 /// The characters that weigh 1.

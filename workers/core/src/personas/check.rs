@@ -1,9 +1,13 @@
 //! Checks a persona before it is written. Every problem names its field.
 
-use std::{collections::BTreeSet, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    time::Duration,
+};
 
 use perch_base::{CronSchedule, settings::FileSettings};
-use perch_clients::text::POST_UNITS;
+use perch_clients::text::{LONG_POST_UNITS, POST_UNITS, post_units};
 use perch_jobs::AccountId;
 use serde::Serialize;
 use url::Url;
@@ -20,6 +24,9 @@ const SOURCES: usize = 20;
 const SCHEDULES: usize = 24;
 /// The shortest limit of a post that a model can work with.
 const SHORTEST_POST: u16 = 40;
+/// The times after which a post may be used again.
+const SHORTEST_COOL_DOWN: Duration = Duration::from_secs(7 * 86_400);
+const LONGEST_COOL_DOWN: Duration = Duration::from_secs(3_650 * 86_400);
 /// The most a day, in USD.
 const MOST_USD: f64 = 1_000.0;
 
@@ -41,30 +48,49 @@ impl fmt::Display for FieldProblem {
 /// What a deployment allows personas to name.
 #[derive(Debug, Clone, Default)]
 pub struct PersonaLimits {
-    accounts: BTreeSet<AccountId>,
+    /// Each with its longest post, by X's weighted count.
+    accounts: BTreeMap<AccountId, u16>,
     providers: BTreeSet<String>,
 }
 
 impl PersonaLimits {
     /// The accounts and providers of these settings.
     pub fn of(settings: &FileSettings) -> Self {
+        let accounts = settings.x.accounts.iter();
         Self {
-            accounts: settings.x.accounts.keys().cloned().collect(),
+            accounts: accounts.map(|(name, account)| (name.clone(), units(post_units(account.long_posts)))).collect(),
             providers: settings.models.providers.keys().cloned().collect(),
         }
+    }
+
+    /// The same with another account, whose longest post has so many units.
+    #[must_use]
+    pub fn with_account(mut self, account: AccountId, longest_post: u16) -> Self {
+        self.accounts.insert(account, longest_post);
+        self
+    }
+
+    /// The accounts, by name.
+    pub fn accounts(&self) -> impl Iterator<Item = &AccountId> {
+        self.accounts.keys()
+    }
+
+    /// The longest post of an account, by X's weighted count.
+    pub fn longest_post(&self, account: &AccountId) -> u16 {
+        self.accounts.get(account).copied().unwrap_or(units(POST_UNITS))
     }
 
     /// Every problem of a persona; none when it may be written.
     pub fn problems(&self, spec: &PersonaSpec) -> Vec<FieldProblem> {
         let mut found = Problems::default();
-        if !self.accounts.contains(&spec.account) {
-            let known = self.accounts.iter().map(AccountId::as_str).collect::<Vec<_>>().join(", ");
+        if !self.accounts.contains_key(&spec.account) {
+            let known = self.accounts().map(AccountId::as_str).collect::<Vec<_>>().join(", ");
             found.add(
                 "account",
                 format!("is {:?}, which [x.accounts] does not have; there are {known}", spec.account.as_str()),
             );
         }
-        voice(&mut found, spec);
+        voice(&mut found, spec, self.longest_post(&spec.account));
         topics(&mut found, spec);
         times(&mut found, spec);
         sources(&mut found, spec);
@@ -79,6 +105,10 @@ impl PersonaLimits {
         }
         if let Some(usd) = spec.usd_per_day.filter(|usd| !(0.0..=MOST_USD).contains(usd)) {
             found.add("usd_per_day", format!("is {usd}; allowed: 0 to {MOST_USD}"));
+        }
+        let allowed = SHORTEST_COOL_DOWN..=LONGEST_COOL_DOWN;
+        if let Some(evergreen) = spec.evergreen.filter(|evergreen| !allowed.contains(&evergreen.after)) {
+            found.add("evergreen.after", format!("is {evergreen}; allowed: 7d to 3650d"));
         }
         found.0
     }
@@ -109,13 +139,23 @@ impl Problems {
     }
 }
 
-fn voice(found: &mut Problems, spec: &PersonaSpec) {
+fn units(units: usize) -> u16 {
+    u16::try_from(units).unwrap_or(u16::MAX)
+}
+
+fn voice(found: &mut Problems, spec: &PersonaSpec, most: u16) {
     found.text("prompt", &spec.prompt, 1, PROMPT);
     found.text("tone", &spec.tone, 0, WORDS);
     found.text("style", &spec.style, 0, WORDS);
-    let most = u16::try_from(POST_UNITS).unwrap_or(u16::MAX);
     if !(SHORTEST_POST..=most).contains(&spec.max_length) {
-        found.add("max_length", format!("is {}; allowed: {SHORTEST_POST} to {most}", spec.max_length));
+        let is_for_long = (SHORTEST_POST..=units(LONG_POST_UNITS)).contains(&spec.max_length);
+        let (account, units) = (&spec.account, spec.max_length);
+        let hint = if is_for_long {
+            format!("; where X lets {account} write long posts, set x.accounts.{account}.long_posts")
+        } else {
+            String::new()
+        };
+        found.add("max_length", format!("is {units}; allowed: {SHORTEST_POST} to {most}{hint}"));
     }
     if let Some(language) = &spec.language {
         let mut parts = language.split('-');

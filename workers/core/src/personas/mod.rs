@@ -3,8 +3,9 @@
 
 mod check;
 mod model;
+mod read;
 mod table;
 
 pub use check::{FieldProblem, PersonaLimits};
-pub use model::{CatchUpPolicy, Persona, PersonaSpec, ReviewPolicy, Topic};
+pub use model::{CatchUpPolicy, Evergreen, Persona, PersonaSpec, ReviewPolicy, Topic};
 pub use table::{PersonaChange, PersonaFilter, PersonaStore, PersonaTable};

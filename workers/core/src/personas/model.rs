@@ -1,4 +1,4 @@
-use std::{collections::BTreeSet, sync::LazyLock};
+use std::{collections::BTreeSet, fmt, sync::LazyLock, time::Duration};
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -32,7 +32,7 @@ pub struct Persona {
 }
 
 /// The fields of a persona that this release knows.
-static KNOWN: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
+pub(super) static KNOWN: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
     let schema = schema_for!(PersonaSpec).to_value();
     schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect()
 });
@@ -74,7 +74,7 @@ pub struct PersonaSpec {
     /// The style of its posts, in words.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub style: String,
-    /// The longest post, by X's weighted count.
+    /// The longest post, by X's weighted count: at most 280, or 25,000 where the account has long posts.
     #[serde(default = "max_length")]
     pub max_length: u16,
     /// Addresses of feeds, pages and text files whose content is material for posts.
@@ -105,6 +105,52 @@ pub struct PersonaSpec {
     /// The most that models may cost it in a day (UTC), in USD. Without one, only the budgets of the providers hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usd_per_day: Option<f64>,
+    /// Whether posts are said again in other words, and after what time. Without it none is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evergreen: Option<Evergreen>,
+}
+
+/// Posts that are said again, each in other words, and at most once in the time `after`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Evergreen {
+    /// How long ago a post was last used before it may be used again, as a duration such as `60d`.
+    #[serde(with = "in_days")]
+    #[schemars(with = "String")]
+    #[schema(value_type = String, example = "60d")]
+    pub after: Duration,
+}
+
+impl fmt::Display for Evergreen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&in_days::text(self.after))
+    }
+}
+
+/// A duration in days, where it is whole days: nobody reads `1month 29days 13h` as what was written.
+mod in_days {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    const DAY: u64 = 86_400;
+
+    pub fn text(duration: Duration) -> String {
+        match duration.as_secs() {
+            seconds if seconds % DAY == 0 && duration.subsec_nanos() == 0 => format!("{}d", seconds / DAY),
+            _ => humantime::format_duration(duration).to_string(),
+        }
+    }
+
+    pub fn serialize<S: Serializer>(duration: &Duration, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(&text(*duration))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
+        let text = String::deserialize(d)?;
+        humantime::parse_duration(&text)
+            .map_err(|_| de::Error::invalid_value(de::Unexpected::Str(&text), &"a duration such as \"60d\""))
+    }
 }
 
 fn max_length() -> u16 {
@@ -137,6 +183,7 @@ impl PersonaSpec {
             review: ReviewPolicy::default(),
             providers: Providers::default(),
             usd_per_day: None,
+            evergreen: None,
         }
     }
 
@@ -201,6 +248,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_cool_down_is_written_as_it_was_read() {
+        for text in ["60d", "7d", "36h 30m"] {
+            let read: Evergreen = serde_json::from_value(serde_json::json!({ "after": text })).expect("a duration");
+            assert_eq!(serde_json::from_value::<Evergreen>(serde_json::json!(read)).expect("a duration"), read);
+        }
+        let read: Evergreen = serde_json::from_str(r#"{"after": "60 days"}"#).expect("a duration");
+        assert_eq!(read.to_string(), "60d");
+        assert!(serde_json::from_str::<Evergreen>(r#"{"after": "soon"}"#).is_err());
+    }
+
+    #[test]
     fn every_field_of_a_persona_is_known() {
         let spec = PersonaSpec {
             topics: vec![Topic { name: "rye".into(), weight: 1.0 }],
@@ -211,6 +269,7 @@ mod tests {
             schedule: vec!["0 9 * * *".into()],
             providers: ["grok"].into(),
             usd_per_day: Some(1.0),
+            evergreen: Some(Evergreen { after: Duration::from_secs(60 * 86_400) }),
             ..PersonaSpec::new(AccountId::from_static("main"), "You are kind.".into())
         };
         let written = serde_json::to_value(&spec).expect("JSON");

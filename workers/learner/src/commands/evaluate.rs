@@ -9,7 +9,7 @@ use perch_bot::cli::{CommandError, Invocation};
 use perch_jobs::PersonaName;
 use serde::Deserialize;
 
-use super::one;
+use super::{one, said};
 use crate::{
     evaluating::judge,
     learning::{
@@ -51,10 +51,6 @@ pub async fn run(at: &Invocation<'_>, args: &Args) -> Result<(), CommandError> {
         (_, Some(name)) => of_bot(at, name, args.version.unwrap_or(1)).await,
         _ => Err(CommandError::Usage("name a bot with --version, or give --log or --pairs".into())),
     }
-}
-
-fn said(at: &Invocation<'_>, promotion: &Promotion) -> Result<(), CommandError> {
-    at.out.answer(promotion, promotion)
 }
 
 async fn of_bot(at: &Invocation<'_>, name: &PersonaName, version: i32) -> Result<(), CommandError> {
@@ -118,7 +114,7 @@ fn of_pairs(at: &Invocation<'_>, file: &Path, share: f64) -> Result<(), CommandE
     waiting.set_message("a model is trained on the first weeks and judged on the others");
     let judgement = pairs::evaluate(&packages, share, &Training::default());
     waiting.finish_and_clear();
-    at.out.answer(&judgement, judgement)
+    said(at, &judgement)
 }
 
 #[cfg(test)]

@@ -6,12 +6,16 @@ mod decisions;
 mod edit;
 mod evaluate;
 mod policies;
+mod simulate;
+
+use std::fmt;
 
 use clap::{ArgMatches, FromArgMatches as _};
 use perch_bot::cli::{CommandError, Invocation};
 use perch_core::personas::{Persona, PersonaStore as _};
 use perch_jobs::PersonaName;
 use perch_store::Store;
+use serde::Serialize;
 
 use crate::store::{LearnerBot, LearnerStore as _};
 
@@ -62,6 +66,8 @@ pub enum Learn {
     Rollback(OfBot),
     /// Estimates what a policy would have earned, or judges a model on randomised tests
     Evaluate(evaluate::Args),
+    /// Simulates accounts with readers of hidden tastes, learned against uniform
+    Simulate(simulate::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -93,7 +99,16 @@ pub async fn run(at: &Invocation<'_>, matches: &ArgMatches) -> Result<(), Comman
         Learn::Promote(args) => policies::promote(at, args).await,
         Learn::Rollback(args) => policies::rollback(at, &args.name).await,
         Learn::Evaluate(args) => evaluate::run(at, args).await,
+        Learn::Simulate(args) => simulate::run(at, args),
     }
+}
+
+/// An answer of several lines.
+fn said<T: Serialize + fmt::Display>(at: &Invocation<'_>, answer: &T) -> Result<(), CommandError> {
+    if at.out.is_json() {
+        return at.out.json(answer);
+    }
+    answer.to_string().lines().try_for_each(|line| at.out.line(line))
 }
 
 async fn one(store: &Store, name: &PersonaName) -> Result<LearnerBot, CommandError> {

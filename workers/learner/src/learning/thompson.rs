@@ -16,7 +16,7 @@ pub use self::{
     bandit::Bandit,
     bernoulli::{Bernoulli, BetaPrior},
     choice::{Choice, ChoiceError, Exploration, choose},
-    gaussian::{Gaussian, Moments, NormalPrior},
+    gaussian::{Belief, Gaussian, Moments, NormalPrior},
     ledger::{Join, Ledger},
 };
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Knowledge, Policy, PolicyKind};
 use crate::learning::{
     generator,
-    thompson::{ChoiceError, Exploration, Gaussian, Posterior as _, choose as choose_arm},
+    thompson::{Belief, ChoiceError, Exploration, Gaussian, Posterior as _, choose as choose_arm},
 };
 
 /// A candidate that may be chosen.
@@ -197,7 +197,8 @@ impl Weighed {
         let believed: Vec<Gaussian> = names.iter().map(|name| known.arm(name)).collect();
         // A uniform policy is one that only explores.
         let epsilon = if policy.kind == PolicyKind::Uniform { 1.0 } else { policy.exploration.epsilon };
-        let choice = choose_arm(&believed, &Exploration { epsilon, ..policy.exploration }, seed)?;
+        let beliefs: Vec<Belief> = believed.iter().map(Gaussian::belief).collect();
+        let choice = choose_arm(&beliefs, &Exploration { epsilon, ..policy.exploration }, seed)?;
         let arms = names.iter().zip(&believed).zip(&choice.propensities).map(|((name, arm), propensity)| ArmWeight {
             arm: name.clone(),
             mean: arm.mean(),

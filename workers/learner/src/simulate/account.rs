@@ -211,7 +211,7 @@ impl Life<'_> {
     fn candidates(&self, seed: u64) -> Vec<Candidate> {
         let of_arm = |(arm, spec): (usize, &ArmSpec)| {
             let seed = mixed(seed, arm as u64);
-            (0..1 + seed % 2).map(|nth| Candidate { arm, parts: text(spec, mixed(seed, nth)) }).collect::<Vec<_>>()
+            (0..=seed % 2).map(|nth| Candidate { arm, parts: text(spec, mixed(seed, nth)) }).collect::<Vec<_>>()
         };
         self.account.arms.iter().enumerate().flat_map(of_arm).collect()
     }

@@ -116,7 +116,7 @@ impl Plot {
             svg,
             format_args!("<text x=\"{left}\" y=\"24\" font-size=\"14\" font-weight=\"bold\">{}</text>", self.title),
         );
-        self.axes(svg, &scale, step);
+        Self::axes(svg, &scale, step);
         for one in &self.lines {
             one.draw(svg, &scale);
         }
@@ -128,7 +128,7 @@ impl Plot {
         }
     }
 
-    fn axes(&self, svg: &mut String, scale: &Scale, step: f64) {
+    fn axes(svg: &mut String, scale: &Scale, step: f64) {
         let (left, right) = (scale.left, scale.left + Scale::WIDE);
         let mut value = scale.low;
         while value <= scale.high + step / 2.0 {

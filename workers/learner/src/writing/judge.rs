@@ -71,7 +71,8 @@ fn verdict(guard: &Guard, spec: &PersonaSpec, arm: &str, parts: &[String]) -> Gu
         })
         .collect();
     if parts.len() > 1 {
-        verdicts.push(guard.text(&parts.join("\n"), None));
+        // Only each part has a length to keep.
+        verdicts.push(guard.long_post(&parts.join("\n"), usize::MAX));
     }
     let is_thread = arm.split('/').nth(1) == Some(Form::Thread.as_str());
     let repeats = parts.iter().collect::<BTreeSet<_>>().len() < parts.len();
@@ -153,7 +154,8 @@ mod tests {
     #[test]
     fn a_clean_post_and_a_clean_thread_may_be_chosen() {
         assert_eq!(judged("rye/single/claim/any", &["Rye wants a cold night."]), Some(CandidateState::Ready));
-        let thread = ["Rye wants a cold night.", "The stone wants an hour.", "That is all there is to it."];
+        let slow = "The stone wants an hour, and nobody who opens the door before that has ever been glad of it, whatever they say.";
+        let thread = ["Rye wants a cold night.", slow, &slow.replace("stone", "crust"), "That is all there is to it."];
         assert_eq!(judged("rye/thread/claim/any", &thread), Some(CandidateState::Ready));
     }
 

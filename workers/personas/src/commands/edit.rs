@@ -1,10 +1,11 @@
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use chrono_tz::Tz;
 use perch_base::Settings;
-use perch_bot::cli::{CommandError, Invocation};
+use perch_bot::cli::{CommandError, Invocation, parse::time::duration};
 use perch_core::personas::{
-    CatchUpPolicy, Persona, PersonaChange, PersonaLimits, PersonaSpec, PersonaStore as _, ReviewPolicy, Topic,
+    CatchUpPolicy, Evergreen, Persona, PersonaChange, PersonaLimits, PersonaSpec, PersonaStore as _, ReviewPolicy,
+    Topic,
 };
 use perch_jobs::{AccountId, PersonaName};
 use serde_json::json;
@@ -59,6 +60,9 @@ pub struct SpecArgs {
     /// The most that models may cost it in a day, in USD
     #[arg(long, value_name = "USD")]
     pub usd_per_day: Option<f64>,
+    /// How long ago a post was published before it may be said again in other words, such as 60d
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub evergreen_after: Option<Duration>,
 }
 
 fn topic(text: &str) -> Result<Topic, String> {
@@ -80,6 +84,7 @@ impl SpecArgs {
             && self.catch_up.is_none()
             && self.review.is_none()
             && self.usd_per_day.is_none()
+            && self.evergreen_after.is_none()
     }
 
     /// A persona with what was given put over it.
@@ -105,6 +110,7 @@ impl SpecArgs {
         }
         spec.language = self.language.clone().or(spec.language);
         spec.usd_per_day = self.usd_per_day.or(spec.usd_per_day);
+        spec.evergreen = self.evergreen_after.map(|after| Evergreen { after }).or(spec.evergreen);
         spec
     }
 }

@@ -2,6 +2,7 @@
 
 mod edit;
 mod import;
+mod import_template;
 mod posts;
 mod show;
 

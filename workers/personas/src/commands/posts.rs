@@ -7,6 +7,7 @@ use perch_bot::cli::{
         time::from_now,
     },
 };
+use perch_core::personas::PersonaLimits;
 use perch_jobs::{PersonaName, ReplenishStock};
 use serde_json::json;
 
@@ -45,6 +46,7 @@ fn listing(posts: &[StockPost]) -> Listing {
         whole("WHEN"),
         whole("STATE"),
         whole("TOPIC"),
+        number("OF"),
         cut("TEXT"),
         cut("REASON"),
     ]);
@@ -64,6 +66,7 @@ fn listing(posts: &[StockPost]) -> Listing {
             cell(from_now(post.created_at, now)),
             cell(post.state.as_str()).tone(tone),
             cell(one_line(post.topic.as_deref().unwrap_or("-"))),
+            cell(post.evergreen_of.map_or_else(|| "-".to_owned(), |of| of.to_string())),
             cell(one_line(&post.text)),
             cell(one_line(&reason)),
         ]);
@@ -98,9 +101,10 @@ fn refused(error: StockReviewError) -> CommandError {
 
 pub async fn approve(at: &Invocation<'_>, args: &ApproveArgs) -> Result<(), CommandError> {
     let platform = at.platform()?;
-    let own = own(&platform.settings)?;
+    let (own, limits) = (own(&platform.settings)?, PersonaLimits::of(&platform.settings));
     let approved =
-        approve_post(&platform.store, &platform.guard, &own, args.id, args.text.as_deref(), &at.operator).await;
+        approve_post(&platform.store, &platform.guard, (&own, &limits), args.id, args.text.as_deref(), &at.operator)
+            .await;
     let (post, flags) = approved.map_err(refused)?;
     let details = json!({ "persona": post.persona, "edited": args.text.is_some(), "flags": flags });
     at.audit("personas.approve", &post.id.to_string(), &details).await;

@@ -112,6 +112,9 @@ pub async fn show(at: &Invocation<'_>, name: &PersonaName) -> Result<(), Command
     for source in &spec.sources {
         out.fact("source", source.as_str())?;
     }
+    if let Some(evergreen) = spec.evergreen {
+        out.fact("evergreen", format!("{evergreen} after a post was published it is said again in other words"))?;
+    }
     let review = json!(spec.review);
     out.fact("review", review.as_str().unwrap_or_default())?;
     out.fact(

@@ -4,6 +4,7 @@ use axum::{Extension, Json, extract::State};
 use perch_bot::http::{
     ApiResult, BotState, Caller, Cause, Document, JsonBody, Page, Paged, Paging, Path, Problem, internal, number,
 };
+use perch_core::personas::PersonaLimits;
 use perch_jobs::{JobId, ReplenishStock};
 use perch_safety::Reason;
 use serde::{Deserialize, Serialize};
@@ -129,7 +130,7 @@ fn refused(error: StockReviewError) -> Problem {
     match error {
         StockReviewError::Unknown(_) => Problem::new(Cause::NotFound, words),
         StockReviewError::Closed(_) | StockReviewError::Similar(..) => Problem::new(Cause::Conflict, words),
-        StockReviewError::Refused(_) | StockReviewError::TooLong(_) => {
+        StockReviewError::Refused(_) | StockReviewError::TooLong { .. } => {
             Problem::field(Cause::InvalidRequest, "$.text", words)
         }
         StockReviewError::Store(error) => error.into(),
@@ -155,8 +156,8 @@ pub(super) async fn approve(
     JsonBody(ApprovePostRequest { text }): JsonBody<ApprovePostRequest>,
 ) -> ApiResult<Json<StockAnswer>> {
     let id = number(&id, "post")?;
-    let own = own(&app)?;
-    let approved = approve_post(&app.store, &app.guard, &own, id, text.as_deref(), &caller.actor()).await;
+    let (own, limits) = (own(&app)?, PersonaLimits::of(&app.settings));
+    let approved = approve_post(&app.store, &app.guard, (&own, &limits), id, text.as_deref(), &caller.actor()).await;
     let (post, flags) = approved.map_err(refused)?;
     let what = json!({ "persona": post.persona, "edited": text.is_some(), "flags": flags });
     app.audit(&caller, "personas.approve", &post.id.to_string(), what).await;

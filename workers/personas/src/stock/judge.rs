@@ -4,16 +4,18 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use perch_base::clock;
-use perch_clients::text::weighted_length;
 use perch_core::{
     ModelText,
     personas::{PersonaSpec, ReviewPolicy},
     text_of,
 };
-use perch_safety::{Code, Guard, GuardVerdict, Reason, recites};
+use perch_safety::{Code, Guard, GuardVerdict, recites};
 use perch_store::StoreError;
 
-use super::prompt::RULES;
+use super::{
+    evergreen::{self, REWORDING},
+    prompt::RULES,
+};
 use crate::{
     Personas, PersonasSettings,
     store::{Admission, PostState, StockStore as _, StoredDraft},
@@ -37,11 +39,9 @@ pub(crate) fn expires_at(settings: &PersonasSettings, state: PostState) -> DateT
 /// The text of a post of a model as it would be published, and the verdict of the guard.
 pub(super) fn verdict(guard: &Guard, spec: &PersonaSpec, post: &ModelText) -> (String, GuardVerdict) {
     let text = guard.without_ways_out(&post.text, None);
-    let verdict = guard.text(&text, None);
-    let is_long = weighted_length(&text) > usize::from(spec.max_length);
-    let verdict = if is_long { refused(&verdict, Code::TooLong) } else { verdict };
+    let verdict = guard.long_text(&text, None, spec.max_length.into());
     let verdict = verdict.also(Code::Unclear, !post.is_clear || is_numbered(&text));
-    let verdict = verdict.also(Code::Recited, recites(&text, &[&spec.voice(), RULES]));
+    let verdict = verdict.also(Code::Recited, recites(&text, &[&spec.voice(), RULES, REWORDING]));
     (text, verdict)
 }
 
@@ -50,11 +50,6 @@ fn is_numbered(text: &str) -> bool {
     let text = text.strip_prefix("Post ").unwrap_or(text);
     let rest = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '/');
     rest.len() < text.len() && rest.starts_with(['.', ')', ':']) && rest[1..].starts_with(char::is_whitespace)
-}
-
-fn refused(verdict: &GuardVerdict, code: Code) -> GuardVerdict {
-    let others = verdict.reasons().iter().filter(|reason| reason.code != code).cloned();
-    GuardVerdict::Refuse(others.chain([Reason::whole(code)]).collect())
 }
 
 /// The state in which a post goes on, by its verdict; none when it is rejected.
@@ -81,6 +76,41 @@ pub(super) async fn judge(
     Ok(judged)
 }
 
+/// Whether a draft may go into the stock, apart from posts that it is similar to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It may, in this state.
+    Fits(PostState, GuardVerdict),
+    /// The guard or the policy rejects it, for this reason.
+    Rejected(GuardVerdict, String),
+}
+
+/// A text as it is stored: a clear one as it would be published, another one with what makes it unclear, for the check of the draft.
+pub(crate) fn as_published(guard: &Guard, spec: &PersonaSpec, post: &ModelText) -> String {
+    if post.is_clear { verdict(guard, spec, post).0 } else { post.text.clone() }
+}
+
+/// Whether a stored draft may go into the stock.
+pub(crate) fn standing(guard: &Guard, spec: &PersonaSpec, draft: &StoredDraft) -> Standing {
+    // A clear text is stored as it would be published. One in which something is cut now, or before, is not clear.
+    let read = text_of(&draft.text);
+    let is_clear = read.is_clear && read.text == draft.text;
+    let (text, verdict) = verdict(guard, spec, &ModelText { text: draft.text.clone(), is_clear });
+    let verdict = verdict.also(Code::Unclear, is_clear && text != draft.text);
+    let original = draft.original.as_deref();
+    if original.is_some_and(|original| evergreen::repeats(&draft.text, original)) {
+        let of = draft.evergreen_of.unwrap_or_default();
+        return Standing::Rejected(verdict, format!("it repeats the words of post {of}, which it is to say in others"));
+    }
+    let adds = original.is_some_and(|original| evergreen::adds_figures(&draft.text, original));
+    let verdict = verdict.also(Code::Unclear, adds);
+    if let Some(state) = next_state(&verdict, spec.review) {
+        return Standing::Fits(state, verdict);
+    }
+    let reason = verdict.words();
+    Standing::Rejected(verdict, reason)
+}
+
 async fn judge_one(
     bot: &Personas,
     spec: &PersonaSpec,
@@ -88,14 +118,12 @@ async fn judge_one(
     judged: &mut Judged,
 ) -> Result<(), StoreError> {
     let stock = bot.store.stock();
-    // A clear text is stored as it would be published. One in which something is cut now, or before, is not clear.
-    let read = text_of(&draft.text);
-    let is_clear = read.is_clear && read.text == draft.text;
-    let (text, verdict) = verdict(&bot.guard, spec, &ModelText { text: draft.text.clone(), is_clear });
-    let verdict = verdict.also(Code::Unclear, is_clear && text != draft.text);
-    let Some(state) = next_state(&verdict, spec.review) else {
-        judged.rejected += 1;
-        return stock.reject_draft(draft.id, verdict.reasons(), &verdict.words()).await;
+    let (state, verdict) = match standing(&bot.guard, spec, draft) {
+        Standing::Fits(state, verdict) => (state, verdict),
+        Standing::Rejected(verdict, reason) => {
+            judged.rejected += 1;
+            return stock.reject_draft(draft.id, verdict.reasons(), &reason).await;
+        }
     };
     match stock.admit(draft, state, verdict.reasons(), expires_at(&bot.settings, state)).await? {
         Admission::Admitted if state == PostState::Ready => judged.ready += 1,
@@ -108,7 +136,7 @@ async fn judge_one(
 
 #[cfg(test)]
 mod tests {
-    use perch_safety::Rules;
+    use perch_safety::{Reason, Rules};
     use serde_json::json;
 
     use super::*;

@@ -51,8 +51,9 @@ pub(crate) struct BatchRequest<'a> {
 pub(crate) fn request(batch: &BatchRequest<'_>) -> ChatRequest {
     let mut text = String::new();
     let count = batch.topics.len();
-    let most = length(batch.spec.max_length);
-    let _ = writeln!(text, "Write {count} posts for {}, each of at most {most} characters.", batch.name);
+    let most = length(batch.spec.max_length, batch.max_tokens, count);
+    let posts = if count == 1 { "post" } else { "posts" };
+    let _ = writeln!(text, "Write {count} {posts} for {}, each of at most {most} characters.", batch.name);
     if batch.topics.iter().any(Option::is_some) {
         text.push_str("Their topics, in this order:\n");
         for (at, topic) in batch.topics.iter().enumerate() {
@@ -73,18 +74,38 @@ pub(crate) fn request(batch: &BatchRequest<'_>) -> ChatRequest {
         }
         text.push_str("</material>\n");
     }
+    chat(batch.spec, RULES, text, (batch.temperature, batch.max_tokens))
+}
+
+/// A request to a persona with these rules, whose answer has posts.
+pub(super) fn chat(
+    spec: &PersonaSpec,
+    rules: &str,
+    text: String,
+    (temperature, max_tokens): (f32, u32),
+) -> ChatRequest {
     ChatRequest {
-        system: Some(format!("{}\n\n{RULES}", batch.spec.voice())),
+        system: Some(format!("{}\n\n{rules}", spec.voice())),
         messages: vec![Message::user(text)],
         schema: Some((SCHEMA.to_owned(), schema())),
-        max_tokens: Some(batch.max_tokens),
-        temperature: Some(batch.temperature),
+        max_tokens: Some(max_tokens),
+        temperature: Some(temperature),
     }
 }
 
-/// Models count badly: what they are told leaves a tenth as reserve.
-fn length(max: u16) -> u16 {
-    max - max / 10
+/// The characters that a model writes for a token, at least.
+const CHARACTERS: u32 = 2;
+
+/// How many posts of one batch fit in an answer, so that long ones are not cut off.
+pub(crate) fn fitting(batch: u32, max_length: u16, max_tokens: u32) -> u32 {
+    (max_tokens.saturating_mul(CHARACTERS) / u32::from(max_length.max(1))).clamp(1, batch.max(1))
+}
+
+/// The characters of a post. Models count badly: what they are told leaves a tenth as reserve, and no more than fits in the answer.
+pub(super) fn length(max: u16, max_tokens: u32, count: usize) -> u32 {
+    let max = u32::from(max);
+    let share = max_tokens.saturating_mul(CHARACTERS) / u32::try_from(count.max(1)).unwrap_or(u32::MAX);
+    (max - max / 10).min(share)
 }
 
 fn schema() -> Value {
@@ -122,6 +143,12 @@ mod tests {
         let request = request(&batch);
         let Part::Text(text) = &request.messages[0].parts[0] else { panic!("it is text") };
         (request.system.expect("a system prompt"), text.clone())
+    }
+
+    #[test]
+    fn a_batch_of_long_posts_is_as_small_as_its_answer_is() {
+        assert_eq!((fitting(10, 280, 4_000), fitting(10, 2_000, 4_000), fitting(10, 25_000, 4_000)), (10, 4, 1));
+        assert_eq!((length(280, 4_000, 10), length(25_000, 4_000, 1), length(25_000, 16_000, 1)), (252, 8_000, 22_500));
     }
 
     #[test]

@@ -9,13 +9,13 @@ use utoipa::ToSchema;
 use super::{
     answer::posts_in,
     judge::verdict,
-    prompt::{BatchRequest, request},
+    prompt::{BatchRequest, fitting, request},
     topics,
 };
 use crate::Personas;
 
 /// How many samples are written.
-const SAMPLES: usize = 3;
+const SAMPLES: u32 = 3;
 
 /// A sample post, and what the guard says to it.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -34,7 +34,8 @@ pub struct SamplePost {
 /// Has a model write three posts.
 pub async fn sample(bot: &Personas, persona: &Persona) -> Result<Vec<SamplePost>, Fail> {
     let spec = &persona.spec;
-    let topics = topics::batch(&spec.topics, &[], SAMPLES);
+    let count = fitting(SAMPLES, spec.max_length, bot.settings.max_tokens);
+    let topics = topics::batch(&spec.topics, &[], count as usize);
     let batch = BatchRequest {
         name: &persona.name,
         spec,
@@ -59,5 +60,5 @@ pub async fn sample(bot: &Personas, persona: &Persona) -> Result<Vec<SamplePost>
         };
         SamplePost { text, topic, guard, reasons: verdict.reasons().to_vec() }
     };
-    Ok(posts.iter().take(SAMPLES).map(sample).collect())
+    Ok(posts.iter().take(count as usize).map(sample).collect())
 }

@@ -1,5 +1,8 @@
 //! The tables of the bot: the stock of posts, the slots, and how far each persona is.
 
+mod admission;
+mod evergreen;
+mod import;
 mod list;
 mod model;
 mod progress;
@@ -12,6 +15,9 @@ mod stock;
 
 use perch_store::Store;
 
+pub use admission::Admission;
+pub use evergreen::EvergreenPost;
+pub use import::{HistoryImport, ImportedPost};
 pub use list::StockFilter;
 pub use model::{Draft, PostState, Progress, Slot, SlotState, StockCounts, StockPost, StoredDraft};
 pub use reviews::StockDecision;
@@ -19,7 +25,6 @@ pub use settle::SettledPosts;
 pub use slots::{ReadyPost, Reservation};
 pub use states::PersonaState;
 pub use stats::PersonaStats;
-pub use stock::Admission;
 
 /// The stock of posts.
 #[derive(Debug, Clone, Copy)]

@@ -95,6 +95,8 @@ pub struct StockPost {
     pub simulated: bool,
     /// When it was published.
     pub published_at: Option<DateTime<Utc>>,
+    /// The published post that it says in other words.
+    pub evergreen_of: Option<i64>,
 }
 
 impl FromRow<'_, PgRow> for StockPost {
@@ -122,6 +124,7 @@ impl FromRow<'_, PgRow> for StockPost {
             external_id: row.try_get("external_id")?,
             simulated: row.try_get("simulated")?,
             published_at: time_option(row, "published_at")?,
+            evergreen_of: row.try_get("evergreen_of")?,
         })
     }
 }
@@ -139,6 +142,8 @@ pub struct Draft {
     pub tokens: Option<i64>,
     /// The model that wrote it.
     pub model: Option<String>,
+    /// The published post that it says in other words.
+    pub evergreen_of: Option<i64>,
 }
 
 /// A draft as it is stored.
@@ -149,6 +154,10 @@ pub struct StoredDraft {
     /// Its text.
     #[sqlx(rename = "content")]
     pub text: String,
+    /// The published post that it says in other words.
+    pub evergreen_of: Option<i64>,
+    /// The text of that post.
+    pub original: Option<String>,
 }
 
 /// How many posts of a persona are in each state that counts for its stock.

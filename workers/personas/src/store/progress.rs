@@ -90,6 +90,22 @@ impl SlotTable<'_> {
         .map(|_| ())
         .map_err(StoreError::on("note a replenishment"))
     }
+
+    /// Notes when another deployment last added posts to the stock of a persona, where nothing later is known.
+    pub async fn replenished_before(&self, persona: &Persona, at: DateTime<Utc>) -> Result<(), StoreError> {
+        self.progress(persona).await?;
+        query!(
+            "update personas.progress set last_replenishment_at = greatest(last_replenishment_at, $3)
+             where environment = $1 and bot_id = $2",
+            self.0.env().as_str(),
+            persona.name.as_str(),
+            at
+        )
+        .execute(self.0.pool())
+        .await
+        .map(|_| ())
+        .map_err(StoreError::on("note a replenishment"))
+    }
 }
 
 /// The schedule of a persona as one text.

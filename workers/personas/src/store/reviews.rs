@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use perch_store::{StoreError, query_as};
 
-use super::{StockPost, StockTable, stock::Rewording};
+use super::{StockPost, StockTable, admission::Rewording};
 
 /// The outcome of a decision.
 #[derive(Debug, Clone, PartialEq)]

@@ -117,13 +117,14 @@ impl StockTable<'_> {
     }
 
     /// Removes rejected and expired posts after 90 days, and slots after 400. Published posts stay, because new ones are compared with
-    /// them. At most 10,000 rows each; answers how many.
+    /// them, and imported ones, so that another import does not bring them back. At most 10,000 rows each; answers how many.
     pub async fn prune(&self) -> Result<u64, StoreError> {
         let doing = "prune posts and slots";
         let posts = query!(
             "delete from personas.posts where environment = $1 and id in (
                  select id from personas.posts
                  where environment = $1 and state in ('rejected', 'expired') and updated_at < clock_timestamp() - interval '90 days'
+                   and import_key is null
                  order by id limit 10000)",
             self.0.env().as_str()
         )

@@ -123,7 +123,8 @@ impl StockTable<'_> {
     /// What models have cost a persona since then, in USD.
     pub async fn usd_since(&self, persona: &PersonaName, since: DateTime<Utc>) -> Result<f64, StoreError> {
         let usd: Option<f64> = query_scalar!(
-            "select sum(generation_cost) from personas.posts where environment = $1 and bot_id = $2 and created_at >= $3",
+            "select sum(generation_cost) from personas.posts
+             where environment = $1 and bot_id = $2 and created_at >= $3 and imported_at is null",
             self.0.env().as_str(),
             persona.as_str(),
             since

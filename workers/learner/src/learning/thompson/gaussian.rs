@@ -84,6 +84,12 @@ impl Gaussian {
         &self.seen
     }
 
+    /// What is believed now, to draw from many times.
+    pub fn belief(&self) -> Belief {
+        let NormalPrior { mean, strength, shape, scale } = self.posterior();
+        Belief { mean, strength, precisions: Gamma::new(shape, 1.0 / scale).ok() }
+    }
+
     fn posterior(&self) -> NormalPrior {
         let Self { prior, seen } = self;
         let strength = prior.strength + seen.count;
@@ -99,15 +105,33 @@ impl Gaussian {
 
 impl Posterior for Gaussian {
     fn draw<R: Rng + ?Sized>(&self, rng: &mut R) -> f64 {
-        let belief = self.posterior();
-        // A prior from a broken file has no distribution. Its arm is then never the best, and exploration alone shows it.
-        let Ok(precisions) = Gamma::new(belief.shape, 1.0 / belief.scale) else { return f64::NEG_INFINITY };
-        let normal: f64 = StandardNormal.sample(rng);
-        belief.mean + normal / (precisions.sample(rng) * belief.strength).sqrt()
+        self.belief().draw(rng)
     }
 
     fn mean(&self) -> f64 {
         self.posterior().mean
+    }
+}
+
+/// What is believed of an arm at one moment, worked out once for many draws.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Belief {
+    mean: f64,
+    strength: f64,
+    /// A prior from a broken file has no distribution.
+    precisions: Option<Gamma<f64>>,
+}
+
+impl Posterior for Belief {
+    fn draw<R: Rng + ?Sized>(&self, rng: &mut R) -> f64 {
+        // Without a distribution the arm is never the best, and exploration alone shows it.
+        let Some(precisions) = &self.precisions else { return f64::NEG_INFINITY };
+        let normal: f64 = StandardNormal.sample(rng);
+        self.mean + normal / (precisions.sample(rng) * self.strength).sqrt()
+    }
+
+    fn mean(&self) -> f64 {
+        self.mean
     }
 }
 
