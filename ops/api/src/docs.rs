@@ -41,7 +41,7 @@ pub(super) fn document() -> OpenApi {
         ("jobs", "Enqueue, look up, cancel."),
         ("queues", "What waits where; pause and resume."),
         ("dead letters", "Jobs that failed for good: why, and what becomes of them."),
-        ("brake", "The emergency brake: one switch that stops all publishing."),
+        ("brake", "The brakes: switches that stop all publishing, or that of one account or bot."),
         ("catalog", "Kinds, cron entries, workers."),
         ("limits", "What outside services, accounts and pools have left, and what they cost."),
         ("probes", "For platforms, which need no key, and for Prometheus, which needs one that may read."),

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
 use perch_base::Settings;
-use perch_bot::http::BodyBudget;
+use perch_bot::{Bots, http::BodyBudget};
 use perch_queue::{QueueStats, Queues};
-use perch_store::{Brake, Store, Syncer};
+use perch_store::{Brakes, Store, Syncer};
 use tokio::sync::Mutex;
 
 /// How long values are cached, so that many scrapes read once.
@@ -19,17 +19,17 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub(super) struct Gauges {
     queues: Queues,
     syncer: Syncer,
-    brake: Brake,
+    brakes: Brakes,
     budget: Option<BodyBudget>,
     last: Mutex<Option<Instant>>,
 }
 
 impl Gauges {
-    pub fn new(queues: &Queues, store: &Store, settings: &Settings, budget: Option<BodyBudget>) -> Self {
+    pub fn new(queues: &Queues, store: &Store, settings: &Settings, bots: &Bots, budget: Option<BodyBudget>) -> Self {
         let names = queues.names();
         let syncer = Syncer::new(queues.redis().clone(), store.clone(), settings.env, &names, settings.sync.batch);
-        let brake = Brake::new(queues.redis().clone(), store.clone());
-        Self { queues: queues.clone(), syncer, brake, budget, last: Mutex::new(None) }
+        let brakes = bots.brakes(settings, queues.redis(), store);
+        Self { queues: queues.clone(), syncer, brakes, budget, last: Mutex::new(None) }
     }
 
     /// Reads the queues and the lag of the sync. When a server is away, its gauges keep their values, and
@@ -44,8 +44,8 @@ impl Gauges {
         }
         let stats = tokio::time::timeout(PATIENCE, join_all(self.queues.iter().map(perch_queue::Queue::stats)));
         let lag = tokio::time::timeout(PATIENCE, self.syncer.lag());
-        let brake = tokio::time::timeout(PATIENCE, self.brake.state());
-        let (stats, lag, brake) = tokio::join!(stats, lag, brake);
+        let brakes = tokio::time::timeout(PATIENCE, self.brakes.states());
+        let (stats, lag, brakes) = tokio::join!(stats, lag, brakes);
         let mut redis_is_up = stats.is_ok();
         for read in stats.into_iter().flatten() {
             match read {
@@ -56,9 +56,14 @@ impl Gauges {
                 }
             }
         }
-        match brake {
-            Ok(Ok(found)) => metrics::gauge!("perch_brake").set(f64::from(u8::from(found.on))),
-            Ok(Err(error)) => tracing::warn!(%error, "the gauge of the brake is stale"),
+        match brakes {
+            Ok(Ok(states)) => {
+                for state in states {
+                    metrics::gauge!("perch_brake", "scope" => state.scope.to_string())
+                        .set(f64::from(u8::from(state.on)));
+                }
+            }
+            Ok(Err(error)) => tracing::warn!(%error, "the gauges of the brakes are stale"),
             Err(_) => {}
         }
         up("redis", redis_is_up);
@@ -108,7 +113,10 @@ pub(super) fn describe() {
     metrics::describe_gauge!("perch_queue_overdue_jobs", "Delayed jobs that are due and that nobody fetched");
     metrics::describe_gauge!("perch_queue_workers", "Workers seen within the last minute");
     metrics::describe_gauge!("perch_queue_paused", "1 when the queue is paused, else 0");
-    metrics::describe_gauge!("perch_brake", "1 when the emergency brake is on and nothing is published, else 0");
+    metrics::describe_gauge!(
+        "perch_brake",
+        "1 when the brake of the scope (everything, an account, a bot) is on, else 0"
+    );
     metrics::describe_counter!("perch_publications_held_total", "Publications that had to wait, by what held them");
     metrics::describe_gauge!("perch_queue_events", "Events of the queue that Redis holds");
     metrics::describe_gauge!("perch_sync_lag_seconds", "Age of the oldest entry that is not in Postgres yet");

@@ -11,7 +11,7 @@ use std::{
 use perch_base::{Environment, Settings};
 use perch_bot::Bots;
 use perch_queue::Redis;
-use perch_store::{Brake, Store, StoreError};
+use perch_store::{BrakeScope, BrakeState, Brakes, Store, StoreError};
 use serde::Serialize;
 use tokio::sync::Mutex;
 use utoipa::ToSchema;
@@ -71,7 +71,8 @@ pub struct Readiness {
     pub postgres: Check,
     /// The database has the schema of this release.
     pub migrations: Check,
-    /// What holds publishing: the emergency brake. It makes no process unready; the field is there while it is on, or not known.
+    /// What holds publishing: the emergency brake, or those of some accounts or bots. It makes no process unready; the field is there while
+    /// one is on, or not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub brake: Option<String>,
     /// What keeps bots from doing their work though every server answers, such as a missed slot. It makes no process unready.
@@ -169,10 +170,13 @@ impl Health {
     }
 
     async fn ask_brake(&self) -> Option<String> {
-        let brake = Brake::new(self.0.redis.clone(), self.0.store.clone());
-        match tokio::time::timeout(PATIENCE, Box::pin(brake.state())).await {
-            // The probe needs no key, so it does not say who pulled the brake and why.
-            Ok(Ok(state)) => state.on.then(|| "on, so nothing is published".to_owned()),
+        let Inner { redis, store, bots, .. } = &*self.0;
+        let brakes = match bots {
+            Some((bots, settings)) => bots.brakes(settings, redis, store),
+            None => Brakes::with(redis, store, []),
+        };
+        match tokio::time::timeout(PATIENCE, Box::pin(brakes.states())).await {
+            Ok(Ok(states)) => braked(&states),
             _ => Some("not known, so nothing is published: Redis and Postgres do not both answer".to_owned()),
         }
     }
@@ -212,6 +216,20 @@ impl Health {
     }
 }
 
+/// What the brakes stop, if one is on. The probe needs no key, so it does not say who pulled it and why, nor which account or bot.
+fn braked(states: &[BrakeState]) -> Option<String> {
+    let on = |is: fn(&BrakeScope) -> bool| states.iter().filter(|state| state.on && is(&state.scope)).count();
+    if on(BrakeScope::is_everything) > 0 {
+        return Some("on, so nothing is published".to_owned());
+    }
+    let accounts = on(|scope| matches!(scope, BrakeScope::Account(_)));
+    let bots = on(|scope| matches!(scope, BrakeScope::Bot(_)));
+    let counts = [(accounts, "account"), (bots, "bot")].into_iter().filter(|(count, _)| *count > 0);
+    let counts: Vec<String> =
+        counts.map(|(count, what)| format!("{count} {what}{}", if count == 1 { "" } else { "s" })).collect();
+    (!counts.is_empty()).then(|| format!("on for {}, so nothing of theirs is published", counts.join(" and ")))
+}
+
 #[cfg(test)]
 mod tests {
     use perch_base::settings::{PostgresSettings, RedisSettings};
@@ -235,6 +253,22 @@ mod tests {
         assert!(!readiness.ready && !readiness.redis.ok && !readiness.postgres.ok && !readiness.migrations.ok);
         let text = serde_json::to_string(&readiness).expect("it is JSON");
         assert!(!text.contains("127.0.0.1") && !text.contains("hunter2"), "{text}");
+    }
+
+    #[test]
+    fn a_probe_is_told_what_the_brakes_stop_and_neither_names_nor_reasons() {
+        let state = |scope: &str, on| BrakeState {
+            scope: scope.parse().expect("a scope"),
+            on,
+            reason: Some("wrong odds".into()),
+            ..BrakeState::default()
+        };
+        let off = state("everything", false);
+        assert_eq!(braked(&[off.clone(), state("bot:picks", false)]), None);
+        let some = [off, state("account:main", true), state("account:other", true), state("bot:picks", true)];
+        assert_eq!(braked(&some).as_deref(), Some("on for 2 accounts and 1 bot, so nothing of theirs is published"));
+        let all = [state("everything", true), state("account:main", true)];
+        assert_eq!(braked(&all).as_deref(), Some("on, so nothing is published"));
     }
 
     #[tokio::test]

@@ -145,7 +145,7 @@ fn router_of(app: &App) -> Router {
 /// The metrics of a process that includes the queues.
 fn measured(state: &ApiState, budget: Option<BodyBudget>) -> MetricsSource {
     gauges::describe();
-    let gauges = Gauges::new(&state.queues, &state.store, &state.settings, budget);
+    let gauges = Gauges::new(&state.queues, &state.store, &state.settings, &state.bots, budget);
     MetricsSource { metrics: state.metrics.clone(), gauges: Some(Arc::new(gauges)) }
 }
 

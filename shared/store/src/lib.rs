@@ -44,7 +44,10 @@ pub use actions::{ActionKind, ActionRecord, ActionState, Actions};
 pub use api_keys::{ApiKey, ApiKeys, KEY_HOLDS, NewApiKey, Scope, UnknownScope};
 pub use audit::{Audit, AuditEntry, AuditFilter};
 pub use backup::{BackupFacts, Restorable};
-pub use brake::{Brake, BrakeCheck, BrakeClearance, BrakeOutcome, BrakeState, CLEAR_FOR, TimeLimit};
+pub use brake::{
+    Brake, BrakeCheck, BrakeClearance, BrakeOutcome, BrakeScope, BrakeState, Brakes, CLEAR_FOR, TimeLimit,
+    UnknownBrakeScope,
+};
 pub use budgets::{
     Allowance, Balance, BudgetRefusal, Budgets, Reservation, SpendLimit, day, month, next_day, next_month,
 };

@@ -1,11 +1,11 @@
-//! The emergency brake, in Redis and in the audit log.
+//! The brakes, in Redis and in the audit log.
 #![allow(clippy::unwrap_used, reason = "a test that panics says where and why")]
 
 use std::time::Instant;
 
 use perch_base::{Environment, Paging};
 use perch_queue::Redis;
-use perch_store::{AuditFilter, Brake, BrakeCheck, CLEAR_FOR};
+use perch_store::{AuditFilter, Brake, BrakeCheck, BrakeScope, Brakes, CLEAR_FOR};
 use perch_testkit::{OwnRedis, TestDatabase, TestRedis, redis_settings};
 use secrecy::SecretString;
 use serde_json::json;
@@ -25,6 +25,17 @@ impl World {
         Brake::new(self.redis.door(), self.database.store(Environment::Staging))
     }
 
+    /// That of a scope.
+    fn of(&self, scope: &str) -> Brake {
+        Brake::of(self.redis.door(), self.database.store(Environment::Staging), scope_of(scope))
+    }
+
+    /// Several at once.
+    fn together(&self, scopes: &[&str]) -> Brakes {
+        let scopes = scopes.iter().map(|scope| scope_of(scope));
+        Brakes::with(&self.redis.door(), &self.database.store(Environment::Staging), scopes)
+    }
+
     /// A brake whose Postgres is unavailable.
     async fn without_postgres(&self) -> Brake {
         let store = self.database.store(Environment::Staging);
@@ -42,6 +53,10 @@ impl World {
             self.database.store(Environment::Staging).audit().list(&filter, &Paging::default()).await.unwrap().items;
         lines.iter().rev().map(|line| format!("{} {} {}", line.actor, line.action, line.details["reason"])).collect()
     }
+}
+
+fn scope_of(text: &str) -> BrakeScope {
+    text.parse().unwrap()
 }
 
 #[tokio::test]
@@ -203,7 +218,7 @@ async fn a_clock_that_goes_back_does_not_let_an_earlier_word_win() {
     assert!(!world.is_on().await);
 }
 
-/// An event in the life of a brake.
+/// An event in the life of a brake, or of all of them.
 #[derive(Debug, Clone, Copy)]
 enum Event {
     Pulled,
@@ -215,20 +230,27 @@ enum Event {
     OlderPostgres,
 }
 
-/// The changes that were made, in order, and what each server knows of them.
-#[derive(Default)]
+/// The brakes that are played on.
+const SCOPES: [&str; 3] = ["everything", "account:main", "bot:picks"];
+
+/// The changes that were made to one brake, in order, and which of them Redis knows.
+#[derive(Default, Clone)]
 struct Model {
     said: Vec<bool>,
     redis: usize,
-    /// For each line of the log the number of its change.
-    log: Vec<usize>,
+    /// The numbers of the lines of the log about it, each with the number of its change.
+    log: Vec<(i64, usize)>,
 }
 
 impl Model {
     /// The last change that either server knows; off before the first.
     fn is_on(&self) -> bool {
-        let last = self.redis.max(self.log.last().copied().unwrap_or(0));
+        let last = self.redis.max(self.logged());
         last > 0 && self.said[last - 1]
+    }
+
+    fn logged(&self) -> usize {
+        self.log.last().map_or(0, |(_, change)| *change)
     }
 }
 
@@ -244,71 +266,96 @@ const EVENTS: [Event; 9] = [
     Event::OlderPostgres,
 ];
 
-/// Plays events on a brake: after each, its state is that of the last change known to either server.
+/// Plays events on brakes: after each, the state of each is that of the last change to it that is known to either server, whatever happened
+/// to the others.
 async fn life(seed: u64) {
     use rand::{RngExt as _, SeedableRng as _};
 
     let mut dice = rand::rngs::StdRng::seed_from_u64(seed);
-    let (world, mut model, mut told) = (World::start().await, Model::default(), Vec::new());
+    let (world, mut models, mut told) = (World::start().await, vec![Model::default(); SCOPES.len()], Vec::new());
     let mut raw = world.redis.raw().await;
-    let mut copies: Vec<(Vec<u8>, usize)> = Vec::new();
+    let mut copies: Vec<Vec<(Vec<u8>, usize)>> = Vec::new();
     let nowhere = SecretString::from(format!("redis://127.0.0.1:{}", perch_testkit::free_port()));
+    // The numbers of the lines of the log count on from the last one that is left.
+    let mut lines = 0;
     for _ in 0..12 {
-        let event = EVENTS[dice.random_range(0..EVENTS.len())];
-        told.push(event);
+        let (event, at) = (EVENTS[dice.random_range(0..EVENTS.len())], dice.random_range(0..SCOPES.len()));
+        told.push((event, SCOPES[at]));
+        let (brake, model) = (world.of(SCOPES[at]), &mut models[at]);
         match event {
             Event::Pulled => {
-                let pulled = world.brake().pull("ann", "stop", json!({})).await.unwrap();
+                let pulled = brake.pull("ann", "stop", json!({})).await.unwrap();
                 assert!(pulled.state.on && pulled.unlogged.is_none(), "{seed}: {told:?}: {pulled:?}");
+                lines += 1;
                 model.said.push(true);
                 model.redis = model.said.len();
-                model.log.push(model.said.len());
+                model.log.push((lines, model.said.len()));
             }
             Event::Lifted => {
-                let lifted = world.brake().lift("bob", "go on", json!({})).await.unwrap();
+                let lifted = brake.lift("bob", "go on", json!({})).await.unwrap();
                 assert!(!lifted.state.on, "{seed}: {told:?}");
                 if lifted.changed {
+                    lines += 1;
                     model.said.push(false);
                     model.redis = model.said.len();
-                    model.log.push(model.said.len());
+                    model.log.push((lines, model.said.len()));
                 }
             }
             Event::PulledWithoutPostgres => {
-                world.without_postgres().await.pull("ann", "stop", json!({})).await.unwrap();
+                let store = world.database.store(Environment::Staging);
+                store.close().await;
+                let brake = Brake::of(world.redis.door(), store, scope_of(SCOPES[at]));
+                brake.pull("ann", "stop", json!({})).await.unwrap();
                 model.said.push(true);
                 model.redis = model.said.len();
             }
             Event::PulledWithoutRedis => {
                 let door = Redis::new(&nowhere, &redis_settings()).unwrap();
-                let brake = Brake::new(door, world.database.store(Environment::Staging));
+                let brake = Brake::of(door, world.database.store(Environment::Staging), scope_of(SCOPES[at]));
                 brake.pull("ann", "stop", json!({})).await.unwrap_err();
+                lines += 1;
                 model.said.push(true);
-                model.log.push(model.said.len());
+                model.log.push((lines, model.said.len()));
             }
             Event::Wiped => {
                 world.redis.wipe().await;
-                model.redis = 0;
+                models.iter_mut().for_each(|model| model.redis = 0);
             }
             Event::OlderRedis => {
-                if let Some((copy, known)) = copies.get(dice.random_range(0..copies.len().max(1))) {
+                if let Some(copy) = copies.get(dice.random_range(0..copies.len().max(1))) {
                     world.redis.wipe().await;
-                    let mut restore = redis::cmd("RESTORE");
-                    restore.arg("stg:brake").arg(0).arg(copy.as_slice()).exec_async(&mut raw).await.unwrap();
-                    model.redis = *known;
+                    for (at, (bytes, known)) in copy.iter().enumerate() {
+                        let mut restore = redis::cmd("RESTORE");
+                        restore.arg(key(SCOPES[at])).arg(0).arg(bytes.as_slice());
+                        restore.exec_async(&mut raw).await.unwrap();
+                        models[at].redis = *known;
+                    }
                 }
             }
             Event::OlderPostgres => {
-                let lines = dice.random_range(0..=model.log.len());
-                restored(&world.database, i64::try_from(lines).unwrap()).await;
-                model.log.truncate(lines);
+                lines = dice.random_range(0..=lines);
+                restored(&world.database, lines).await;
+                models.iter_mut().for_each(|model| model.log.retain(|(line, _)| *line <= lines));
             }
         }
-        assert_eq!(world.is_on().await, model.is_on(), "{seed}: {told:?}");
-        // That check updated Redis.
-        model.redis = model.redis.max(model.log.last().copied().unwrap_or(0));
-        let copy: Vec<u8> = redis::cmd("DUMP").arg("stg:brake").query_async(&mut raw).await.unwrap();
-        copies.push((copy, model.redis));
+        let mut copy = Vec::new();
+        let together = world.together(&SCOPES).states().await.unwrap();
+        for (at, model) in models.iter_mut().enumerate() {
+            let state = world.of(SCOPES[at]).state().await.unwrap();
+            assert_eq!(state.on, model.is_on(), "{seed}: {}: {told:?}", SCOPES[at]);
+            assert_eq!(together[at], state, "{seed}: {told:?}");
+            // That check updated Redis.
+            model.redis = model.redis.max(model.logged());
+            let bytes = redis::cmd("DUMP").arg(key(SCOPES[at])).query_async(&mut raw).await.unwrap();
+            copy.push((bytes, model.redis));
+        }
+        copies.push(copy);
     }
+}
+
+/// The key of the brake of a scope.
+fn key(scope: &str) -> String {
+    if scope == "everything" { "stg:brake".to_owned() } else { format!("stg:brake:{scope}") }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -334,4 +381,70 @@ async fn of_two_that_pull_and_lift_at_once_the_later_line_of_the_log_holds_for_b
             "Redis holds the same: {last}"
         );
     }
+}
+
+#[tokio::test]
+async fn the_brake_of_an_account_or_a_bot_stops_only_what_it_applies_to() {
+    let world = World::start().await;
+    world.of("account:main").pull("ann", "odd words", json!({})).await.unwrap();
+    let of = |scopes: &'static [&'static str]| world.together(scopes);
+    let braked_by = |check: BrakeCheck| match check {
+        BrakeCheck::Braked(state) => Some(state.scope.to_string()),
+        BrakeCheck::Clear(_) => None,
+    };
+    for (scopes, by) in [
+        (&["account:main", "bot:picks"][..], Some("account:main")),
+        (&["account:other", "bot:picks"], None),
+        (&["bot:main"], None),
+        (&[], None),
+    ] {
+        let looked = of(scopes).look().await.unwrap();
+        assert_eq!(braked_by(looked).as_deref(), by, "{scopes:?}");
+        let again = of(scopes).look_again().await.unwrap().unwrap();
+        assert_eq!(braked_by(again).as_deref(), by, "{scopes:?}");
+    }
+    world.brake().pull("ann", "stop", json!({})).await.unwrap();
+    let widest = of(&["account:main", "bot:picks"]).look().await.unwrap();
+    assert_eq!(braked_by(widest).as_deref(), Some("everything"), "the widest is named");
+    world.brake().lift("ann", "mended", json!({})).await.unwrap();
+    assert!(world.of("account:main").state().await.unwrap().on, "to lift one lifts no other");
+}
+
+#[tokio::test]
+async fn of_brakes_that_redis_has_lost_none_is_clear_and_one_that_is_on_counts_all_the_same() {
+    let world = World::start().await;
+    let both = world.together(&["account:main"]);
+    both.look().await.unwrap();
+    world.redis.wipe().await;
+    world.brake().look().await.unwrap();
+    assert!(both.look_again().await.unwrap().is_none(), "that of the account is not known");
+    world.brake().pull("ann", "stop", json!({})).await.unwrap();
+    assert!(matches!(both.look_again().await.unwrap(), Some(BrakeCheck::Braked(_))));
+}
+
+#[tokio::test]
+async fn a_brake_whose_account_is_gone_from_the_configuration_is_still_listed() {
+    let world = World::start().await;
+    world.of("account:gone").pull("ann", "odd words", json!({})).await.unwrap();
+    let (door, store) = (world.redis.door(), world.database.store(Environment::Staging));
+    let all = Brakes::with_pulled(&door, &store, [scope_of("bot:picks")]).await;
+    let states: Vec<_> =
+        all.states().await.unwrap().into_iter().map(|state| (state.scope.to_string(), state.on)).collect();
+    let expected = [("everything", false), ("account:gone", true), ("bot:picks", false)];
+    assert_eq!(states, expected.map(|(scope, on)| (scope.to_owned(), on)));
+}
+
+#[tokio::test]
+async fn whoever_pulls_at_each_reason_writes_one_line_and_only_a_lift_ends_it() {
+    let world = World::start().await;
+    let brake = world.of("bot:picks");
+    assert!(brake.pull_once("picks", "odd words", json!({})).await.unwrap().changed);
+    assert!(!brake.pull_once("picks", "odd words again", json!({})).await.unwrap().changed);
+    brake.lift("ann", "mended", json!({})).await.unwrap();
+    assert!(brake.pull_once("picks", "odd words", json!({})).await.unwrap().state.on);
+    let filter = AuditFilter { object: Some("brake:bot:picks".into()), ..AuditFilter::default() };
+    let store = world.database.store(Environment::Staging);
+    let lines = store.audit().list(&filter, &Paging::default()).await.unwrap().items;
+    let lines: Vec<_> = lines.iter().rev().map(|line| format!("{} {}", line.actor, line.action)).collect();
+    assert_eq!(lines, ["picks brake.on", "ann brake.off", "picks brake.on"]);
 }

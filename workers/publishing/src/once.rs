@@ -194,7 +194,8 @@ impl<A: Act> ActAttempt<'_, A> {
     }
 
     fn wanted(&self) -> GateRequest<'_> {
-        GateRequest { account: self.act.account(), kind: self.act.counts_as(), key: &self.key, cx: self.cx }
+        let (account, bot) = (self.act.account(), self.publisher.bot);
+        GateRequest { account, bot, kind: self.act.counts_as(), key: &self.key, cx: self.cx }
     }
 
     /// Passes the gate. A job that the brake stops waits here for a while.

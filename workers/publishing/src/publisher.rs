@@ -20,11 +20,13 @@ pub struct Publisher {
     pub(super) hot: HotStore,
     pub(super) store: Store,
     pub(super) origins: Arc<[Box<dyn Origin>]>,
+    /// The bot whose act it does, if it is that of one.
+    pub(super) bot: Option<&'static str>,
 }
 
 /// What publishing asks a bot about the posts that it hands over.
 pub trait Origin: Debug + Send + Sync + 'static {
-    /// The name of the bot if this act is its own. The calls are charged to it.
+    /// The name of the bot if this act is its own. The calls are charged to it, and its brake stops the act.
     fn bot(&self, act: &ActOrigin<'_>) -> Option<&'static str>;
 
     /// Whether this text was approved, so that what the guard flags in it no longer stops it.
@@ -65,13 +67,15 @@ impl Publisher {
             clients,
             guard,
             origins: origins.into(),
+            bot: None,
         }
     }
 
     /// The same publisher with its calls charged to the bot of the post, for this account.
     pub(super) fn charged_for(&self, account: &AccountId, act: &ActOrigin<'_>, cx: &JobContext) -> Self {
-        let bot = self.origins.iter().find_map(|origin| origin.bot(act)).unwrap_or(NO_BOT);
-        Self { clients: self.clients.charged_to(bot, account.to_string(), cx), ..self.clone() }
+        let bot = self.origins.iter().find_map(|origin| origin.bot(act));
+        let clients = self.clients.charged_to(bot.unwrap_or(NO_BOT), account.to_string(), cx);
+        Self { clients, bot, ..self.clone() }
     }
 
     /// Whether a bot has this text as approved.

@@ -1,4 +1,4 @@
-//! The emergency brake under a stream of posts, with two pools.
+//! The brakes under a stream of posts, with two pools.
 
 use std::time::{Duration, Instant};
 
@@ -7,9 +7,10 @@ use perch_jobs::{JobId, QueueName};
 use perch_queue::{EntryId, EventKind, NewJob, Queue};
 use perch_sandbox::{Endpoint, Fault, FaultKind};
 use perch_store::{AttemptOutcome, Brake, BrakeCheck, BrakeState, EffectState, JobState};
+use perch_workers::bots;
 use serde_json::json;
 
-use crate::world::{LAKERS, SALLY, World, eventually, publication, retweet};
+use crate::world::{BOT, LAKERS, SALLY, SECOND, SECOND_BOT, World, eventually, of_second, publication, retweet};
 
 /// Many posts of one account at once.
 const WIDE: [(&str, &str); 2] =
@@ -18,6 +19,11 @@ const WIDE: [(&str, &str); 2] =
 impl World {
     fn brake(&self) -> Brake {
         Brake::new(self.client.queues().redis().clone(), self.store.clone())
+    }
+
+    fn brake_of(&self, scope: &str) -> Brake {
+        let scope = scope.parse().expect("a scope");
+        Brake::of(self.client.queues().redis().clone(), self.store.clone(), scope)
     }
 
     async fn pull(&self, reason: &str) -> BrakeState {
@@ -37,6 +43,36 @@ impl World {
         let jobs = (0..count).map(|n| NewJob::of(&publication(&format!("Number {n}"), None, None)).expect("JSON"));
         let answers = self.client.submit_all(jobs.collect()).await;
         answers.into_iter().map(|answer| answer.expect("Redis accepts it").id).collect()
+    }
+
+    async fn pull_of(&self, scope: &str) {
+        let pulled = self.brake_of(scope).pull("ann", "odd words", json!({})).await.expect("Redis answers");
+        assert!(pulled.changed && pulled.state.on);
+    }
+
+    async fn lift_of(&self, scope: &str) {
+        let lifted = self.brake_of(scope).lift("bob", "mended", json!({})).await.expect("Redis and Postgres answer");
+        assert!(lifted.changed && !lifted.state.on);
+    }
+
+    /// Waits until a job was put off because of the brake of an account or a bot, which is in its history.
+    async fn stopped_by(&self, id: JobId, scope: &str) {
+        let why = eventually("the job was put off", || async {
+            self.sync().await;
+            let attempts = self.store.history().attempts(id).await.expect("Postgres answers");
+            attempts.into_iter().find(|attempt| attempt.outcome == AttemptOutcome::Snoozed)?.error
+        })
+        .await;
+        assert!(why.contains(&format!("the brake of the {scope} is on")) && why.contains("ann: odd words"), "{why}");
+    }
+
+    /// Does not wait until a job that was put off is due.
+    async fn run_now(&self, id: JobId) {
+        self.posts().run_now(id).await.expect("Redis answers");
+    }
+
+    fn made_by(&self, username: &str) -> usize {
+        self.x.made().iter().filter(|post| post.account == username).count()
     }
 
     async fn events_of(&self, kind: EventKind) -> usize {
@@ -177,4 +213,114 @@ async fn while_the_brake_is_on_nothing_is_asked_of_x_for_retweets_and_replies_an
         assert_eq!((ended.state, ended.last_error), (JobState::Done, None));
     }
     assert_eq!(world.x.made().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_brake_of_an_account_is_on_its_posts_wait_and_another_account_goes_on() {
+    let world = World::without_workers(&[&WIDE[..], &SECOND].concat()).await;
+    world.pull_of("account:main").await;
+    // More than there are places in both pools.
+    let ids = world.enqueue_posts(30).await;
+    let world = world.work().work();
+    for n in 0..5 {
+        let id = world.enqueue(&of_second(&format!("Second opinion, part {n}"))).await;
+        assert_eq!(world.ended(id).await.state, JobState::Done);
+    }
+    world.stopped_by(ids[0], "account main").await;
+    eventually("all of them gave up their places", || async {
+        let stats = world.posts().stats().await.expect("Redis answers");
+        (stats.delayed == 30 && stats.running == 0).then_some(())
+    })
+    .await;
+    assert_eq!((world.made_by(BOT), world.made_by(SECOND_BOT)), (0, 5));
+
+    world.lift_of("account:main").await;
+    for id in &ids {
+        world.run_now(*id).await;
+    }
+    for id in &ids {
+        let job = world.ended(*id).await;
+        assert_eq!((job.state, job.attempts), (JobState::Done, 1), "{:?}", job.last_error);
+    }
+    assert_eq!(world.made_by(BOT), 30, "each once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_brake_of_a_bot_is_on_what_it_publishes_waits_and_other_posts_of_its_account_go_on() {
+    let world = World::without_workers(&WIDE).await;
+    world.pull_of("bot:mentions").await;
+    let post = world.x.publish(SALLY, LAKERS);
+    let world = world.work();
+    // A reply without a source is that of the bot that answers mentions.
+    let reply = world.enqueue(&publication("Nice one", Some(post.parse().expect("an id")), None)).await;
+    world.stopped_by(reply, "bot mentions").await;
+    let own = world.enqueue(&publication("Good morning", None, None)).await;
+    assert_eq!(world.ended(own).await.state, JobState::Done);
+    assert_eq!(world.x.made().len(), 1);
+    world.lift_of("bot:mentions").await;
+    world.run_now(reply).await;
+    let ended = world.ended(reply).await;
+    assert_eq!((ended.state, ended.attempts), (JobState::Done, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn once_the_brake_of_an_account_is_pulled_no_pool_begins_a_call_of_it_and_no_attempt_counts() {
+    let world = World::without_workers(&WIDE).await.work().work();
+    world.x.set_limit(Endpoint::CreatePost, 10_000);
+    let ids = world.enqueue_posts(120).await;
+    eventually("posts flow", || async { (world.x.made().len() > 10).then_some(()) }).await;
+    world.pull_of("account:main").await;
+    let answered = Utc::now();
+    eventually("what was left is put off", || async {
+        let stats = world.posts().stats().await.expect("Redis answers");
+        (stats.running == 0 && stats.waiting() == 0).then_some(())
+    })
+    .await;
+    let before = world.x.calls(Endpoint::CreatePost);
+    assert!(before < 120, "something is left to stop");
+    let late: Vec<_> = world.made_at().into_iter().filter(|at| *at > answered).collect();
+    assert!(late.is_empty(), "answered at {answered}: {late:?}");
+    world.lift_of("account:main").await;
+    for id in &ids {
+        world.run_now(*id).await;
+    }
+    for id in &ids {
+        let job = world.ended(*id).await;
+        assert_eq!((job.state, job.attempts), (JobState::Done, 1), "{:?}", job.last_error);
+    }
+    assert_eq!(world.x.made().len(), 120, "each once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_is_wiped_while_the_brake_of_an_account_is_on_lets_nothing_of_it_out() {
+    let world = World::without_workers(&SECOND).await;
+    world.pull_of("account:main").await;
+    world.redis().wipe().await;
+    let world = world.work();
+    let braked = world.enqueue(&publication("Not yet", None, None)).await;
+    world.stopped_by(braked, "account main").await;
+    let other = world.enqueue(&of_second("Go on")).await;
+    assert_eq!(world.ended(other).await.state, JobState::Done);
+    assert_eq!((world.made_by(BOT), world.made_by(SECOND_BOT)), (0, 1));
+    world.lift_of("account:main").await;
+    world.run_now(braked).await;
+    assert_eq!(world.ended(braked).await.state, JobState::Done);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bot_that_pulls_its_own_brake_is_named_in_the_audit_log_and_nothing_but_a_person_lifts_it() {
+    use perch_bot::OwnBrake;
+
+    let world = World::without_workers(&[]).await;
+    let platform = bots().platform(&world.settings, &world.store, &world.client).expect("valid settings");
+    let pull = || platform.pull_brake("mentions", OwnBrake::Bot, "X refused three replies");
+    assert!(pull().await.expect("Redis answers").changed);
+    assert!(!pull().await.expect("Redis answers").changed);
+    let main = publication("x", None, None).account;
+    platform.pull_brake("mentions", OwnBrake::Account(&main), "X refused three replies").await.expect("Redis answers");
+    for scope in ["bot:mentions", "account:main"] {
+        let state = world.brake_of(scope).state().await.expect("both answer");
+        assert_eq!((state.on, state.by.as_deref()), (true, Some("mentions")), "{scope}");
+    }
+    assert!(!world.brake().state().await.expect("both answer").on);
 }

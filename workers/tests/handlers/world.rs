@@ -18,6 +18,14 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub const BOT: &str = "perch_bot";
+/// The handle of the account of [`SECOND`].
+pub const SECOND_BOT: &str = "perch_second";
+/// Variables that add the account `second`.
+pub const SECOND: [(&str, &str); 3] = [
+    ("PERCH__X__ACCOUNTS__SECOND__USERNAME", SECOND_BOT),
+    ("X_SECOND_ACCESS_TOKEN", "sandbox-perch_second-token"),
+    ("X_SECOND_ACCESS_SECRET", "sandbox-perch_second-secret"),
+];
 pub const SALLY: &str = "sharp_sally";
 pub const PETE: &str = "parlay_pete";
 pub const LAKERS: &str = "Lakers -3.5 (-110) 2u";
@@ -217,8 +225,11 @@ impl Drop for World {
 }
 
 async fn sandbox() -> Sandbox {
-    let options =
-        SandboxOptions { bot_accounts: vec![BOT.into()], actors: perch_actors::actors(), ..SandboxOptions::default() };
+    let options = SandboxOptions {
+        bot_accounts: vec![BOT.into(), SECOND_BOT.into()],
+        actors: perch_actors::actors(),
+        ..SandboxOptions::default()
+    };
     let sandbox = Sandbox::start(([127, 0, 0, 1], 0).into(), options).await.expect("a free port");
     sandbox.state().add_account(SALLY);
     sandbox.state().add_account(PETE);
@@ -275,6 +286,11 @@ pub fn main_account() -> AccountId {
 /// A post of the bot, or a reply.
 pub fn publication(text: &str, reply_to: Option<PostId>, effect_key: Option<&str>) -> PublishPost {
     PublishPost { reply_to, effect_key: effect_key.map(str::to_owned), ..PublishPost::new(main_account(), text) }
+}
+
+/// A post of the account `second`.
+pub fn of_second(text: &str) -> PublishPost {
+    PublishPost { account: AccountId::from_static("second"), ..publication(text, None, None) }
 }
 
 /// A retweet by the bot.

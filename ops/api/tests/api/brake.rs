@@ -17,7 +17,7 @@ async fn the_brake_is_pulled_seen_and_lifted_and_the_audit_log_says_by_whom_and_
     let told = world.get(BRAKE).await.json();
     assert_eq!((&told["by"], &told["reason"]), (&json!("api:operator"), &json!("wrong odds")));
     let metrics = world.get("/metrics").await.text;
-    assert!(metrics.contains("perch_brake 1"), "{metrics}");
+    assert!(metrics.contains(r#"perch_brake{scope="everything"} 1"#), "{metrics}");
     let ready = seen(world.bare(Method::GET, "/ready")).await;
     assert_eq!((ready.status.as_u16(), &ready.json()["brake"]), (200, &json!("on, so nothing is published")));
 
@@ -41,6 +41,47 @@ async fn the_brake_is_not_touched_without_the_scope_or_a_reason() {
     let without = seen(world.request(Method::DELETE, BRAKE, Scope::Operate)).await;
     without.problem(400, "invalid-query");
     assert_eq!(world.audited().await, []);
+}
+
+#[tokio::test]
+async fn an_account_and_a_bot_have_brakes_of_their_own_and_a_name_that_nobody_has_is_refused() {
+    let world = World::start().await;
+    let pull = |scope: &str| {
+        let path = format!("{BRAKE}?scope={scope}");
+        world.request(Method::PUT, &path, Scope::Operate).json(&json!({ "reason": "odd words" }))
+    };
+    for scope in ["account:main", "bot:picks"] {
+        let pulled = seen(pull(scope)).await.json();
+        assert_eq!((&pulled["scope"], &pulled["on"], &pulled["changed"]), (&json!(scope), &json!(true), &json!(true)));
+    }
+    let shown = world.get(BRAKE).await.json();
+    assert_eq!((&shown["scope"], &shown["on"]), (&json!("everything"), &json!(false)));
+    let scoped = shown["scoped"].as_array().expect("a list");
+    let scoped: Vec<_> = scoped.iter().map(|brake| (&brake["scope"], &brake["by"], &brake["reason"])).collect();
+    let (by, reason) = (&json!("api:operator"), &json!("odd words"));
+    assert_eq!(scoped, [(&json!("account:main"), by, reason), (&json!("bot:picks"), by, reason)]);
+    let ready = seen(world.bare(Method::GET, "/ready")).await.json();
+    assert_eq!(ready["brake"], "on for 1 account and 1 bot, so nothing of theirs is published");
+    let metrics = world.get("/metrics").await.text;
+    for (scope, on) in [("everything", 0), ("account:main", 1), ("bot:picks", 1), ("bot:mentions", 0)] {
+        assert!(metrics.contains(&format!(r#"perch_brake{{scope="{scope}"}} {on}"#)), "{scope}: {metrics}");
+    }
+
+    for (scope, known) in [("account:nobody", "there are main"), ("bot:nobody", "picks")] {
+        let (field, reason) = seen(pull(scope)).await.problem(404, "not-found");
+        assert!(field == "scope" && reason.contains(known), "{field}: {reason}");
+    }
+    let (field, reason) = seen(pull("person:main")).await.problem(400, "invalid-query");
+    assert!(field == "scope" && reason.contains("account:NAME"), "{field}: {reason}");
+
+    let lift = format!("{BRAKE}?reason=mended&scope=account:main");
+    let lifted = seen(world.request(Method::DELETE, &lift, Scope::Operate)).await.json();
+    assert_eq!((&lifted["scope"], &lifted["on"]), (&json!("account:main"), &json!(false)));
+    let bot = world.get(&format!("{BRAKE}?scope=bot:picks")).await.json();
+    assert_eq!((&bot["scope"], &bot["on"], &bot["scoped"]), (&json!("bot:picks"), &json!(true), &json!([])));
+    let line = |action: &str, object: &str| (action.to_owned(), object.to_owned(), "api:operator".to_owned());
+    let expected = [line("brake.on", "brake:account:main"), line("brake.on", "brake:bot:picks")];
+    assert_eq!(world.audited().await, [&expected[..], &[line("brake.off", "brake:account:main")]].concat());
 }
 
 #[tokio::test]

@@ -231,13 +231,13 @@ pub fn state(settings: &Arc<Settings>, redis: perch_queue::Redis, store: Store) 
     let (client, bots) = (Client::new(queues.clone()), perch_workers::bots());
     let platform = bots.platform(settings, &store, &client).expect("valid settings");
     ApiState {
+        health: Health::of_bots(redis, store.clone(), bots.clone(), settings.clone()),
         client,
         bots,
         platform: Arc::new(platform),
         queues,
         settings: settings.clone(),
         metrics: perch_base::telemetry::metrics().expect("the recorder of this process"),
-        health: Health::new(redis, store.clone()),
         store,
     }
 }

@@ -1,32 +1,60 @@
-//! `perch brake`: the emergency brake, which stops everything that publishes, in all processes.
+//! `perch brake`: the emergency brake, which stops everything that publishes, in all processes, and those of accounts and bots.
 
 use chrono::Utc;
 use perch_base::Settings;
+use perch_bot::require_known;
+use perch_jobs::AccountId;
 use perch_queue::Queues;
-use perch_store::{Brake, BrakeState, StoreError};
-use serde_json::json;
+use perch_store::{Brake, BrakeScope, BrakeState, Brakes, StoreError};
+use serde_json::{Value, json};
 
 use crate::{
-    app::{App, operator, store},
+    app::{App, bots, operator, store},
     error::{CommandError, chain},
     format::{table::Tone, time::from_now_or_dash},
 };
 
 #[derive(Debug, clap::Subcommand)]
 pub enum BrakeCommand {
-    /// Stop everything that publishes, in all processes; jobs wait
-    On(Reason),
+    /// Stop everything that publishes, or one account or bot, in all processes; jobs wait
+    On(Change),
     /// Let jobs publish again
-    Off(Reason),
-    /// Whether it is on, since when, and why
-    Status,
+    Off(Change),
+    /// Whether it is on, since when, and why; with those of accounts and bots that are on
+    Status(Scope),
 }
 
 #[derive(Debug, clap::Args)]
-pub struct Reason {
+pub struct Change {
+    #[command(flatten)]
+    pub scope: Scope,
     /// Why, as the audit log and every job that is stopped show it
     #[arg(long, value_name = "TEXT", value_parser = reason)]
     pub reason: String,
+}
+
+/// What the brake stops; everything when nothing is given.
+#[derive(Debug, clap::Args)]
+pub struct Scope {
+    /// Only what is published as this account
+    #[arg(long, conflicts_with = "bot")]
+    pub account: Option<AccountId>,
+    /// Only what this bot publishes, as whatever account
+    #[arg(long, value_name = "NAME")]
+    pub bot: Option<String>,
+}
+
+impl Scope {
+    /// The scope, if it is among the known ones.
+    fn known(&self, known: &[BrakeScope]) -> Result<BrakeScope, CommandError> {
+        let scope = match (&self.account, &self.bot) {
+            (Some(account), _) => BrakeScope::Account(account.clone()),
+            (None, Some(bot)) => BrakeScope::Bot(bot.clone()),
+            (None, None) => BrakeScope::Everything,
+        };
+        require_known(&scope, known).map_err(|unknown| CommandError::Refused(unknown.to_string()))?;
+        Ok(scope)
+    }
 }
 
 /// Most characters of a reason.
@@ -42,50 +70,84 @@ fn reason(text: &str) -> Result<String, String> {
 
 pub async fn run(app: &App, command: &BrakeCommand) -> Result<(), CommandError> {
     let (settings, queues) = app.queues()?;
-    let brake = Brake::new(queues.redis().clone(), store(&settings)?);
+    let (redis, store) = (queues.redis(), store(&settings)?);
+    let configured = bots().brake_scopes(&settings);
+    let brake = |scope| Brake::of(redis.clone(), store.clone(), scope);
     match command {
-        BrakeCommand::On(Reason { reason }) => {
-            let pulled = brake.pull(&operator(), reason, json!({})).await.map_err(not_pulled)?;
-            if let Some(error) = &pulled.unlogged {
-                app.out.note(format_args!(
-                    "warning: it is on, but the audit log does not say so, and a Redis that is lost would forget it; pull \
-                     it again when Postgres is back: {}",
-                    chain(error)
-                ));
-            }
-            if !pulled.state.on {
-                return Err(CommandError::Refused(format!(
-                    "somebody lifted it at the same moment: {}; talk to them, or pull it again",
-                    pulled.state.describe()
-                )));
-            }
-            let said = if pulled.changed { "nothing is published from now on" } else { "it was on already" };
-            let value =
-                json!({ "on": pulled.state.on, "changed": pulled.changed, "logged": pulled.unlogged.is_none() });
-            app.out.answer(&value, format_args!("brake on: {said}"))
+        BrakeCommand::On(Change { scope, reason }) => on(app, &brake(scope.known(&configured)?), reason).await,
+        BrakeCommand::Off(Change { scope, reason }) => {
+            let all = Brakes::with_pulled(redis, &store, configured).await;
+            off(app, &brake(scope.known(&all.scopes().cloned().collect::<Vec<_>>())?), reason).await
         }
-        BrakeCommand::Off(Reason { reason }) => {
-            let lifted = brake.lift(&operator(), reason, json!({})).await?;
-            if lifted.state.on {
-                return Err(CommandError::Refused(format!(
-                    "somebody pulled it at the same moment: {}; talk to them, or lift it again",
-                    lifted.state.describe()
-                )));
+        BrakeCommand::Status(scope) => {
+            let all = Brakes::with_pulled(redis, &store, configured).await;
+            let scope = scope.known(&all.scopes().cloned().collect::<Vec<_>>())?;
+            if scope.is_everything() {
+                return status(app, &all.states().await?);
             }
-            let said = if lifted.changed { "the jobs that wait go on" } else { "it was off already" };
-            let value = json!({ "on": lifted.state.on, "changed": lifted.changed, "logged": true });
-            app.out.answer(&value, format_args!("brake off: {said}"))
+            let state = brake(scope).state().await?;
+            if app.out.is_json() { app.out.json(&state) } else { show(app, &state) }
         }
-        BrakeCommand::Status => {
-            let state = brake.state().await?;
-            if app.out.is_json() {
-                return app.out.json(&state);
-            }
-            match line(&state) {
-                Some(line) => app.out.styled(&Tone::Bad.line(line)),
-                None => app.out.line(state.describe()),
-            }
-        }
+    }
+}
+
+async fn on(app: &App, brake: &Brake, reason: &str) -> Result<(), CommandError> {
+    let pulled = brake.pull(&operator(), reason, json!({})).await.map_err(not_pulled)?;
+    if let Some(error) = &pulled.unlogged {
+        app.out.note(format_args!(
+            "warning: it is on, but the audit log does not say so, and a Redis that is lost would forget it; pull \
+             it again when Postgres is back: {}",
+            chain(error)
+        ));
+    }
+    if !pulled.state.on {
+        return Err(CommandError::Refused(format!(
+            "somebody lifted it at the same moment: {}; talk to them, or pull it again",
+            pulled.state.describe()
+        )));
+    }
+    let said = match brake.scope() {
+        _ if !pulled.changed => "it was on already".to_owned(),
+        BrakeScope::Everything => "nothing is published from now on".to_owned(),
+        BrakeScope::Account(account) => format!("nothing is published as {account} from now on"),
+        BrakeScope::Bot(bot) => format!("nothing of {bot} is published from now on"),
+    };
+    let value = answer(&pulled.state, pulled.changed, pulled.unlogged.is_none());
+    app.out.answer(&value, format_args!("brake on: {said}"))
+}
+
+async fn off(app: &App, brake: &Brake, reason: &str) -> Result<(), CommandError> {
+    let lifted = brake.lift(&operator(), reason, json!({})).await?;
+    if lifted.state.on {
+        return Err(CommandError::Refused(format!(
+            "somebody pulled it at the same moment: {}; talk to them, or lift it again",
+            lifted.state.describe()
+        )));
+    }
+    let said = if lifted.changed { "the jobs that wait go on" } else { "it was off already" };
+    app.out.answer(&answer(&lifted.state, lifted.changed, true), format_args!("brake off: {said}"))
+}
+
+fn answer(state: &BrakeState, changed: bool, logged: bool) -> Value {
+    json!({ "scope": state.scope, "on": state.on, "changed": changed, "logged": logged })
+}
+
+/// Shows the brake of everything, and the others that are on.
+fn status(app: &App, states: &[BrakeState]) -> Result<(), CommandError> {
+    let (everything, scoped): (Vec<_>, Vec<_>) = states.iter().partition(|state| state.scope.is_everything());
+    let scoped: Vec<&BrakeState> = scoped.into_iter().filter(|state| state.on).collect();
+    if app.out.is_json() {
+        let mut value = json!(everything.first());
+        value["scoped"] = json!(scoped);
+        return app.out.json(&value);
+    }
+    everything.into_iter().chain(scoped).try_for_each(|state| show(app, state))
+}
+
+fn show(app: &App, state: &BrakeState) -> Result<(), CommandError> {
+    match line(state) {
+        Some(line) => app.out.styled(&Tone::Bad.line(line)),
+        None => app.out.line(state.describe()),
     }
 }
 
@@ -100,18 +162,21 @@ fn not_pulled(error: StoreError) -> CommandError {
     ))
 }
 
-/// The brake in one line, when it is on.
+/// A brake in one line, when it is on.
 pub fn line(state: &BrakeState) -> Option<String> {
     let since = from_now_or_dash(state.since, Utc::now());
     let (by, reason) =
         (state.by.as_deref().unwrap_or("somebody"), state.reason.as_deref().unwrap_or("no reason given"));
-    state.on.then(|| format!("BRAKE ON  {since}, by {by}: {reason}"))
+    let scope = if state.scope.is_everything() { String::new() } else { format!("  {}", state.scope) };
+    state.on.then(|| format!("BRAKE ON{scope}  {since}, by {by}: {reason}"))
 }
 
-/// The brake line for commands that also show other things. Reads Redis alone if there is no Postgres; `None` when the state is unknown.
-pub async fn glance(settings: &Settings, queues: &Queues) -> Option<String> {
-    let brake = Brake::new(queues.redis().clone(), store(settings).ok()?);
-    line(&brake.glance().await.ok()??)
+/// The lines of the brakes that are on, for commands that also show other things. Reads Redis alone if there is no Postgres; none when
+/// the states are unknown.
+pub async fn glance(settings: &Settings, queues: &Queues) -> Vec<String> {
+    let Ok(store) = store(settings) else { return Vec::new() };
+    let states = bots().brakes(settings, queues.redis(), &store).glance().await.unwrap_or_default();
+    states.iter().filter_map(line).collect()
 }
 
 #[cfg(test)]
@@ -126,8 +191,11 @@ mod tests {
             reason: Some("wrong odds".into()),
             since: Some(Utc::now()),
             line: 3,
+            ..BrakeState::default()
         };
         assert!(line(&on).is_some_and(|line| line.starts_with("BRAKE ON") && line.ends_with("by ann: wrong odds")));
+        let of_account = BrakeState { scope: BrakeScope::Account(AccountId::from_static("main")), ..on.clone() };
+        assert!(line(&of_account).is_some_and(|line| line.starts_with("BRAKE ON  account:main  ")));
         assert_eq!(line(&BrakeState { on: false, ..on }), None);
     }
 

@@ -34,8 +34,11 @@ pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     if app.out.is_json() {
         return app.out.json(&report);
     }
-    if let Some(line) = brake::glance(&settings, &queues).await {
+    let brakes = brake::glance(&settings, &queues).await;
+    for line in &brakes {
         app.out.styled(&Tone::Bad.line(line))?;
+    }
+    if !brakes.is_empty() {
         app.out.blank()?;
     }
     let LimitsReport { api, posting, processing } = &report;

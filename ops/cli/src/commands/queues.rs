@@ -36,7 +36,7 @@ pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     for UnreadableQueue { queue, reason } in &list.unreadable {
         app.out.note(format_args!("warning: the queue {queue} cannot be read: {reason}"));
     }
-    if let Some(line) = brake::glance(&settings, &queues).await {
+    for line in brake::glance(&settings, &queues).await {
         app.out.styled(&Tone::Bad.line(line))?;
     }
     let all: Vec<QueueStats> = list.page.items.into_iter().map(|queue| queue.stats).collect();

@@ -61,17 +61,13 @@ pub async fn check(queues: &Queues, held: &RedisContents, findings: &mut Finding
     Ok(())
 }
 
-/// Keys outside the queues that stay: the emergency brake, the identity of Postgres, the hot-state stream, its sync
+/// Keys outside the queues that stay: the brakes, the identity of Postgres, the hot-state stream, its sync
 /// cursor and how far its ids are ahead, and the last post read of each account.
 fn is_lasting_elsewhere(name: &str) -> bool {
-    let one_of = [
-        "stg:brake",
-        "stg:postgres",
-        "stg:{sync_to_store}:hot",
-        "stg:{sync_to_store}:hot_synced",
-        "stg:{sync_to_store}:hot_ahead",
-    ];
-    one_of.contains(&name) || name.contains("since") || name.ends_with(":intake")
+    let one_of =
+        ["stg:postgres", "stg:{sync_to_store}:hot", "stg:{sync_to_store}:hot_synced", "stg:{sync_to_store}:hot_ahead"];
+    let is_brake = name == "stg:brake" || name.starts_with("stg:brake:");
+    is_brake || one_of.contains(&name) || name.contains("since") || name.ends_with(":intake")
 }
 
 async fn keys(queues: &Queues) -> Result<BTreeSet<String>, RigError> {

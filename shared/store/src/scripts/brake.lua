@@ -1,6 +1,6 @@
--- Sets the emergency brake if the given change is later than the stored one, and returns its state.
+-- Sets a brake if the given change is later than the stored one, and returns its state.
 --
--- KEYS: 1 the brake, a hash: state ('on' or 'off'), line (the number of its line in the audit log), by, reason, at (ms since
+-- KEYS: 1 the brake of a scope (<prefix>brake, <prefix>brake:account:<name> or <prefix>brake:bot:<name>), a hash: state ('on' or 'off'), line (the number of its line in the audit log), by, reason, at (ms since
 --   1970; it grows with every change, so it orders two changes even where the numbers of the log were reused after a restore).
 -- ARGV: 1 the number of the line, '' to pull the brake before the log knows of it, 2 state, 3 by, 4 reason, 5 at. A log without
 --   a line about the brake is line 0, with the state 'off', at 0.

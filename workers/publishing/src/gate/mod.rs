@@ -1,6 +1,7 @@
-//! The gate that every act passes: the emergency brake, and the quotas, interval and quiet hours of the account.
+//! The gate that every act passes: the brakes of everything, of its account and of its bot, and the quotas, interval and quiet hours of
+//! the account.
 //!
-//! An act passes the gate before its effect is claimed, and the brake is read again right before the call. An act that may not begin
+//! An act passes the gate before its effect is claimed, and the brakes are read again right before the call. An act that may not begin
 //! yet is snoozed, which consumes no attempt. An effect that is confirmed already does not pass the gate again.
 
 pub(crate) mod hours;
@@ -13,8 +14,8 @@ use perch_base::{Settings, settings::PostingSettings};
 use perch_jobs::AccountId;
 use perch_queue::{Fail, Redis, worker::JobContext};
 use perch_store::{
-    Brake, BrakeCheck, BrakeState, CLEAR_FOR, PlaceAnswer, PlaceKind, PlaceRequest, Places, Store, StoreError,
-    TimeLimit,
+    Brake, BrakeCheck, BrakeScope, BrakeState, Brakes, CLEAR_FOR, PlaceAnswer, PlaceKind, PlaceRequest, Places, Store,
+    StoreError, TimeLimit,
 };
 
 use self::hours::PostingWindow;
@@ -23,13 +24,15 @@ pub(crate) use self::pass::GatePass;
 
 /// An act begins within this time after it passed the gate, or passes it again. A little longer than its permit holds.
 const BEGIN_WITHIN: Duration = Duration::from_secs(6);
-/// How long a job keeps running while the brake is on. It keeps its slot in the worker, so that few of the waiting jobs are started; and
+/// How long a job keeps running while the brake of everything is on. It keeps its slot in the worker, so that few of the waiting jobs are started; and
 /// it goes on as soon as the brake is lifted.
 const HELD_FOR: Duration = Duration::from_secs(20);
 /// How often such a job reads the brake.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// When a job runs again that was stopped after it had passed the gate.
 const SOON: Duration = Duration::from_secs(1);
+/// When a job runs again that the brake of its account or its bot stops. It does not keep its slot in the worker, which others may use.
+const AGAIN: Duration = Duration::from_secs(15);
 
 /// Why an act may not begin now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,9 +46,9 @@ impl Deferral {
         Self { wait, why }
     }
 
-    /// Deferred because of the brake.
+    /// Deferred because of a brake.
     pub(crate) fn braked(state: &BrakeState) -> Self {
-        Self::new(SOON, state.describe())
+        Self::new(if state.scope.is_everything() { SOON } else { AGAIN }, state.describe())
     }
 
     fn until(until: DateTime<Utc>, now: DateTime<Utc>, why: impl Into<String>) -> Self {
@@ -66,9 +69,9 @@ impl From<Deferral> for Fail {
 pub(crate) enum GateDecision {
     /// The act may begin.
     Open(GatePass),
-    /// The brake is on.
+    /// The brake of everything is on.
     Braked(BrakeState),
-    /// A quota, the interval or quiet hours of the account defer it.
+    /// The brake of its account or its bot, or a quota, the interval or quiet hours of the account defer it.
     Deferred(Deferral),
 }
 
@@ -76,6 +79,8 @@ pub(crate) enum GateDecision {
 #[derive(Clone, Copy)]
 pub(crate) struct GateRequest<'a> {
     pub account: &'a AccountId,
+/// The bot whose act it is, if it is that of one.
+    pub bot: Option<&'static str>,
     /// The quota that it counts for, if it counts for one.
     pub kind: Option<PlaceKind>,
     /// The key of the effect.
@@ -86,7 +91,9 @@ pub(crate) struct GateRequest<'a> {
 /// The gate. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Gate {
+    /// That of everything.
     brake: Brake,
+    redis: Redis,
     places: Places,
     store: Store,
     settings: Arc<Settings>,
@@ -95,16 +102,17 @@ pub(crate) struct Gate {
 impl Gate {
     pub(crate) fn new(redis: Redis, store: Store, settings: Arc<Settings>) -> Self {
         let places = Places::new(redis.clone(), settings.env);
-        Self { brake: Brake::new(redis, store.clone()), places, store, settings }
+        Self { brake: Brake::new(redis.clone(), store.clone()), redis, places, store, settings }
     }
 
     /// Decides whether an act may begin. If so, it takes a place in the quota of its account.
     pub(crate) async fn enter(&self, wanted: &GateRequest<'_>) -> Result<GateDecision, StoreError> {
-        let clear = match self.brake.look().await? {
+        let brakes = self.brakes_of(wanted);
+        let clear = match brakes.look().await? {
             BrakeCheck::Clear(clear) => clear,
             BrakeCheck::Braked(state) => return Ok(stopped(state)),
         };
-        metrics::gauge!("perch_brake").set(0.0);
+        brakes.scopes().for_each(|scope| show(scope, false));
         let cx = wanted.cx;
         let holder = format!("{}:{}:{}", cx.id(), cx.attempt(), cx.worker());
         let posting = self.settings.posting_of(wanted.account);
@@ -114,12 +122,20 @@ impl Gate {
         {
             return Ok(GateDecision::Deferred(held));
         }
-        Ok(GateDecision::Open(GatePass::new(wanted.account.clone(), wanted.key.to_owned(), holder, term, clear)))
+        let (account, key) = (wanted.account.clone(), wanted.key.to_owned());
+        Ok(GateDecision::Open(GatePass::new(account, key, holder, term, (brakes, clear))))
     }
 
-    /// Reads the brake right before the call.
+    /// All that apply to an act.
+    fn brakes_of(&self, wanted: &GateRequest<'_>) -> Brakes {
+        let bot = wanted.bot.map(|bot| BrakeScope::Bot(bot.to_owned()));
+        let account = BrakeScope::Account(wanted.account.clone());
+        Brakes::with(&self.redis, &self.store, bot.into_iter().chain([account]))
+    }
+
+    /// Reads the brakes right before the call.
     pub(crate) async fn begin(&self, pass: &GatePass) -> Result<Option<Deferral>, StoreError> {
-        match self.brake.look_again().await? {
+        match pass.brakes().look_again().await? {
             Some(BrakeCheck::Clear(clear)) => {
                 pass.renew(clear);
                 Ok(None)
@@ -131,12 +147,12 @@ impl Gate {
         }
     }
 
-    /// Keeps reading the brake while a call is on its way. Never ends.
+    /// Keeps reading the brakes while a call is on its way. Never ends.
     pub(crate) async fn watch(&self, pass: &GatePass) -> Infallible {
         loop {
             tokio::time::sleep(CLEAR_FOR / 4).await;
-            // While the brake cannot be read, the pass is not renewed and runs out.
-            match self.brake.look_again().await {
+            // While the brakes cannot be read, the pass is not renewed and runs out.
+            match pass.brakes().look_again().await {
                 Ok(Some(BrakeCheck::Clear(clear))) => pass.renew(clear),
                 Ok(Some(BrakeCheck::Braked(state))) => pass.withdraw(state),
                 Ok(None) | Err(_) => {}
@@ -144,7 +160,7 @@ impl Gate {
         }
     }
 
-    /// Waits until the brake is lifted, or for [`HELD_FOR`]. Then the job is snoozed and starts over.
+    /// Waits until the brake of everything is lifted, or for [`HELD_FOR`]. Then the job is snoozed and starts over.
     pub(crate) async fn wait_for_lift(&self, state: &BrakeState, cx: &JobContext) -> Deferral {
         let lifted = async {
             loop {
@@ -273,7 +289,15 @@ fn held(by: &'static str, until: DateTime<Utc>, now: DateTime<Utc>, why: String)
 }
 
 fn stopped(state: BrakeState) -> GateDecision {
-    metrics::gauge!("perch_brake").set(1.0);
+    show(&state.scope, true);
     metrics::counter!("perch_publications_held_total", "by" => "brake").increment(1);
-    GateDecision::Braked(state)
+    if state.scope.is_everything() {
+        GateDecision::Braked(state)
+    } else {
+        GateDecision::Deferred(Deferral::braked(&state))
+    }
+}
+
+fn show(scope: &BrakeScope, on: bool) {
+    metrics::gauge!("perch_brake", "scope" => scope.to_string()).set(f64::from(u8::from(on)));
 }

@@ -2,11 +2,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use perch_clients::XError;
 use perch_jobs::AccountId;
-use perch_store::{BrakeClearance, BrakeState, TimeLimit};
+use perch_store::{BrakeClearance, BrakeState, Brakes, TimeLimit};
 
 use super::{Deferral, SOON};
 
-/// The right to begin one act soon: its place in the quota is taken, and the brake was off a moment ago. Cheap to clone.
+/// The right to begin one act soon: its place in the quota is taken, and all brakes that apply to it were off a moment ago. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct GatePass(Arc<PassState>);
 
@@ -16,13 +16,26 @@ struct PassState {
     key: String,
     holder: String,
     term: TimeLimit,
+    brakes: Brakes,
     clear: Mutex<BrakeClearance>,
     braked: Mutex<Option<BrakeState>>,
 }
 
 impl GatePass {
-    pub(super) fn new(account: AccountId, key: String, holder: String, term: TimeLimit, clear: BrakeClearance) -> Self {
-        Self(Arc::new(PassState { account, key, holder, term, clear: Mutex::new(clear), braked: Mutex::new(None) }))
+    pub(super) fn new(
+        account: AccountId,
+        key: String,
+        holder: String,
+        term: TimeLimit,
+        (brakes, clear): (Brakes, BrakeClearance),
+    ) -> Self {
+        let (clear, braked) = (Mutex::new(clear), Mutex::new(None));
+        Self(Arc::new(PassState { account, key, holder, term, brakes, clear, braked }))
+    }
+
+    /// Those that apply to the act.
+    pub(super) fn brakes(&self) -> &Brakes {
+        &self.0.brakes
     }
 
     pub(super) fn account(&self) -> &AccountId {
@@ -54,16 +67,16 @@ impl GatePass {
                     "connecting to X took too long, so the brake and the limits have to be checked again".to_owned(),
                 )
             },
-            |state| Deferral::new(SOON, state.describe()),
+            |state| Deferral::braked(&state),
         ))
     }
 
-    /// Extends the pass after the brake was read as off.
+    /// Extends the pass after all brakes were read as off.
     pub(super) fn renew(&self, clear: BrakeClearance) {
         *self.0.clear.lock().unwrap_or_else(PoisonError::into_inner) = clear;
     }
 
-    /// Ends the pass for good, because the brake was pulled.
+    /// Ends the pass for good, because a brake was pulled.
     pub(super) fn withdraw(&self, state: BrakeState) {
         *self.0.braked.lock().unwrap_or_else(PoisonError::into_inner) = Some(state);
     }

@@ -20,8 +20,8 @@ pub struct Board {
     pub said: Option<String>,
     /// The index of the selected queue, on which keys act.
     pub place: usize,
-    /// The emergency brake, while it is on.
-    pub brake: Option<String>,
+    /// The brakes that are on, that of everything first.
+    pub brakes: Vec<String>,
     /// The action that waits for confirmation.
     asked: Option<(Switch, QueueName)>,
 }
@@ -30,7 +30,7 @@ impl Board {
     /// An empty board.
     pub fn new(env: Environment, activity: Activity) -> Self {
         let (stats, workers, causes) = Default::default();
-        Self { env, stats, workers, causes, activity, said: None, place: 0, brake: None, asked: None }
+        Self { env, stats, workers, causes, activity, said: None, place: 0, brakes: Vec::new(), asked: None }
     }
 
     /// Sets the numbers of the queues, or why they could not be read.

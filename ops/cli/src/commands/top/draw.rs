@@ -33,10 +33,9 @@ pub fn draw(frame: &mut Frame<'_>, board: &Board) {
         Constraint::Length(1),
     ]);
     let [head, queues, middle, events, foot] = rows.areas(frame.area());
-    let brake = board.brake.as_deref().map(|line| format!("  {}", one_line(line))).unwrap_or_default();
-    let title = format!("perch {}  {}{brake}", board.env, now.format("%H:%M:%SZ"));
+    let title = format!("perch {}  {}{}", board.env, now.format("%H:%M:%SZ"), brakes(&board.brakes));
     let bold = Style::new().add_modifier(Modifier::BOLD);
-    let title_style = if board.brake.is_some() { bold.fg(Color::Red) } else { bold };
+    let title_style = if !board.brakes.is_empty() { bold.fg(Color::Red) } else { bold };
     frame.render_widget(Paragraph::new(title).style(title_style), head);
     draw_queues(frame, queues, board, now);
     let [workers, causes] = Layout::horizontal([Constraint::Percentage(50), Constraint::Percentage(50)]).areas(middle);
@@ -47,6 +46,13 @@ pub fn draw(frame: &mut Frame<'_>, board: &Board) {
     let (text, colour) =
         board.said.as_ref().map_or((keys.to_owned(), Color::DarkGray), |said| (one_line(said), Color::Yellow));
     frame.render_widget(Paragraph::new(text).style(Style::new().fg(colour)), foot);
+}
+
+/// The first brake that is on, and how many more.
+fn brakes(lines: &[String]) -> String {
+    let Some((first, more)) = lines.split_first() else { return String::new() };
+    let more = if more.is_empty() { String::new() } else { format!("{} more, ", more.len()) };
+    format!("  {more}{}", one_line(first))
 }
 
 fn block(title: &str) -> Block<'_> {
@@ -193,9 +199,12 @@ mod tests {
     #[test]
     fn a_brake_that_is_on_stands_at_the_head_of_the_screen() {
         let mut braked = board();
-        braked.brake = Some("BRAKE ON  2m ago, by ann: wrong odds".into());
+        braked.brakes = vec!["BRAKE ON  2m ago, by ann: wrong odds".into()];
         let text = screen(80, 24, &braked);
         assert!(text.lines().next().is_some_and(|head| head.contains("by ann: wrong odds")), "{text}");
+        braked.brakes.push("BRAKE ON  account:main  2m ago, by ann: odd words".into());
+        let text = screen(80, 24, &braked);
+        assert!(text.lines().next().is_some_and(|head| head.contains("1 more, BRAKE ON  2m ago, by ann")), "{text}");
     }
 
     #[test]

@@ -106,7 +106,7 @@ impl Screen<'_> {
     }
 
     async fn look_slowly(&mut self) -> Result<(), QueueError> {
-        self.board.brake = brake::glance(self.settings, self.doors).await;
+        self.board.brakes = brake::glance(self.settings, self.doors).await;
         let mut workers = Vec::new();
         let mut causes = Causes::default();
         for queue in self.queues {

@@ -1,3 +1,9 @@
+//! The brakes: one for everything that publishes, one for each account, and one for each bot.
+
+mod scope;
+mod set;
+mod state;
+
 use std::{
     sync::LazyLock,
     time::{Duration, Instant},
@@ -6,52 +12,25 @@ use std::{
 use chrono::{DateTime, Utc};
 use perch_queue::Redis;
 use redis::Script;
-use serde::Serialize;
 use serde_json::Value;
-use sqlx::FromRow;
 
-use crate::{Store, StoreError, effects::DualInstant, query_as, row::Moment};
+use self::state::{BrakeLogLine, Parts};
+pub use self::{
+    scope::{BrakeScope, UnknownBrakeScope},
+    set::Brakes,
+    state::BrakeState,
+};
+use crate::{Store, StoreError, effects::DualInstant};
 
 /// How long a check of the brake stays valid for starting a call. Pulling the brake waits longer than this before it returns.
 pub const CLEAR_FOR: Duration = Duration::from_secs(1);
 /// How long a pull waits, so that every earlier check has expired, including those of calls on their way to X.
 const SETTLED: Duration = Duration::from_millis(1_200);
 
-/// The object of its lines in the audit log.
-const OBJECT: &str = "brake";
 const PULLED: &str = "brake.on";
 const LIFTED: &str = "brake.off";
 
-static BRAKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/brake.lua")));
-
-/// The state of the emergency brake.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct BrakeState {
-    /// True when nothing may be published.
-    pub on: bool,
-    /// Who pulled or lifted it last; `None` when it was never touched.
-    pub by: Option<String>,
-    /// Why.
-    pub reason: Option<String>,
-    /// Since when it has been in this state.
-    pub since: Option<DateTime<Utc>>,
-    /// The number of its line in the audit log; 0 for none.
-    pub line: i64,
-}
-
-impl BrakeState {
-    /// A sentence for whoever is stopped by the brake.
-    pub fn describe(&self) -> String {
-        let by = self.by.as_deref().unwrap_or("somebody");
-        let since = self.since.map_or_else(String::new, |at| format!(" since {}", at.format("%Y-%m-%d %H:%M:%SZ")));
-        let reason = self.reason.as_deref().unwrap_or("no reason given");
-        if self.on {
-            format!("the emergency brake is on{since}, pulled by {by}: {reason}")
-        } else {
-            format!("the emergency brake is off{since}")
-        }
-    }
-}
+static BRAKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/brake.lua")));
 
 /// Proof that the brake was off at one moment.
 #[derive(Debug, Clone, Copy)]
@@ -103,29 +82,23 @@ pub struct BrakeOutcome {
     pub unlogged: Option<StoreError>,
 }
 
-/// The emergency brake of an environment: one switch that stops everything that publishes, in all processes.
+/// A brake of an environment: one switch that stops everything of its scope that publishes, in all processes.
 ///
-/// Redis holds the state under `<prefix>brake`, which every act checks. The audit log in Postgres holds every change, and restores
-/// the state in a Redis that lost it or came back with an older copy. Where the two differ, the later change wins, because either
-/// may have been restored from an older copy.
+/// Redis holds the state under `<prefix>brake`, `<prefix>brake:account:<name>` or `<prefix>brake:bot:<name>`, which every act checks. The
+/// audit log in Postgres holds every change, with the same name as its object, and restores the state in a Redis that lost it or came
+/// back with an older copy. Where the two differ, the later change wins, because either may have been restored from an older copy.
 #[derive(Debug, Clone)]
 pub struct Brake {
     redis: Redis,
     store: Store,
+    scope: BrakeScope,
+    /// Its key in Redis.
     key: String,
+    /// The object of its lines in the audit log.
+    object: String,
 }
 
-#[derive(FromRow)]
-struct BrakeLogLine {
-    id: i64,
-    #[sqlx(try_from = "Moment")]
-    at: DateTime<Utc>,
-    actor: String,
-    action: String,
-    reason: Option<String>,
-}
-
-/// A change of the brake, as Redis is to hold it.
+/// A change of a brake, as Redis is to hold it.
 struct BrakeUpdate<'a> {
     /// Its line in the audit log; `None` before there is one.
     line: Option<i64>,
@@ -137,13 +110,23 @@ struct BrakeUpdate<'a> {
 }
 
 impl Brake {
-    /// The brake of the environment of `store`.
+    /// The emergency brake of the environment of `store`, which stops everything.
     pub fn new(redis: Redis, store: Store) -> Self {
-        let key = format!("{}brake", store.env.prefix());
-        Self { redis, store, key }
+        Self::of(redis, store, BrakeScope::Everything)
     }
 
-    /// Pulls the brake. Once this returns, no further call begins. It takes a little over [`CLEAR_FOR`].
+    /// The brake of a scope.
+    pub fn of(redis: Redis, store: Store, scope: BrakeScope) -> Self {
+        let object = scope.brake();
+        Self { key: format!("{}{object}", store.env.prefix()), redis, store, scope, object }
+    }
+
+    /// What it stops.
+    pub fn scope(&self) -> &BrakeScope {
+        &self.scope
+    }
+
+    /// Pulls the brake. Once this returns, no further call of its scope begins. It takes a little over [`CLEAR_FOR`].
     ///
     /// It works while Postgres is unavailable; [`BrakeOutcome::unlogged`] then warns that the brake is lost if Redis loses its data.
     /// An error means that Redis does not answer; if Postgres does, processes stop as soon as they ask it.
@@ -176,6 +159,21 @@ impl Brake {
         })
     }
 
+    /// As [`Brake::pull`], for something that pulls it whenever it sees a reason: a brake that is on by the audit log too gets no further
+    /// line there.
+    pub async fn pull_once(&self, by: &str, reason: &str, details: Value) -> Result<BrakeOutcome, StoreError> {
+        let lines = set::last_lines(&self.store, &[&self.object]).await.unwrap_or_default();
+        if let Some(line) = lines.first().filter(|line| line.action == PULLED) {
+            let state = self.settle(Some(line)).await?;
+            if state.on {
+                // Whoever pulled it may have done so just now.
+                tokio::time::sleep(SETTLED).await;
+                return Ok(BrakeOutcome { state, changed: false, unlogged: None });
+            }
+        }
+        self.pull(by, reason, details).await
+    }
+
     /// Whether that changed anything, and the state afterwards.
     async fn pull_in_redis(&self, by: &str, reason: &str) -> Result<(bool, BrakeState), StoreError> {
         let before = self.glance().await?;
@@ -200,17 +198,21 @@ impl Brake {
     /// When Postgres does not answer, the state in Redis counts. When Redis does not answer, the log counts only if it says that the
     /// brake is on. Otherwise the state is unknown, which is an error.
     pub async fn state(&self) -> Result<BrakeState, StoreError> {
-        match self.last_line().await {
-            Ok(line) => {
-                let state = line.as_ref().map_or_else(BrakeState::default, BrakeState::of);
-                let (by, reason) = (state.by.as_deref().unwrap_or(""), state.reason.as_deref().unwrap_or(""));
-                let at = state.since.unwrap_or_default();
-                match self.hold(&BrakeUpdate { line: Some(state.line), on: state.on, by, reason, at }).await {
-                    Err(_) if state.on => Ok(state),
-                    held => held,
-                }
-            }
+        match set::last_lines(&self.store, &[&self.object]).await {
+            Ok(lines) => self.settle(lines.first()).await,
             Err(error) => self.glance().await?.ok_or(error),
+        }
+    }
+
+    /// The later of the state in Redis and of the last line of the log.
+    async fn settle(&self, line: Option<&BrakeLogLine>) -> Result<BrakeState, StoreError> {
+        let state = line
+            .map_or_else(|| BrakeState::untouched(self.scope.clone()), |line| BrakeState::of(self.scope.clone(), line));
+        let (by, reason) = (state.by.as_deref().unwrap_or(""), state.reason.as_deref().unwrap_or(""));
+        let at = state.since.unwrap_or_default();
+        match self.hold(&BrakeUpdate { line: Some(state.line), on: state.on, by, reason, at }).await {
+            Err(_) if state.on => Ok(state),
+            held => held,
         }
     }
 
@@ -233,7 +235,7 @@ impl Brake {
         let mut read = redis::cmd("HMGET");
         read.arg(&self.key).arg(&["state", "line", "by", "reason", "at"]);
         let parts: Parts = self.redis.cmd("look at the brake", &read).await?;
-        Ok(parts.0.is_some().then(|| BrakeState::read(parts)))
+        Ok(parts.0.is_some().then(|| BrakeState::read(self.scope.clone(), parts)))
     }
 
     async fn hold(&self, word: &BrakeUpdate<'_>) -> Result<BrakeState, StoreError> {
@@ -246,7 +248,7 @@ impl Brake {
             .arg(word.at.timestamp_millis());
         let parts: Parts =
             self.redis.call("hold the brake", |mut conn| async move { call.invoke_async(&mut conn).await }).await?;
-        Ok(BrakeState::read(parts))
+        Ok(BrakeState::read(self.scope.clone(), parts))
     }
 
     /// Writes a line that is later than every earlier line about the brake, and than the state in Redis: a log restored from an
@@ -263,66 +265,6 @@ impl Brake {
             details = serde_json::json!({});
         }
         details["reason"] = reason.into();
-        self.store.audit().record_after(by, action, OBJECT, &details, after).await
-    }
-
-    async fn last_line(&self) -> Result<Option<BrakeLogLine>, StoreError> {
-        query_as!(
-            "select id, at, actor, action, details ->> 'reason' as reason
-             from audit_log
-             where environment = $1 and object = $2 and action in ($3, $4)
-             order by id desc limit 1",
-            self.store.env_name(),
-            OBJECT,
-            PULLED,
-            LIFTED
-        )
-        .fetch_optional(&self.store.pool)
-        .await
-        .map_err(StoreError::on("read the brake"))
-    }
-}
-
-/// State, line, by, reason, at.
-type Parts = (Option<String>, Option<i64>, Option<String>, Option<String>, Option<i64>);
-
-impl BrakeState {
-    fn of(line: &BrakeLogLine) -> Self {
-        Self {
-            on: line.action == PULLED,
-            by: Some(line.actor.clone()),
-            reason: line.reason.clone(),
-            since: Some(line.at),
-            line: line.id,
-        }
-    }
-
-    /// Any state other than `off` counts as on, also one that somebody set by hand.
-    fn read((state, line, by, reason, at): Parts) -> Self {
-        let by = by.filter(|by| !by.is_empty());
-        let since = at.filter(|at| *at > 0).and_then(DateTime::from_timestamp_millis);
-        let reason = reason.filter(|reason| !reason.is_empty());
-        Self { on: state.as_deref() != Some("off"), by, reason, since, line: line.unwrap_or(0) }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_redis_holds_lets_nothing_begin_unless_it_says_off() {
-        let read = |state: &str| BrakeState::read((Some(state.into()), Some(3), None, None, Some(0)));
-        assert!(!read("off").on);
-        for state in ["on", "", "of"] {
-            assert!(read(state).on, "{state}");
-        }
-    }
-
-    #[test]
-    fn whoever_is_stopped_learns_who_pulled_the_brake_and_why() {
-        let since = DateTime::from_timestamp(1_800_000_000, 0);
-        let state = BrakeState { on: true, by: Some("ann".into()), reason: Some("wrong odds".into()), since, line: 7 };
-        assert_eq!(state.describe(), "the emergency brake is on since 2027-01-15 08:00:00Z, pulled by ann: wrong odds");
+        self.store.audit().record_after(by, action, &self.object, &details, after).await
     }
 }
