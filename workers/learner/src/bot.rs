@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use perch_base::{ConfigError, Settings};
-use perch_bot::Platform;
+use perch_bot::{OwnBrake, Platform};
 use perch_clients::sources::{Bounds, SourceError, Sources};
 use perch_core::{
     Clients,
@@ -13,6 +13,7 @@ use perch_safety::Guard;
 use perch_store::{Store, StoreError};
 
 use crate::{
+    brakes::ACTOR,
     settings::LearnerSettings,
     store::{LearnerBot, LearnerStore as _},
 };
@@ -27,6 +28,8 @@ pub struct Learner {
     pub(crate) sources: Sources,
     pub(crate) guard: Arc<Guard>,
     pub(crate) store: Store,
+    /// For the brakes.
+    host: Platform,
 }
 
 /// Why the bot cannot be set up.
@@ -51,7 +54,13 @@ impl Learner {
             clients: clients.clone(),
             guard: guard.clone(),
             store: store.clone(),
+            host: platform.clone(),
         })
+    }
+
+    /// Stops everything that is published as an account, until a person lifts the brake.
+    pub(crate) async fn brake(&self, account: &AccountId, why: &str) -> Result<(), StoreError> {
+        self.host.pull_brake(ACTOR, OwnBrake::Account(account), why).await.map(|_| ())
     }
 
     /// The same with calls charged to this bot, for an account.

@@ -2,6 +2,7 @@
 
 use chrono::TimeDelta;
 use perch_base::clock;
+use perch_jobs::AccountId;
 use perch_queue::Fail;
 use perch_store::StoreError;
 
@@ -18,36 +19,49 @@ const ENOUGH_CANDIDATES: u64 = 20;
 const ENOUGH_REPLIES: u64 = 10;
 
 /// Pauses a bot that has reason to. Answers whether it did.
-pub(crate) async fn stop_if_needed(bot: &Learner, learner: &LearnerBot) -> Result<bool, Fail> {
-    let Some(why) = reason(bot, learner).await? else { return Ok(false) };
+pub(crate) async fn stop_if_needed(bot: &Learner, learner: &LearnerBot, account: &AccountId) -> Result<bool, Fail> {
+    let Some((why, stops)) = reason(bot, learner).await? else { return Ok(false) };
+    if stops == Stops::Account {
+        bot.brake(account, &why).await?;
+    }
     bot.store.learner().set_enabled(&learner.bot, false, Some(&why), ACTOR).await?;
     metrics::counter!("perch_learner_stopped_total", "bot" => learner.bot.to_string()).increment(1);
     tracing::error!(bot = %learner.bot, why, "a learning poster has stopped itself; `perch learn resume` lets it go on");
     Ok(true)
 }
 
-async fn reason(bot: &Learner, learner: &LearnerBot) -> Result<Option<String>, StoreError> {
+/// What a reason stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stops {
+    /// The learning poster.
+    Bot,
+    /// Everything that is published as its account: X may have restricted it.
+    Account,
+}
+
+async fn reason(bot: &Learner, learner: &LearnerBot) -> Result<Option<(String, Stops)>, StoreError> {
     let (tables, brakes) = (bot.store.learner(), &learner.spec.brakes);
     // What happened before a person let it go on does not stop it again.
     let since = |ago| learner.updated_at.max(clock::now() - ago);
     if brakes.refusals > 0 {
         let refused = tables.refused_in_a_row(&learner.bot, since(TimeDelta::days(7)), brakes.refusals).await?;
         if refused >= u64::from(brakes.refusals) {
-            return Ok(Some(format!("X refused its last {refused} posts for good")));
+            return Ok(Some((format!("X refused its last {refused} posts for good"), Stops::Account)));
         }
     }
     let day = tables.refused_since(&learner.bot, since(TimeDelta::days(1))).await?;
     if let Some(why) = too_many_refused(day, brakes.guard_share) {
-        return Ok(Some(why));
+        return Ok(Some((why, Stops::Bot)));
     }
     if brakes.negative_share < 1.0 {
         let replies = tables.replies(&learner.bot, since(TimeDelta::days(1))).await?;
         if let Some(why) = too_negative(replies, brakes.negative_share) {
-            return Ok(Some(why));
+            return Ok(Some((why, Stops::Bot)));
         }
     }
     let Some(most) = brakes.usd_per_engagement else { return Ok(None) };
-    Ok(too_dear(&tables.reactions(&learner.bot, since(TimeDelta::days(7))).await?, most))
+    let dear = too_dear(&tables.reactions(&learner.bot, since(TimeDelta::days(7))).await?, most);
+    Ok(dear.map(|why| (why, Stops::Bot)))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "candidates of a day are few")]

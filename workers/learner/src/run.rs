@@ -84,7 +84,7 @@ async fn run_one(bot: &Learner, client: &Client, learner: &LearnerBot, run: &mut
         bot.store.learner().miss(&learner.bot, clock::now(), "its persona does not post").await?;
         return Ok(());
     };
-    if brakes::stop_if_needed(bot, learner).await? {
+    if brakes::stop_if_needed(bot, learner, &persona.spec.account).await? {
         run.stopped += 1;
         return Ok(());
     }

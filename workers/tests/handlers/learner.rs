@@ -283,6 +283,12 @@ async fn three_refusals_in_a_row_stop_a_bot_until_a_person_lets_it_go_on() {
         .await
         .expect("Postgres answers");
     assert_eq!(details["why"], "X refused its last 3 posts for good");
+    let (actor,): (String,) =
+        sqlx::query_as("select actor from audit_log where object = 'brake:account:main' and action = 'brake.on'")
+            .fetch_one(&world.database().raw())
+            .await
+            .expect("Postgres answers");
+    assert_eq!(actor, "learner", "the brake of the account is on");
     run(&world).await;
     world.store.learner().set_enabled(&baker(), true, None, "ann").await.expect("Postgres answers");
     assert_eq!(run(&world).await.get("stopped"), None, "what happened before does not stop it again");

@@ -79,7 +79,7 @@ pub(crate) enum GateDecision {
 #[derive(Clone, Copy)]
 pub(crate) struct GateRequest<'a> {
     pub account: &'a AccountId,
-/// The bot whose act it is, if it is that of one.
+    /// The bot whose act it is, if it is that of one.
     pub bot: Option<&'static str>,
     /// The quota that it counts for, if it counts for one.
     pub kind: Option<PlaceKind>,
