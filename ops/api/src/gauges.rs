@@ -57,10 +57,10 @@ impl Gauges {
             }
         }
         match brakes {
-            Ok(Ok(states)) => {
-                for state in states {
-                    metrics::gauge!("perch_brake", "scope" => state.scope.to_string())
-                        .set(f64::from(u8::from(state.on)));
+            Ok(Ok(all)) => {
+                for brake in all {
+                    metrics::gauge!("perch_brake", "scope" => brake.scope.to_string())
+                        .set(f64::from(u8::from(brake.on)));
                 }
             }
             Ok(Err(error)) => tracing::warn!(%error, "the gauges of the brakes are stale"),

@@ -29,8 +29,8 @@ impl GatePass {
         term: TimeLimit,
         (brakes, clear): (Brakes, BrakeClearance),
     ) -> Self {
-        let (clear, braked) = (Mutex::new(clear), Mutex::new(None));
-        Self(Arc::new(PassState { account, key, holder, term, brakes, clear, braked }))
+        let clear = Mutex::new(clear);
+        Self(Arc::new(PassState { account, key, holder, term, brakes, clear, braked: Mutex::default() }))
     }
 
     /// Those that apply to the act.
