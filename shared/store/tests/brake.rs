@@ -319,7 +319,9 @@ async fn life(seed: u64) {
             }
             Event::Wiped => {
                 world.redis.wipe().await;
-                models.iter_mut().for_each(|model| model.redis = 0);
+                for model in &mut models {
+                    model.redis = 0;
+                }
             }
             Event::OlderRedis => {
                 if let Some(copy) = copies.get(dice.random_range(0..copies.len().max(1))) {
@@ -335,7 +337,9 @@ async fn life(seed: u64) {
             Event::OlderPostgres => {
                 lines = dice.random_range(0..=lines);
                 restored(&world.database, lines).await;
-                models.iter_mut().for_each(|model| model.log.retain(|(line, _)| *line <= lines));
+                for model in &mut models {
+                    model.log.retain(|(line, _)| *line <= lines);
+                }
             }
         }
         let mut copy = Vec::new();

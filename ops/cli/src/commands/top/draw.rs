@@ -35,7 +35,7 @@ pub fn draw(frame: &mut Frame<'_>, board: &Board) {
     let [head, queues, middle, events, foot] = rows.areas(frame.area());
     let title = format!("perch {}  {}{}", board.env, now.format("%H:%M:%SZ"), brakes(&board.brakes));
     let bold = Style::new().add_modifier(Modifier::BOLD);
-    let title_style = if !board.brakes.is_empty() { bold.fg(Color::Red) } else { bold };
+    let title_style = if board.brakes.is_empty() { bold } else { bold.fg(Color::Red) };
     frame.render_widget(Paragraph::new(title).style(title_style), head);
     draw_queues(frame, queues, board, now);
     let [workers, causes] = Layout::horizontal([Constraint::Percentage(50), Constraint::Percentage(50)]).areas(middle);
