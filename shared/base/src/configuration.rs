@@ -36,9 +36,11 @@ impl Settings {
             per_day: own.per_day.unwrap_or(all.per_day),
             replies_per_day: own.replies_per_day.unwrap_or(all.replies_per_day),
             retweets_per_day: own.retweets_per_day.unwrap_or(all.retweets_per_day),
+            per_three_hours: own.per_three_hours.unwrap_or(all.per_three_hours),
             timezone: own.timezone.unwrap_or(all.timezone),
             quiet: own.quiet.unwrap_or(all.quiet),
             guard: own.guard.unwrap_or(all.guard),
+            similar: own.similar.unwrap_or(all.similar),
         }
     }
 }

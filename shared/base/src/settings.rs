@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use engine::{CatchUp, CronSettings, EngineSettings, History, Overlap, QueueSettings, Rate};
 pub use paid::{Budget, TokenPrice, XPlan, XPrices, micros};
-pub use posting::{AccountPostingSettings, GuardMode, PostingSettings, QuietSettings};
+pub use posting::{AccountPostingSettings, GuardMode, PostingSettings, QuietSettings, SimilarMode};
 pub use providers::Providers;
 pub use services::{MaxTokensField, ModelSettings, ProviderSettings, XAccountSettings, XSettings};
 pub use source_url::SourceUrl;
@@ -240,6 +240,10 @@ pub struct SandboxSettings {
     pub rate_limits: bool,
     /// The X plan whose rules the sandbox applies.
     pub plan: XPlan,
+    /// How many times faster than real ones the readers of the bots' posts react.
+    pub reader_speed: f64,
+    /// The topics by which they tell posts apart.
+    pub topics: Vec<String>,
 }
 
 mod durations {

@@ -324,6 +324,13 @@ fn sandbox(check: &mut Check, sandbox: &SandboxSettings, http: &HttpSettings) {
             _ => check.refuse("sandbox.url", "is not a URL of HTTP", "such as http://127.0.0.1:8090, or empty"),
         }
     }
+    if !(1.0..=1_000_000.0).contains(&sandbox.reader_speed) {
+        check.refuse("sandbox.reader_speed", format!("is {}", sandbox.reader_speed), "a number from 1 to 1000000");
+    }
+    check.range("sandbox.topics", sandbox.topics.len(), 0..=20);
+    if sandbox.topics.iter().any(|topic| topic.trim().is_empty()) {
+        check.refuse("sandbox.topics", "has an empty topic", "words that come in texts");
+    }
     if sandbox.bind.port() != 0 && sandbox.bind == http.bind {
         check.refuse("sandbox.bind", format!("is {}, the address of http.bind", sandbox.bind), "an address of its own");
     }

@@ -30,7 +30,7 @@ fn production_sends_posts_and_logs_json() {
     assert!(settings.live_posts);
     assert_eq!(settings.telemetry.log_format, LogFormat::Json);
     assert_eq!(settings.http.bind.to_string(), "127.0.0.1:8080");
-    assert_eq!(settings.queues.len(), 5);
+    assert_eq!(settings.queues.len(), 7);
 }
 
 #[test]

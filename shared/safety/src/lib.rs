@@ -49,6 +49,13 @@ pub struct Guard {
     hosts: Vec<String>,
 }
 
+/// The number of cashtags in a text, such as `$LAL`. X takes one a post.
+pub fn cashtags(text: &str) -> usize {
+    let mut count = 0;
+    outward::cashtags(text, |_| count += 1);
+    count
+}
+
 impl Guard {
     /// A guard with the built-in lists and these rules.
     ///

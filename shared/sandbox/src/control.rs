@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use crate::{
     Fault,
     app::App,
+    growth::Metrics,
     post::{Reference, StoredPost},
     state::SharedState,
 };
@@ -113,8 +114,8 @@ fn shown(post: &StoredPost, inner: &SharedState) -> Value {
         "text": post.text,
         "created_at": post.created_at,
         "deleted": post.deleted,
-        "picture": post.picture.is_some(),
+        "picture": !post.pictures.is_empty(),
         "target": target,
-        "metrics": inner.world.metrics(post, Utc::now()),
+        "metrics": Metrics::from(inner.world.counts(post, Utc::now())),
     })
 }

@@ -22,13 +22,27 @@ pub enum Endpoint {
     DeletePost,
     /// `POST /2/users/{id}/retweets`
     Retweet,
+    /// `GET /2/tweets/analytics`
+    Analytics,
+    /// `POST /2/media/upload`
+    UploadMedia,
+    /// `POST /2/media/upload/initialize`
+    InitializeMedia,
+    /// `POST /2/media/upload/{id}/append`
+    AppendMedia,
+    /// `POST /2/media/upload/{id}/finalize`
+    FinalizeMedia,
+    /// `GET /2/media/upload`
+    MediaStatus,
+    /// `POST /2/media/metadata`
+    MediaMetadata,
     /// `POST /v1/chat/completions`
     Chat,
 }
 
 impl Endpoint {
     /// Every endpoint.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 16] = [
         Self::User,
         Self::Me,
         Self::UserPosts,
@@ -37,6 +51,13 @@ impl Endpoint {
         Self::CreatePost,
         Self::DeletePost,
         Self::Retweet,
+        Self::Analytics,
+        Self::UploadMedia,
+        Self::InitializeMedia,
+        Self::AppendMedia,
+        Self::FinalizeMedia,
+        Self::MediaStatus,
+        Self::MediaMetadata,
         Self::Chat,
     ];
 
@@ -51,13 +72,33 @@ impl Endpoint {
             Self::CreatePost => "create_post",
             Self::DeletePost => "delete_post",
             Self::Retweet => "retweet",
+            Self::Analytics => "analytics",
+            Self::UploadMedia => "upload_media",
+            Self::InitializeMedia => "initialize_media",
+            Self::AppendMedia => "append_media",
+            Self::FinalizeMedia => "finalize_media",
+            Self::MediaStatus => "media_status",
+            Self::MediaMetadata => "media_metadata",
             Self::Chat => "chat",
         }
     }
 
-    /// Whether it is a write, which needs a user.
-    pub(crate) const fn writes(self) -> bool {
-        matches!(self, Self::CreatePost | Self::DeletePost | Self::Retweet)
+    /// Whether a user must call it: a write, or something that only its own user is told.
+    pub(crate) const fn needs_user(self) -> bool {
+        match self {
+            Self::User | Self::UserPosts | Self::Mentions | Self::Posts | Self::Chat => false,
+            Self::Me
+            | Self::CreatePost
+            | Self::DeletePost
+            | Self::Retweet
+            | Self::Analytics
+            | Self::UploadMedia
+            | Self::InitializeMedia
+            | Self::AppendMedia
+            | Self::FinalizeMedia
+            | Self::MediaStatus
+            | Self::MediaMetadata => true,
+        }
     }
 
     /// The most requests in 15 minutes: of the application, then of one user. `None` for no limit.
@@ -71,6 +112,10 @@ impl Endpoint {
             Self::Posts => (Some(3_500), Some(5_000)),
             Self::CreatePost => (None, Some(100)),
             Self::DeletePost | Self::Retweet => (None, Some(50)),
+            Self::Analytics => (None, Some(300)),
+            Self::UploadMedia | Self::MediaMetadata => (None, Some(500)),
+            Self::InitializeMedia | Self::AppendMedia | Self::FinalizeMedia => (None, Some(1_875)),
+            Self::MediaStatus => (None, Some(1_000)),
             Self::Chat => (None, None),
         }
     }

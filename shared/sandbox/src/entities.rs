@@ -162,10 +162,10 @@ mod tests {
     use chrono::Utc;
 
     use super::*;
-    use crate::account::Plan;
+    use crate::{account::Plan, audience::Audience};
 
     fn world() -> World {
-        let mut world = World::new(Utc::now(), Plan::Enterprise);
+        let mut world = World::new(Utc::now(), Plan::Enterprise, Audience::new(1, Vec::new(), 1.0));
         world.account("Perch_Bot");
         world
     }

@@ -136,7 +136,7 @@ impl EndpointGuard {
 
     fn caller(&self, request: &Request) -> Result<Caller, Problem> {
         let header = request.headers().get(header::AUTHORIZATION).and_then(|h| h.to_str().ok()).unwrap_or_default();
-        let user_only = self.endpoint.writes() || self.endpoint == Endpoint::Me;
+        let user_only = self.endpoint.needs_user();
         if let Some(token) = header.strip_prefix("Bearer ").map(str::trim) {
             return match token {
                 "" | "bad" => Err(Problem::unauthorized("Invalid or expired bearer token.")),

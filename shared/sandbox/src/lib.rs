@@ -13,7 +13,9 @@
 
 mod account;
 mod actor;
+mod analytics;
 mod app;
+mod audience;
 mod chat;
 mod control;
 mod draw;
@@ -25,6 +27,7 @@ mod flow;
 mod growth;
 mod guard;
 mod limits;
+mod media;
 mod oauth;
 mod options;
 mod pages;

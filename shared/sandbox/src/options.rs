@@ -19,6 +19,10 @@ pub struct SandboxOptions {
     pub rate_limits: bool,
     /// The plan of the application at X, which decides whom the bots may reply to.
     pub plan: Plan,
+    /// The topics by which the readers of the bots' posts tell them apart, besides their form and how they begin.
+    pub topics: Vec<String>,
+    /// How many times faster than real ones these readers react.
+    pub reader_speed: f64,
     /// The actors of the bots. Without any, nobody writes posts and models have a single answer.
     pub actors: Vec<Arc<dyn Actor>>,
 }
@@ -33,6 +37,8 @@ impl Default for SandboxOptions {
             seed: 1,
             rate_limits: true,
             plan: Plan::default(),
+            topics: Vec::new(),
+            reader_speed: 1.0,
             actors: Vec::new(),
         }
     }

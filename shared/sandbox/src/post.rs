@@ -1,6 +1,7 @@
 //! A post and what it refers to.
 
 use chrono::{DateTime, Utc};
+use perch_readers::Reactions;
 
 /// What a post refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -31,7 +32,7 @@ impl Reference {
     }
 }
 
-/// A picture attached to a post.
+/// A picture, GIF or video attached to a post.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Picture {
     pub source: Source,
@@ -45,6 +46,8 @@ pub(crate) enum Source {
     At(String),
     /// The sandbox draws it, with this text on it.
     Drawn(String),
+    /// A file that was uploaded through the API, by its id.
+    Uploaded(u64),
 }
 
 /// A post.
@@ -55,7 +58,7 @@ pub(crate) struct StoredPost {
     pub text: String,
     pub created_at: DateTime<Utc>,
     pub reference: Reference,
-    pub picture: Option<Picture>,
+    pub pictures: Vec<Picture>,
     /// Made through the API, not by the sandbox.
     pub made: bool,
     pub deleted: bool,
@@ -63,6 +66,8 @@ pub(crate) struct StoredPost {
     pub earlier: Vec<u64>,
     /// The version that took its place when it was edited.
     pub replaced_by: Option<u64>,
+    /// All that its readers will do with it; none for a post that the sandbox wrote, or that answers somebody else.
+    pub reactions: Option<Reactions>,
 }
 
 impl StoredPost {
@@ -74,11 +79,12 @@ impl StoredPost {
             text: text.into(),
             created_at,
             reference: Reference::None,
-            picture: None,
+            pictures: Vec::new(),
             made: false,
             deleted: false,
             earlier: Vec::new(),
             replaced_by: None,
+            reactions: None,
         }
     }
 

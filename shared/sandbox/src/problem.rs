@@ -58,6 +58,15 @@ impl Problem {
             .about(resource, parameter, value)
     }
 
+    /// As one of the errors beside `data`: only the author is told the field, and only of posts of the last 30 days.
+    pub fn private(field: &str, id: &str) -> Self {
+        let detail = format!("Sorry, you are not authorized to access '{field}' on the Tweet with ids : [{id}].");
+        Self::new(StatusCode::FORBIDDEN, "not-authorized-for-field", "Field Authorization Error", detail)
+            .about("tweet", "ids", id)
+            .with("section", "data")
+            .with("field", field)
+    }
+
     /// As an error in a response without `data`: X has suspended the account.
     pub fn suspended(parameter: &str, value: &str) -> Self {
         let detail = format!("User has been suspended: [{value}].");

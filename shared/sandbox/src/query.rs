@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use url::form_urlencoded;
 
 use crate::{
+    guard::Caller,
     problem::Problem,
     world::{PagePosition, TimelineQuery},
 };
@@ -36,6 +37,13 @@ pub(crate) struct Query {
     pub expansions: BTreeSet<String>,
     /// The URL by which the caller reaches the sandbox, without a slash at the end.
     pub base_url: String,
+    /// The id of the account that asks; none for the application.
+    pub reader: Option<u64>,
+}
+
+fn listed(value: Option<&String>) -> BTreeSet<String> {
+    let value = value.map(String::as_str).unwrap_or_default();
+    value.split(',').map(str::trim).filter(|v| !v.is_empty()).map(str::to_owned).collect()
 }
 
 impl Query {
@@ -55,14 +63,25 @@ impl Query {
             }
             values.insert(name.into_owned(), value.into_owned());
         }
-        let list = |name: &str| {
-            let value = values.get(name).map(String::as_str).unwrap_or_default();
-            value.split(',').map(str::trim).filter(|v| !v.is_empty()).map(str::to_owned).collect::<BTreeSet<_>>()
-        };
+        let list = |name: &str| listed(values.get(name));
         let mut post_fields = list("tweet.fields");
         post_fields.extend(list("post.fields"));
         let (user_fields, media_fields, expansions) = (list("user.fields"), list("media.fields"), list("expansions"));
-        Ok(Self { values, post_fields, user_fields, media_fields, expansions, base_url: String::new() })
+        Ok(Self { values, post_fields, user_fields, media_fields, expansions, base_url: String::new(), reader: None })
+    }
+
+    /// The same from this caller, who is told more of the own posts.
+    pub fn by(self, caller: &Caller) -> Self {
+        let reader = match caller {
+            Caller::User(account) => Some(account.id),
+            Caller::App => None,
+        };
+        Self { reader, ..self }
+    }
+
+    /// The values of a parameter that is a list.
+    pub fn list(&self, name: &str) -> BTreeSet<String> {
+        listed(self.values.get(name))
     }
 
     /// The same for a caller who reaches the sandbox under this host name, which the URLs of pictures then have too.
@@ -79,7 +98,8 @@ impl Query {
         self.get(name).map(|value| id(name, value)).transpose()
     }
 
-    fn time(&self, name: &str) -> Result<Option<DateTime<Utc>>, Problem> {
+    /// A date and time.
+    pub fn time(&self, name: &str) -> Result<Option<DateTime<Utc>>, Problem> {
         self.get(name)
             .map(|value| {
                 let message =

@@ -42,7 +42,7 @@ async fn user(State(app): State<App>, Path(username): Path<String>, uri: Uri) ->
     let inner = app.state.lock();
     Ok(Json(match inner.world.find(&username) {
         Some(Account { standing: AccountStanding::Suspended, .. }) => alone(&Problem::suspended("username", &username)),
-        Some(account) => json!({ "data": view::user(account, &query) }),
+        Some(account) => json!({ "data": view::user(account, &inner, &query) }),
         None => alone(&Problem::not_found("user", "username", &username)),
     }))
 }
@@ -52,16 +52,22 @@ fn alone(problem: &Problem) -> Value {
     json!({ "errors": [problem.partial()] })
 }
 
-async fn me(Extension(caller): Extension<Caller>, uri: Uri) -> ReadResult {
+async fn me(State(app): State<App>, Extension(caller): Extension<Caller>, uri: Uri) -> ReadResult {
     let query = Query::read(&uri, &[])?;
     match caller {
-        Caller::User(account) => Ok(Json(json!({ "data": view::user(&account, &query) }))),
+        Caller::User(account) => Ok(Json(json!({ "data": view::user(&account, &app.state.lock(), &query) }))),
         Caller::App => Err(Problem::unsupported_authentication()),
     }
 }
 
-async fn timeline(State(app): State<App>, Path(user): Path<String>, uri: Uri, headers: HeaderMap) -> ReadResult {
-    let query = Query::read(&uri, &OF_TIMELINES)?.under(&headers);
+async fn timeline(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(user): Path<String>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> ReadResult {
+    let query = Query::read(&uri, &OF_TIMELINES)?.under(&headers).by(&caller);
     let (author, slice) = (id("id", &user)?, query.slice()?);
     let inner = app.state.lock();
     Ok(Json(match inner.world.by_id(author).map(|account| account.standing) {
@@ -101,17 +107,27 @@ fn page(page: &Page<'_>, inner: &SharedState, query: &Query) -> Value {
     answer
 }
 
-async fn posts(State(app): State<App>, uri: Uri, headers: HeaderMap) -> ReadResult {
-    let query = Query::read(&uri, &["ids"])?.under(&headers);
+/// The ids that a request names.
+pub(crate) fn ids(query: &Query) -> Result<Vec<&str>, Problem> {
     let ids = query.get("ids").unwrap_or_default();
     let list: Vec<&str> = ids.split(',').filter(|id| !id.is_empty()).collect();
-    if list.is_empty() || list.len() > 100 {
-        let message = "The number of values in the `ids` query parameter list is not between 1 and 100";
-        return Err(Problem::invalid("ids", ids, message));
+    if (1..=100).contains(&list.len()) {
+        return Ok(list);
     }
+    let message = "The number of values in the `ids` query parameter list is not between 1 and 100";
+    Err(Problem::invalid("ids", ids, message))
+}
+
+async fn posts(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> ReadResult {
+    let query = Query::read(&uri, &["ids"])?.under(&headers).by(&caller);
     let inner = app.state.lock();
     let (mut found, mut errors) = (Vec::new(), Vec::new());
-    for value in list {
+    for value in ids(&query)? {
         match inner.world.look(id("ids", value)?) {
             Ok(post) => found.push(post),
             Err(absence) => errors.push(view::absent(absence, "ids", value)),

@@ -11,12 +11,14 @@ use tokio::{net::TcpListener, task::JoinHandle, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    SandboxError, SandboxOptions, SandboxState,
+    SandboxError, SandboxOptions, SandboxState, analytics,
     app::App,
+    audience::Audience,
     chat, control,
     faults::Faults,
     flow,
     limits::Windows,
+    media::{self, Files},
     pages::no_foreign_page,
     reads, stage,
     state::{SharedState, is_username},
@@ -113,8 +115,9 @@ impl Drop for Sandbox {
 
 /// The initial state of a sandbox.
 fn inner(options: &SandboxOptions) -> Result<SharedState, SandboxError> {
+    let audience = Audience::new(options.seed, options.topics.clone(), options.reader_speed);
     let mut inner = SharedState {
-        world: World::new(Utc::now(), options.plan),
+        world: World::new(Utc::now(), options.plan, audience),
         faults: Faults::new(options.seed),
         windows: Windows::new(options.rate_limits),
         calls: BTreeMap::new(),
@@ -124,6 +127,7 @@ fn inner(options: &SandboxOptions) -> Result<SharedState, SandboxError> {
         seed: options.seed,
         flows: true,
         results: Vec::new(),
+        files: Files::default(),
     };
     for username in options.bot_accounts.iter().chain(&options.watched) {
         if !is_username(username) {
@@ -138,6 +142,8 @@ fn service(app: &App) -> IntoMakeServiceWithConnectInfo<Router, Cutter> {
     Router::new()
         .merge(reads::routes(app))
         .merge(writes::routes(app))
+        .merge(media::routes(app))
+        .merge(analytics::routes(app))
         .merge(chat::routes(app))
         .merge(control::routes(app))
         .merge(stage::routes(app))

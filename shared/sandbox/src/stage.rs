@@ -144,6 +144,12 @@ async fn results(State(app): State<App>) -> Json<Vec<GameResult>> {
 }
 
 async fn media(State(app): State<App>, Path(file): Path<String>) -> Result<Response, StatusCode> {
+    if let Ok(id) = file.parse::<u64>() {
+        let inner = app.state.lock();
+        let uploaded = inner.files.get(id).ok_or(StatusCode::NOT_FOUND)?;
+        // Only media types that the sandbox has recognised by the bytes.
+        return Ok(([(header::CONTENT_TYPE, uploaded.media_type.clone())], uploaded.bytes.clone()).into_response());
+    }
     let text = app.state.lock().drawn(&file).ok_or(StatusCode::NOT_FOUND)?;
     Ok(([(header::CONTENT_TYPE, "image/png")], picture::draw(&text)).into_response())
 }

@@ -14,6 +14,7 @@ use crate::{
     AccountStanding, Endpoint, Fault,
     faults::Faults,
     limits::Windows,
+    media::Files,
     post::{Picture, Reference, Source, StoredPost},
     results::GameResult,
     world::World,
@@ -64,6 +65,8 @@ pub struct MadePost {
     pub created_at: DateTime<Utc>,
     /// Whether it was deleted since.
     pub deleted: bool,
+    /// The alternative texts of the files that it carries, empty for one without.
+    pub alt_texts: Vec<String>,
 }
 
 /// The state shared by all endpoints. Its lock is never held across an await.
@@ -83,6 +86,8 @@ pub(crate) struct SharedState {
     pub flows: bool,
     /// The results of games.
     pub results: Vec<GameResult>,
+    /// The files uploaded for posts.
+    pub files: Files,
 }
 
 /// A handle on a running sandbox: its posts, calls and faults. Clones share one state.
@@ -234,9 +239,9 @@ impl SharedState {
             _ => post.text,
         };
         let source = post.picture.map(Source::Drawn).or(post.image.map(Source::At));
-        let picture = source.map(|source| Picture { source, alt_text: post.alt_text });
+        let pictures = source.map(|source| Picture { source, alt_text: post.alt_text }).into_iter().collect();
         let created_at = post.created_at.unwrap_or_else(Utc::now);
-        self.world.store(StoredPost { reference, picture, ..StoredPost::new(author, text, created_at) })
+        self.world.store(StoredPost { reference, pictures, ..StoredPost::new(author, text, created_at) })
     }
 
     /// The text of a repost.
@@ -250,7 +255,7 @@ impl SharedState {
     /// The text on a picture that the sandbox serves under this name.
     pub fn drawn(&self, file: &str) -> Option<String> {
         let id = file.strip_suffix(".png")?.parse().ok()?;
-        match self.world.look(id).ok()?.picture.as_ref().map(|picture| &picture.source) {
+        match self.world.look(id).ok()?.pictures.first().map(|picture| &picture.source) {
             Some(Source::Drawn(text)) => Some(text.clone()),
             _ => None,
         }
@@ -279,6 +284,7 @@ impl SharedState {
             retweet_of,
             created_at: post.created_at,
             deleted: post.deleted,
+            alt_texts: post.pictures.iter().map(|picture| picture.alt_text.clone().unwrap_or_default()).collect(),
         }
     }
 }

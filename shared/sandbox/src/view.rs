@@ -2,19 +2,24 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::{Map, Value, json};
 
 use crate::{
     account::{Absence, Account, AccountStanding},
+    analytics::engagements,
     entities::written,
+    growth::Metrics,
+    media::{self, UploadedFile},
     picture,
-    post::{Reference, Source, StoredPost},
+    post::{Picture, Reference, Source, StoredPost},
     problem::Problem,
     query::Query,
     state::SharedState,
 };
 
+/// For so long X tells an author the private metrics of a post.
+const PRIVATE_FOR: TimeDelta = TimeDelta::days(30);
 /// Width and height given for pictures that the sandbox did not draw.
 const USUAL_SIZE: (usize, usize) = (1_200, 675);
 
@@ -23,7 +28,7 @@ fn time(at: DateTime<Utc>) -> String {
 }
 
 /// An account: `id`, `name`, `username`, and what `user.fields` names.
-pub(crate) fn user(account: &Account, query: &Query) -> Value {
+pub(crate) fn user(account: &Account, inner: &SharedState, query: &Query) -> Value {
     let mut user = json!({ "id": account.id.to_string(), "name": account.username, "username": account.username });
     for field in &query.user_fields {
         let value = match field.as_str() {
@@ -32,7 +37,7 @@ pub(crate) fn user(account: &Account, query: &Query) -> Value {
             "protected" => (account.standing == AccountStanding::Protected).into(),
             "verified" => false.into(),
             "public_metrics" => json!({
-                "followers_count": 500 + account.id % 40_000, "following_count": account.id % 900,
+                "followers_count": inner.world.followers(account, Utc::now()), "following_count": account.id % 900,
                 "post_count": 100 + account.id % 5_000, "tweet_count": 100 + account.id % 5_000,
                 "listed_count": account.id % 60, "like_count": account.id % 3_000,
             }),
@@ -67,10 +72,15 @@ pub(crate) fn post(post: &StoredPost, inner: &SharedState, query: &Query) -> Val
         set("lang", "en".into());
     }
     if asked("public_metrics") {
-        set("public_metrics", json!(inner.world.metrics(post, Utc::now())));
+        set("public_metrics", json!(Metrics::from(inner.world.counts(post, Utc::now()))));
     }
-    if asked("attachments") && post.picture.is_some() {
-        set("attachments", json!({ "media_keys": [media_key(post)] }));
+    for (name, value) in private(post, inner, query) {
+        if let Some(value) = value {
+            set(name, value);
+        }
+    }
+    if asked("attachments") && !post.pictures.is_empty() {
+        set("attachments", json!({ "media_keys": keys(post) }));
     }
     if let Some(entities) = shown.entities.filter(|_| asked("entities")) {
         set("entities", entities);
@@ -100,6 +110,24 @@ pub(crate) fn post(post: &StoredPost, inner: &SharedState, query: &Query) -> Val
     Value::Object(object)
 }
 
+/// The metrics that only an author is told, and only of posts of the last 30 days: those asked for, without a value where they are refused.
+fn private(post: &StoredPost, inner: &SharedState, query: &Query) -> Vec<(&'static str, Option<Value>)> {
+    let counts = inner.world.counts(post, Utc::now());
+    let told = query.reader == Some(post.author) && Utc::now() - post.created_at < PRIVATE_FOR;
+    let seen = json!({
+        "impression_count": counts.impressions, "engagements": engagements(&counts), "url_link_clicks": counts.url_clicks,
+        "user_profile_clicks": counts.profile_clicks,
+    });
+    let organic = json!({
+        "impression_count": counts.impressions, "url_link_clicks": counts.url_clicks,
+        "user_profile_clicks": counts.profile_clicks, "like_count": counts.likes, "reply_count": counts.replies,
+        "retweet_count": counts.reposts, "repost_count": counts.reposts,
+    });
+    let all = [("non_public_metrics", seen), ("organic_metrics", organic)];
+    let asked = all.into_iter().filter(|(name, _)| query.post_fields.contains(*name));
+    asked.map(|(name, value)| (name, told.then_some(value))).collect()
+}
+
 /// Replaces the text of the newest post in a response by an object, which is invalid.
 pub(crate) fn make_odd(answer: &mut Value) {
     if let Some(post) = answer.pointer_mut("/data/0") {
@@ -115,14 +143,26 @@ fn answered(post: &StoredPost, inner: &SharedState) -> Option<u64> {
     }
 }
 
-fn media_key(post: &StoredPost) -> String {
-    format!("3_{}", post.id)
+/// The keys of the files of a post.
+fn keys(post: &StoredPost) -> Vec<String> {
+    post.pictures.iter().map(|picture| key(post, picture)).collect()
+}
+
+fn key(post: &StoredPost, picture: &Picture) -> String {
+    match picture.source {
+        Source::Uploaded(id) => media::media_key(id),
+        Source::At(_) | Source::Drawn(_) => media::media_key(post.id),
+    }
 }
 
 /// The response for these posts: `data`, the `includes` of the expansions, and an error for each object that cannot be included. As at X,
 /// an empty list has no `data` at all.
 pub(crate) fn posts(posts: &[&StoredPost], mut errors: Vec<Value>, inner: &SharedState, query: &Query) -> Value {
     let mut answer = json!({});
+    for post in posts {
+        let refused = private(post, inner, query).into_iter().filter(|(_, value)| value.is_none());
+        errors.extend(refused.map(|(name, _)| Problem::private(name, &post.id.to_string()).partial()));
+    }
     if !posts.is_empty() {
         answer["data"] = posts.iter().map(|p| post(p, inner, query)).collect();
         let mut includes = Map::new();
@@ -134,7 +174,7 @@ pub(crate) fn posts(posts: &[&StoredPost], mut errors: Vec<Value>, inner: &Share
         let targets = targets(posts, &mut errors, inner, query);
         put("users", users(posts, &targets, inner, query));
         if query.expansions.contains("attachments.media_keys") {
-            put("media", posts.iter().chain(&targets).filter_map(|p| media(p, query)).collect());
+            put("media", posts.iter().chain(&targets).flat_map(|p| files(p, inner, query)).collect());
         }
         for (expansion, name) in REFERENCES {
             if query.expansions.contains(expansion) {
@@ -193,16 +233,25 @@ fn users(posts: &[&StoredPost], targets: &[&StoredPost], inner: &SharedState, qu
     if query.expansions.contains("in_reply_to_user_id") {
         ids.extend(posts.iter().filter_map(|post| answered(post, inner)));
     }
-    ids.into_iter().filter_map(|id| inner.world.by_id(id)).map(|account| user(account, query)).collect()
+    ids.into_iter().filter_map(|id| inner.world.by_id(id)).map(|account| user(account, inner, query)).collect()
 }
 
-fn media(post: &StoredPost, query: &Query) -> Option<Value> {
-    let picture = post.picture.as_ref()?;
-    let (url, (width, height)) = match &picture.source {
-        Source::At(url) => (url.clone(), USUAL_SIZE),
-        Source::Drawn(text) => (format!("{}/sandbox/media/{}.png", query.base_url, post.id), picture::size(text)),
+/// The files of a post.
+fn files(post: &StoredPost, inner: &SharedState, query: &Query) -> Vec<Value> {
+    post.pictures.iter().map(|picture| file(post, picture, inner, query)).collect()
+}
+
+fn file(post: &StoredPost, picture: &Picture, inner: &SharedState, query: &Query) -> Value {
+    let here = |name: String| format!("{}/sandbox/media/{name}", query.base_url);
+    let (url, kind, (width, height)) = match &picture.source {
+        Source::At(url) => (url.clone(), "photo", USUAL_SIZE),
+        Source::Drawn(text) => (here(format!("{}.png", post.id)), "photo", picture::size(text)),
+        Source::Uploaded(id) => {
+            let kind = inner.files.get(*id).map_or("photo", UploadedFile::kind);
+            (here(id.to_string()), kind, USUAL_SIZE)
+        }
     };
-    let mut media = json!({ "media_key": media_key(post), "type": "photo" });
+    let mut media = json!({ "media_key": key(post, picture), "type": kind });
     let fields = [
         ("url", Some(Value::from(url))),
         ("width", Some(width.into())),
@@ -214,5 +263,5 @@ fn media(post: &StoredPost, query: &Query) -> Option<Value> {
             media[name] = value;
         }
     }
-    Some(media)
+    media
 }

@@ -5,12 +5,14 @@ mod timeline;
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use perch_readers::Counts;
 
 pub(crate) use timeline::{Page, PagePosition, TimelineQuery};
 
 use crate::{
     account::{Absence, Account, AccountStanding, Plan},
-    growth::{Metrics, Reactions, metrics},
+    audience::{Audience, Presented},
+    growth,
     post::{Reference, StoredPost},
 };
 
@@ -18,6 +20,8 @@ use crate::{
 const SNOWFLAKE_EPOCH_MS: i64 = 1_288_834_974_657;
 /// The most posts kept; the oldest are removed first.
 const POSTS_KEPT: usize = 20_000;
+/// The fewest followers of an account.
+const FOLLOWERS: u64 = 500;
 /// How many of an account's latest posts a new one is compared with, as duplicates are refused.
 const REPEAT_WINDOW: usize = 100;
 /// A restarted sandbox has lost its posts. Ids from at most this long before its start are taken for ids of lost posts.
@@ -35,12 +39,15 @@ pub(crate) struct World {
     plan: Plan,
     /// How long after it was made through the API a post cannot be answered yet, as X answers a read right after a write.
     parents_after: TimeDelta,
+    audience: Audience,
 }
 
 /// Why a post was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
     Duplicate,
+    /// Another account that the application posts as has made it, and X forbids the same content on several accounts of one operator.
+    Copy,
     NoSuchPost,
     /// The plan allows replies only to users who have mentioned or quoted the account.
     NotSummoned,
@@ -49,7 +56,7 @@ pub(crate) enum Refusal {
 }
 
 impl World {
-    pub fn new(started: DateTime<Utc>, plan: Plan) -> Self {
+    pub fn new(started: DateTime<Utc>, plan: Plan, audience: Audience) -> Self {
         Self {
             accounts: Vec::new(),
             posts: BTreeMap::new(),
@@ -58,6 +65,7 @@ impl World {
             started,
             plan,
             parents_after: TimeDelta::zero(),
+            audience,
         }
     }
 
@@ -163,7 +171,20 @@ impl World {
         if latest.filter(|p| !p.deleted && !matches!(p.reference, Reference::Retweet(_))).any(|p| p.text == post.text) {
             return Err(Refusal::Duplicate);
         }
-        Ok(self.store(post))
+        if matches!(post.reference, Reference::None | Reference::Quote(_)) && self.is_elsewhere(&post) {
+            return Err(Refusal::Copy);
+        }
+        let id = self.store(post);
+        self.show_to_readers(id);
+        Ok(id)
+    }
+
+    /// Whether another account of the same operator has lately made a post with the same words.
+    fn is_elsewhere(&self, post: &StoredPost) -> bool {
+        let said = words(&post.text);
+        let others = self.made().filter(|other| other.author != post.author && !other.deleted).take(REPEAT_WINDOW);
+        let own = |other: &&StoredPost| matches!(other.reference, Reference::None | Reference::Quote(_));
+        others.filter(own).any(|other| words(&other.text) == said)
     }
 
     /// Whether the author of a post has mentioned or quoted the account in that conversation. It is true for posts lost in a restart and
@@ -263,20 +284,79 @@ impl World {
         self.posts.values().rev().filter(|p| !p.made)
     }
 
-    pub fn metrics(&self, post: &StoredPost, now: DateTime<Utc>) -> Metrics {
+    /// What readers have done with a post so far. The replies, reposts and quotes in the sandbox itself are added.
+    pub fn counts(&self, post: &StoredPost, now: DateTime<Utc>) -> Counts {
         let of = |reference| self.referring.get(&reference).copied().unwrap_or(0);
-        let here = Reactions {
-            replies: of(Reference::Reply(post.id)),
-            reposts: of(Reference::Retweet(post.id)),
-            quotes: of(Reference::Quote(post.id)),
+        let age = now - post.created_at;
+        let read = post.reactions.as_ref().map(|reactions| self.audience.counts(reactions, age));
+        let counts = read.unwrap_or_else(|| growth::usual(post.id, age));
+        Counts {
+            replies: counts.replies + of(Reference::Reply(post.id)),
+            reposts: counts.reposts + of(Reference::Retweet(post.id)),
+            quotes: counts.quotes + of(Reference::Quote(post.id)),
+            ..counts
+        }
+    }
+
+    /// The followers of an account: those from before the start, and those whom its posts made followers.
+    pub fn followers(&self, account: &Account, now: DateTime<Utc>) -> u64 {
+        let own = self.posts.values().filter(|post| post.author == account.id);
+        let follows = |post: &StoredPost| {
+            post.reactions.as_ref().map(|all| self.audience.counts(all, now - post.created_at).follows)
         };
-        metrics(post.id, now - post.created_at, here)
+        FOLLOWERS + account.id % 40_000 + own.filter_map(follows).sum::<u64>()
+    }
+
+    /// Lets the readers of its account react to a post that was just made; to a thread again with each part.
+    fn show_to_readers(&mut self, id: u64) {
+        let Some(post) = self.posts.get(&id) else { return };
+        match post.reference {
+            Reference::None | Reference::Quote(_) => self.react(id, false),
+            Reference::Reply(to) if self.posts.get(&to).is_some_and(|parent| parent.author == post.author) => {
+                let root = self.conversation(post);
+                self.react(id, true);
+                if self.posts.get(&root).is_some_and(|first| first.made && first.reactions.is_some()) {
+                    self.react(root, false);
+                }
+            }
+            Reference::Reply(_) | Reference::Retweet(_) => {}
+        }
+    }
+
+    fn react(&mut self, id: u64, continues: bool) {
+        let Some(post) = self.posts.get(&id) else { return };
+        let Some(account) = self.by_id(post.author) else { return };
+        let parts: Vec<String> = if continues { vec![post.text.clone()] } else { self.thread(post) };
+        let followers = self.followers(account, post.created_at);
+        let presented = Presented { id, author: post.author, parts: &parts, continues, at: post.created_at, followers };
+        let reactions = self.audience.react(&presented);
+        if let Some(post) = self.posts.get_mut(&id) {
+            post.reactions = Some(reactions);
+        }
+    }
+
+    /// The texts of a post and of the parts that its author hung on it, in order.
+    fn thread(&self, first: &StoredPost) -> Vec<String> {
+        let mut parts = vec![first.text.clone()];
+        let mut last = first.id;
+        for (id, post) in self.posts.range(first.id + 1..) {
+            if post.author == first.author && !post.deleted && post.reference == Reference::Reply(last) {
+                parts.push(post.text.clone());
+                last = *id;
+            }
+        }
+        parts
     }
 }
 
 /// The handle of an account as a text names it, in lower case.
 fn handle(account: &Account) -> String {
     format!("@{}", account.username.to_lowercase())
+}
+
+/// The words of a text in lower case, without marks and spaces: what makes two texts the same content.
+fn words(text: &str) -> Vec<String> {
+    text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
 }
 
 fn names(text: &str, handle: &str) -> bool {
@@ -298,7 +378,7 @@ mod tests {
     }
 
     fn world(plan: Plan) -> World {
-        World::new(now(), plan)
+        World::new(now(), plan, Audience::new(1, Vec::new(), 1.0))
     }
 
     #[test]
@@ -307,7 +387,9 @@ mod tests {
         let (bot, other) = (world.account("bot"), world.account("other"));
         let first = world.make(&bot, draft(bot.id, "Lakers -3.5")).expect("it is new");
         assert_eq!(world.make(&bot, draft(bot.id, "Lakers -3.5")), Err(Refusal::Duplicate));
-        assert!(world.make(&other, draft(other.id, "Lakers -3.5")).is_ok());
+        assert_eq!(world.make(&other, draft(other.id, "LAKERS: 3.5!")), Err(Refusal::Copy));
+        let answer = StoredPost { reference: Reference::Reply(first), ..draft(other.id, "Lakers -3.5") };
+        assert!(world.make(&other, answer).is_ok(), "answers may be alike");
         assert!(world.delete(bot.id, first));
         assert!(world.make(&bot, draft(bot.id, "Lakers -3.5")).is_ok());
     }

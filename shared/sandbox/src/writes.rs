@@ -62,6 +62,13 @@ struct NewTweet {
     reply: Option<Reply>,
     #[serde(default)]
     quote_tweet_id: Option<String>,
+    #[serde(default)]
+    media: Option<Media>,
+}
+
+#[derive(Deserialize)]
+struct Media {
+    media_ids: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -83,11 +90,11 @@ struct Repost {
     tweet_id: String,
 }
 
-fn body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+pub(crate) fn body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     strict::from_slice(bytes).map_err(|error| Problem::invalid("body", "", error.to_string()))
 }
 
-fn user(caller: Caller) -> Result<Account, Problem> {
+pub(crate) fn user(caller: Caller) -> Result<Account, Problem> {
     match caller {
         Caller::User(account) => Ok(account),
         Caller::App => Err(Problem::unsupported_authentication()),
@@ -101,7 +108,8 @@ async fn create(
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     let account = user(caller)?;
     let new = new_tweet(&bytes)?;
-    if new.text.trim().is_empty() {
+    let media_ids = new.media.as_ref().map_or(&[][..], |media| &media.media_ids);
+    if new.text.trim().is_empty() && media_ids.is_empty() {
         return Err(Problem::invalid("text", &new.text, "text is required."));
     }
     let is_long = app.state.lock().long_posts.iter().any(|username| username.eq_ignore_ascii_case(&account.username));
@@ -115,8 +123,12 @@ async fn create(
         (None, Some(quoted)) => Reference::Quote(id("quote_tweet_id", quoted)?),
         (None, None) => Reference::None,
     };
-    let post = StoredPost::made(account.id, new.text.as_str(), reference, Utc::now());
-    let made = app.state.lock().world.make(&account, post);
+    let made = {
+        let mut inner = app.state.lock();
+        let pictures = inner.files.pictures(account.id, media_ids)?;
+        let post = StoredPost::made(account.id, new.text.as_str(), reference, Utc::now());
+        inner.world.make(&account, StoredPost { pictures, ..post })
+    };
     match made {
         Ok(id) => {
             app.state.changed();
@@ -127,6 +139,8 @@ async fn create(
         }
         Err(refusal) => Err(Problem::forbidden(match refusal {
             Refusal::Duplicate => "You are not allowed to create a Tweet with duplicate content.",
+            // X does not say more where it takes a post for spam.
+            Refusal::Copy => "You are not permitted to perform this action.",
             Refusal::NoSuchPost => "You attempted to reply to a Tweet that is deleted or not visible to you.",
             Refusal::NotSummoned => {
                 "Reply to this conversation is not allowed because you have not been mentioned or otherwise engaged by the \

@@ -19,7 +19,7 @@ use chrono::{TimeDelta, Utc};
 use common::{Parrot, TestWorld};
 use perch_clients::{
     EffectPermit, LocalLimits, XClient, XError,
-    x::{CreatePost, PostsQuery, XConfig},
+    x::{AnalyticsQuery, CreatePost, Granularity, MediaFile, MediaId, PostsQuery, XConfig},
 };
 use perch_jobs::{AccountId, PostId};
 use perch_sandbox::{AccountStanding, CONSUMER_SECRET, Endpoint, NewPost, Plan, SandboxOptions};
@@ -99,16 +99,23 @@ fn id(text: &str) -> PostId {
     text.parse().expect("an id")
 }
 
+fn options() -> SandboxOptions {
+    SandboxOptions {
+        bot_accounts: vec!["perch_bot".into()],
+        watched: vec!["capper".into()],
+        actors: vec![Arc::new(Parrot)],
+        plan: Plan::SelfServe,
+        ..SandboxOptions::default()
+    }
+}
+
 impl Pair {
     async fn start() -> Self {
-        let world = TestWorld::with(SandboxOptions {
-            bot_accounts: vec!["perch_bot".into()],
-            watched: vec!["capper".into()],
-            actors: vec![Arc::new(Parrot)],
-            plan: Plan::SelfServe,
-            ..SandboxOptions::default()
-        })
-        .await;
+        Self::with(options()).await
+    }
+
+    async fn with(options: SandboxOptions) -> Self {
+        let world = TestWorld::with(options).await;
         let between =
             Between { sandbox: world.sandbox.base_url(), client: world.client.clone(), passed: Arc::default() };
         let bind = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -206,8 +213,51 @@ async fn what_the_client_sends_and_the_sandbox_answers_follows_the_description_f
     assert_eq!(conversation.data.len(), 2);
     assert!(conversation.includes.post(&id(&pick)).is_some());
 
+    picture_gif_and_analytics(&pair, &bot).await;
     let described: BTreeSet<String> = XOperation::all().into_iter().collect();
     assert_eq!(pair.check(), described);
+}
+
+/// A PNG with nothing but its first bytes, and the same of a GIF of two parts.
+fn file(first: &[u8], length: usize) -> MediaFile {
+    let mut bytes = first.to_vec();
+    bytes.resize(length, 7);
+    MediaFile::of(axum::body::Bytes::from(bytes)).expect("a file that posts can carry")
+}
+
+/// Files in one request and in parts, a post with each, what X tells its author of it, and its deletion.
+async fn picture_gif_and_analytics(pair: &Pair, bot: &str) {
+    let (x, account) = (&pair.x, main_account());
+    let picture = file(b"\x89PNG\r\n\x1a\n", 900);
+    let picture = x.upload_media(Permit, &account, &picture).await.expect("it is taken");
+    x.describe_media(Permit, &account, &picture, "A slip").await.expect("it is described");
+    let gif = x.upload_media(Permit, &account, &file(b"GIF89a", 2_500_000)).await.expect("it is taken in parts");
+    let with =
+        |media_ids: Vec<MediaId>| CreatePost { text: format!("{media_ids:?}"), media_ids, ..CreatePost::default() };
+    let together = x.create_post(Permit, &account, &with(vec![picture.clone(), gif.clone()])).await;
+    assert!(matches!(together, Err(XError::Problem { status: 400, .. })), "{together:?}");
+    let made = x.create_post(Permit, &account, &with(vec![picture])).await.expect("a post").id;
+    x.create_post(Permit, &account, &with(vec![gif])).await.expect("a post");
+    assert_eq!(pair.world.state.made()[2].alt_texts, ["A slip"]);
+    let shown = x.posts_in_full(std::slice::from_ref(&made)).await.expect("an answer");
+    let url = shown.includes.media[0].url.clone().expect("a picture has an address").replace("http://", "");
+    let (_, path) = url.split_once('/').expect("a path");
+    let bytes =
+        pair.world.client.get(format!("{}/{path}", pair.world.sandbox.base_url())).send().await.expect("it is there");
+    assert_eq!(bytes.headers()["content-type"], "image/png");
+
+    let now = Utc::now();
+    for granularity in [Granularity::Total, Granularity::Hourly] {
+        let query = AnalyticsQuery { start: now - TimeDelta::days(2), end: now + TimeDelta::minutes(1), granularity };
+        let told = x.post_analytics(&account, &[made.clone(), id("123")], &query).await.expect("an answer");
+        assert_eq!((told.data.len(), told.errors.len()), (1, 1), "{told:?}");
+        let has_buckets = !told.data[0].buckets.is_empty();
+        assert_eq!(has_buckets, granularity == Granularity::Hourly);
+        assert_eq!(told.data[0].total.follows.is_some(), granularity == Granularity::Total);
+    }
+    let own = x.own_posts(&account, bot, std::slice::from_ref(&made)).await.expect("an answer");
+    assert!(own.data[0].non_public_metrics.is_some() && own.data[0].organic_metrics.is_some(), "{own:?}");
+    x.delete_post(Permit, &account, &made).await.expect("it is deleted");
 }
 
 #[tokio::test]
@@ -270,5 +320,38 @@ async fn an_account_reads_its_own_posts_from_its_timeline_and_an_edit_tells_its_
     let page = x.user_posts(&bot, &PostsQuery::default()).await.expect("a page");
     let newest = page.data.iter().find(|post| post.id.as_str() == edited).expect("the newest version");
     assert_eq!((newest.earlier(), page.data.len()), (vec![made[0].clone()], 4));
+    pair.check();
+}
+
+#[tokio::test]
+async fn the_followers_of_an_account_grow_by_those_whom_its_posts_made_followers() {
+    let pair = Pair::with(SandboxOptions { reader_speed: 1_000_000.0, rate_limits: false, ..options() }).await;
+    let (x, account) = (&pair.x, main_account());
+    let followers = async || {
+        let me = x.me(&account).await.expect("the account");
+        me.public_metrics.and_then(|counts| counts.followers_count).expect("followers")
+    };
+    let before = followers().await;
+    let mut made = Vec::new();
+    for number in 0..30 {
+        made.push(pair.make(&format!("What would you change about loaf {number}?"), None).await.expect("a post"));
+    }
+    let all_seen = async || {
+        let now = Utc::now();
+        let query = AnalyticsQuery {
+            start: now - TimeDelta::days(1),
+            end: now + TimeDelta::days(1),
+            granularity: Granularity::Total,
+        };
+        let told = x.post_analytics(&account, &made, &query).await.expect("an answer");
+        assert_eq!(told.data.len(), made.len());
+        told.data.iter().filter_map(|post| post.total.follows).sum::<u64>()
+    };
+    // Readers are done with a post after 48 hours of theirs, which are 173 milliseconds here.
+    let mut gained = all_seen().await;
+    while gained == 0 || before + gained != followers().await {
+        tokio::task::yield_now().await;
+        gained = all_seen().await;
+    }
     pair.check();
 }

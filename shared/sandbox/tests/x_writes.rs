@@ -45,8 +45,11 @@ async fn the_same_text_twice_is_refused_as_duplicate_content() {
     let problem: Value = second.json().await.expect("JSON");
     assert!(problem["detail"].as_str().is_some_and(|d| d.contains("duplicate content")));
     assert_eq!(problem["type"], "about:blank", "the detail alone says why");
-    assert_eq!(world.post("other_bot", &body).send().await.expect("an answer").status(), 201);
-    assert_eq!(world.state.made().len(), 2);
+    let elsewhere = world.post("other_bot", &json!({ "text": "ONCE!" })).send().await.expect("an answer");
+    assert_eq!(elsewhere.status(), 403, "the same content on several accounts of one operator is forbidden");
+    let problem: Value = elsewhere.json().await.expect("JSON");
+    assert!(problem["detail"].as_str().is_some_and(|d| !d.contains("duplicate content")), "it is not there: {problem}");
+    assert_eq!(world.state.made().len(), 1);
 }
 
 #[tokio::test]

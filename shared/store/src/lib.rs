@@ -37,6 +37,7 @@ mod sql;
 mod store;
 mod sync;
 mod tables;
+mod texts;
 
 crate::statements!();
 
@@ -66,7 +67,7 @@ pub use outbox::{Outbox, OutboxBacklog, OutboxBatch, OutboxContent, OutboxEntry}
 pub use perch_jobs::JobState;
 pub use perch_queue::JobFilter;
 pub use performance::{MetricPoint, Performance, PublishedPost};
-pub use places::{KnownAct, PlaceAnswer, PlaceKind, PlaceRequest, Places, PlacesUsed};
+pub use places::{KnownAct, PlaceAnswer, PlaceKind, PlaceRequest, Places, PlacesUsed, THREE_HOURS};
 pub use pool::{Pool, Session, Tx};
 pub use queue_events::QueueEvent;
 pub use record::{Families, Recorded, execute_json, millis};
@@ -83,3 +84,4 @@ pub use sync::{
     RolledBack, StreamLag, StreamReport, SyncReject, SyncReport, SyncedPosition, Syncer, UnsyncedEvents, UnsyncedJob,
 };
 pub use tables::Tables;
+pub use texts::{AccountTexts, NewText, OtherText};

@@ -1,6 +1,6 @@
 use std::{sync::LazyLock, time::Duration};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use perch_base::{Clock, Environment};
 use perch_jobs::AccountId;
 use perch_queue::Redis;
@@ -76,6 +76,8 @@ pub struct PlaceRequest<'a> {
     pub per_day: u32,
     /// Most acts of this kind a day; 0 sets no limit.
     pub of_kind: u32,
+    /// Most acts of the account in any three hours; 0 sets no limit.
+    pub per_three_hours: u32,
     /// Whether [`Places::count`] has already written the acts in the ledger to a Redis that knows nothing of the account.
     pub counted: bool,
 }
@@ -100,6 +102,8 @@ pub enum PlaceAnswer {
     Full,
     /// The day has no place of that kind left.
     FullOfKind,
+    /// The last three hours have as many as there may be. Ask again at this time.
+    FullWindow(DateTime<Utc>),
     /// Redis knows nothing of the account: it published nothing for days, or Redis was emptied. Call [`Places::count`] with the acts
     /// in the ledger, then ask again.
     Uncounted,
@@ -120,6 +124,10 @@ pub struct PlacesUsed {
     pub retweets: u64,
     /// When the last act began, on whatever day; for one under way, when it begins at the latest.
     pub last: Option<DateTime<Utc>>,
+    /// All acts of the last three hours.
+    pub recent: u64,
+    /// The first of them.
+    pub recent_since: Option<DateTime<Utc>>,
 }
 
 impl PlacesUsed {
@@ -129,6 +137,8 @@ impl PlacesUsed {
     }
 }
 
+/// The window of [`PlaceRequest::per_three_hours`].
+pub const THREE_HOURS: TimeDelta = TimeDelta::hours(3);
 /// How long a place is kept after its act: longer than any day.
 const KEPT: Duration = Duration::from_secs(2 * 86_400);
 /// How far ahead jobs get individual turns, one after the other. Later jobs ask again by then, so that the turns of cancelled jobs do
@@ -187,7 +197,9 @@ impl Places {
             .arg(millis(KEPT))
             .arg(millis(PLANNED))
             .arg(rand::random_range(0..1_000))
-            .arg(u8::from(ask.counted));
+            .arg(u8::from(ask.counted))
+            .arg(ask.per_three_hours)
+            .arg(THREE_HOURS.num_milliseconds());
         let (word, at): (String, i64) = self
             .redis
             .call("take a place to publish", |mut conn| async move { call.invoke_async(&mut conn).await })
@@ -197,6 +209,7 @@ impl Places {
             "taken" => Ok(PlaceAnswer::Taken),
             "full" => Ok(PlaceAnswer::Full),
             "full kind" => Ok(PlaceAnswer::FullOfKind),
+            "full window" => Ok(PlaceAnswer::FullWindow(at)),
             "uncounted" => Ok(PlaceAnswer::Uncounted),
             "early" => Ok(PlaceAnswer::Early(at)),
             "elsewhen" => Ok(PlaceAnswer::ClockMismatch(at)),
@@ -236,20 +249,29 @@ impl Places {
 
     /// What an account did since its day began.
     pub async fn used(&self, account: &AccountId, day: DateTime<Utc>) -> Result<PlacesUsed, StoreError> {
+        let recently = (self.clock.now() - THREE_HOURS).timestamp_millis();
         let mut pipe = redis::pipe();
         for key in self.sets(account) {
             pipe.cmd("ZCOUNT").arg(&key).arg(day.timestamp_millis()).arg("+inf");
             pipe.cmd("ZREVRANGE").arg(&key).arg(0).arg(0).arg("WITHSCORES");
+            pipe.cmd("ZCOUNT").arg(&key).arg(recently).arg("+inf");
+            pipe.cmd("ZRANGEBYSCORE").arg(&key).arg(recently).arg("+inf").arg("WITHSCORES").arg("LIMIT").arg(0).arg(1);
         }
-        type Set = Vec<(String, f64)>;
-        let (posts, last_post, replies, last_reply, retweets, last_retweet): (u64, Set, u64, Set, u64, Set) = self
+        let (posts, replies, retweets): (UsedOfKind, UsedOfKind, UsedOfKind) = self
             .redis
             .call("count what was published", |mut conn| async move { pipe.query_async(&mut conn).await })
-            .await?;
-        let latest = [last_post, last_reply, last_retweet].into_iter().flatten().map(|(_, at)| at);
-        #[expect(clippy::cast_possible_truncation, reason = "scores are milliseconds since 1970")]
-        let last = latest.reduce(f64::max).and_then(|at| DateTime::from_timestamp_millis(at as i64));
-        Ok(PlacesUsed { posts, replies, retweets, last })
+            .await
+            .map(|(a, b, c, d, e, f, g, h, i, j, k, l)| ((a, b, c, d), (e, f, g, h), (i, j, k, l)))?;
+        let kinds = [&posts, &replies, &retweets];
+        let times = |of: fn(&UsedOfKind) -> &Scored| kinds.into_iter().flat_map(of).map(|(_, at)| *at);
+        Ok(PlacesUsed {
+            posts: posts.0,
+            replies: replies.0,
+            retweets: retweets.0,
+            last: times(|(_, last, _, _)| last).reduce(f64::max).and_then(time_of),
+            recent: posts.2 + replies.2 + retweets.2,
+            recent_since: times(|(_, _, _, first)| first).reduce(f64::min).and_then(time_of),
+        })
     }
 
     /// 0 for the clock of Redis.
@@ -274,6 +296,16 @@ impl Places {
     fn base(&self, account: &AccountId) -> String {
         format!("{}{{posting:{account}}}:", self.prefix)
     }
+}
+
+/// Members of a sorted set with their scores.
+type Scored = Vec<(String, f64)>;
+/// The acts of a kind: how many today, the last, how many lately, the first of these.
+type UsedOfKind = (u64, Scored, u64, Scored);
+
+#[expect(clippy::cast_possible_truncation, reason = "scores are milliseconds since 1970")]
+fn time_of(score: f64) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp_millis(score as i64)
 }
 
 fn millis(time: Duration) -> u64 {

@@ -231,7 +231,7 @@ enum Event {
 }
 
 /// The brakes that are played on.
-const SCOPES: [&str; 3] = ["everything", "account:main", "bot:picks"];
+const SCOPES: [&str; 3] = ["everything", "account:main", "bot:tips"];
 
 /// The changes that were made to one brake, in order, and which of them Redis knows.
 #[derive(Default, Clone)]
@@ -397,8 +397,8 @@ async fn the_brake_of_an_account_or_a_bot_stops_only_what_it_applies_to() {
         BrakeCheck::Clear(_) => None,
     };
     for (scopes, by) in [
-        (&["account:main", "bot:picks"][..], Some("account:main")),
-        (&["account:other", "bot:picks"], None),
+        (&["account:main", "bot:tips"][..], Some("account:main")),
+        (&["account:other", "bot:tips"], None),
         (&["bot:main"], None),
         (&[], None),
     ] {
@@ -408,7 +408,7 @@ async fn the_brake_of_an_account_or_a_bot_stops_only_what_it_applies_to() {
         assert_eq!(braked_by(again).as_deref(), by, "{scopes:?}");
     }
     world.brake().pull("ann", "stop", json!({})).await.unwrap();
-    let widest = of(&["account:main", "bot:picks"]).look().await.unwrap();
+    let widest = of(&["account:main", "bot:tips"]).look().await.unwrap();
     assert_eq!(braked_by(widest).as_deref(), Some("everything"), "the widest is named");
     world.brake().lift("ann", "mended", json!({})).await.unwrap();
     assert!(world.of("account:main").state().await.unwrap().on, "to lift one lifts no other");
@@ -431,24 +431,24 @@ async fn a_brake_whose_account_is_gone_from_the_configuration_is_still_listed() 
     let world = World::start().await;
     world.of("account:gone").pull("ann", "odd words", json!({})).await.unwrap();
     let (door, store) = (world.redis.door(), world.database.store(Environment::Staging));
-    let all = Brakes::with_pulled(&door, &store, [scope_of("bot:picks")]).await;
+    let all = Brakes::with_pulled(&door, &store, [scope_of("bot:tips")]).await;
     let states: Vec<_> =
         all.states().await.unwrap().into_iter().map(|state| (state.scope.to_string(), state.on)).collect();
-    let expected = [("everything", false), ("account:gone", true), ("bot:picks", false)];
+    let expected = [("everything", false), ("account:gone", true), ("bot:tips", false)];
     assert_eq!(states, expected.map(|(scope, on)| (scope.to_owned(), on)));
 }
 
 #[tokio::test]
 async fn whoever_pulls_at_each_reason_writes_one_line_and_only_a_lift_ends_it() {
     let world = World::start().await;
-    let brake = world.of("bot:picks");
-    assert!(brake.pull_once("picks", "odd words", json!({})).await.unwrap().changed);
-    assert!(!brake.pull_once("picks", "odd words again", json!({})).await.unwrap().changed);
+    let brake = world.of("bot:tips");
+    assert!(brake.pull_once("tips", "odd words", json!({})).await.unwrap().changed);
+    assert!(!brake.pull_once("tips", "odd words again", json!({})).await.unwrap().changed);
     brake.lift("ann", "mended", json!({})).await.unwrap();
-    assert!(brake.pull_once("picks", "odd words", json!({})).await.unwrap().state.on);
-    let filter = AuditFilter { object: Some("brake:bot:picks".into()), ..AuditFilter::default() };
+    assert!(brake.pull_once("tips", "odd words", json!({})).await.unwrap().state.on);
+    let filter = AuditFilter { object: Some("brake:bot:tips".into()), ..AuditFilter::default() };
     let store = world.database.store(Environment::Staging);
     let lines = store.audit().list(&filter, &Paging::default()).await.unwrap().items;
     let lines: Vec<_> = lines.iter().rev().map(|line| format!("{} {}", line.actor, line.action)).collect();
-    assert_eq!(lines, ["picks brake.on", "ann brake.off", "picks brake.on"]);
+    assert_eq!(lines, ["tips brake.on", "ann brake.off", "tips brake.on"]);
 }

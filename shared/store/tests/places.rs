@@ -32,6 +32,7 @@ struct World {
     places: Places,
     clock: Clock,
     limits: Limits,
+    per_three_hours: u32,
     redis: TestRedis,
 }
 
@@ -39,7 +40,7 @@ impl World {
     async fn start(limits: Limits) -> Self {
         let (redis, clock) = (TestRedis::claim().await, Clock::manual(midnight()));
         let places = Places::new(redis.door(), Environment::Staging).with_clock(clock.clone());
-        Self { places, clock, limits, redis }
+        Self { places, clock, limits, per_three_hours: 0, redis }
     }
 
     async fn take(&self, kind: PlaceKind, key: &str, holder: &str) -> PlaceAnswer {
@@ -67,6 +68,7 @@ impl World {
             min_interval,
             per_day,
             of_kind,
+            per_three_hours: self.per_three_hours,
             counted: true,
         }
     }
@@ -83,6 +85,27 @@ async fn a_day_has_so_many_places_and_the_next_one_has_them_anew() {
     assert_eq!((used.posts, used.replies, used.retweets, used.total()), (0, 1, 1, 2));
     world.clock.advance(Duration::from_secs(86_400));
     assert_eq!(world.post("d").await, PlaceAnswer::Taken);
+}
+
+#[tokio::test]
+async fn any_three_hours_have_so_many_places_whatever_their_kind_and_those_who_wait_ask_again_when_one_is_free() {
+    let world = World { per_three_hours: 3, ..World::start(Limits(Duration::ZERO, 0, 0)).await };
+    let minutes = |n: u64| Duration::from_secs(60 * n);
+    for (kind, key) in [(PlaceKind::Post, "a"), (PlaceKind::Reply, "b"), (PlaceKind::Retweet, "c")] {
+        assert_eq!(world.take(kind, key, "one").await, PlaceAnswer::Taken);
+        world.clock.advance(minutes(30));
+    }
+    assert_eq!(world.take(PlaceKind::Retweet, "c", "two").await, PlaceAnswer::Taken, "its own place");
+    let used = world.places.used(&MAIN, midnight()).await.unwrap();
+    assert_eq!((used.recent, used.recent_since), (3, Some(midnight() + TimeDelta::from_std(WITHIN).unwrap())));
+    let PlaceAnswer::FullWindow(again) = world.post("d").await else { panic!("all three are taken") };
+    let free = midnight() + TimeDelta::hours(3) + TimeDelta::from_std(WITHIN).unwrap();
+    assert!(again > free && again <= free + TimeDelta::minutes(16), "{again}");
+    world.clock.advance(minutes(90));
+    assert!(matches!(world.post("d").await, PlaceAnswer::FullWindow(_)));
+    world.clock.advance(WITHIN + Duration::from_secs(1));
+    assert_eq!(world.post("d").await, PlaceAnswer::Taken);
+    assert!(matches!(world.post("e").await, PlaceAnswer::FullWindow(_)), "the next one is free half an hour later");
 }
 
 #[tokio::test]

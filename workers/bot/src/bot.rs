@@ -98,6 +98,12 @@ pub trait Bot: Debug + Send + Sync {
         ready(Err(CommandError::Refused(format!("{} has no commands", self.name())))).boxed()
     }
 
+    /// Plays weeks of it with simulated readers and answers what it learned, for `perch sandbox play --weeks`. `None` from a bot that does not
+    /// learn.
+    fn play_weeks(&self, _: &Invocation<'_>, _weeks: u32) -> Option<Result<(), CommandError>> {
+        None
+    }
+
     /// Its checks for `perch doctor`, which are made once Redis and Postgres answer.
     fn checks<'a>(&'a self, _: &'a Platform) -> BoxFuture<'a, Vec<Check>> {
         ready(Vec::new()).boxed()

@@ -19,6 +19,8 @@ use crate::{
 
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
 const PRUNE_HISTORY_EVERY: Duration = Duration::from_secs(600);
+/// Texts that were published longer ago are no longer compared with those of other accounts.
+const TEXTS_KEPT: Duration = Duration::from_secs(366 * 86_400);
 /// Jobs removed from the history in one transaction.
 const PRUNED_AT_ONCE: u32 = 1_000;
 const MEASURE_EVERY: Duration = Duration::from_secs(15);
@@ -150,6 +152,7 @@ async fn prune_history(store: Store, retention: Duration, stop: CancellationToke
 async fn prune_jobs(store: &Store, retention: Duration) -> Result<u64, StoreError> {
     let older_than = TimeDelta::from_std(retention).ok().and_then(|ago| Utc::now().checked_sub_signed(ago));
     let Some(older_than) = older_than else { return Ok(0) };
+    while store.account_texts().prune(TEXTS_KEPT).await? > 0 {}
     let mut jobs = 0;
     loop {
         let pruned = store.history().prune(older_than, PRUNED_AT_ONCE).await?.jobs;

@@ -78,6 +78,10 @@ impl Bot for LearnerBot {
         Commands::augment_subcommands(perch)
     }
 
+    fn play_weeks(&self, at: &Invocation<'_>, weeks: u32) -> Option<Result<(), CommandError>> {
+        Some(commands::simulate::run(at, &commands::simulate::Args::weeks(weeks)))
+    }
+
     fn run<'a>(&'a self, at: &'a Invocation<'a>, matches: &'a ArgMatches) -> BoxFuture<'a, Result<(), CommandError>> {
         commands::run(at, matches).boxed()
     }

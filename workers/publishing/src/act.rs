@@ -1,4 +1,4 @@
-use std::future::Future;
+use std::{borrow::Cow, future::Future};
 
 use chrono::{DateTime, Utc};
 use perch_clients::{XError, x::Search};
@@ -23,6 +23,12 @@ pub(super) trait Act: Sync {
 
     /// The parts of the request to X, which the ledger keeps as a digest. Two acts under one key must not differ in them.
     fn request(&self) -> Vec<&str>;
+
+    /// The text that no other account may have published in nearly these words; none for an act that may be alike on several accounts, such as a
+    /// reply to somebody.
+    fn own_words(&self) -> Option<Cow<'_, str>> {
+        None
+    }
 
     /// Reads from X what the call needs, before the effect is claimed.
     fn prepare(&self, _: &Publisher) -> impl Future<Output = Result<(), XError>> + Send {

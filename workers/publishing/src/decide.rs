@@ -6,8 +6,12 @@ use chrono::{DateTime, Utc};
 use perch_base::settings::XSettings;
 use perch_clients::{WriteOutcome, XError, text::weighted_length, x::Search};
 use perch_jobs::PostId;
+use perch_safety::cashtags;
 use perch_store::{ACT_WITHIN, EffectState};
 use url::{Host, Url};
+
+/// X takes so many cashtags a post. Source: X, change of the rules for posts through the API, August 2026.
+const MOST_CASHTAGS: usize = 1;
 
 /// Whether acts are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +37,12 @@ pub(super) fn sending(live_posts: bool, x_base_url: &Url) -> Sending {
 pub(super) fn unfit(text: &str, most: usize) -> Option<String> {
     if text.trim().is_empty() {
         return Some("the text is empty; a post needs one".to_owned());
+    }
+    let tags = cashtags(text);
+    if tags > MOST_CASHTAGS {
+        return Some(format!(
+            "the text has {tags} cashtags; X takes {MOST_CASHTAGS} a post: leave the others without the sign"
+        ));
     }
     let units = weighted_length(text);
     (units > most).then(|| format!("the text is {units} units long by X's weighted count; shorten it to {most}"))
@@ -170,6 +180,8 @@ mod tests {
         let unfit = |text: &str| unfit(text, POST_UNITS);
         assert_eq!(unfit("Lakers -3.5"), None);
         assert!(unfit(" \n").is_some_and(|why| why.contains("empty")));
+        assert_eq!(unfit("$LAL by four, and 5$ on it"), None);
+        assert!(unfit("$LAL by four, $BTC too").is_some_and(|why| why.contains("2 cashtags")));
         assert_eq!(unfit(&"x".repeat(280)), None);
         assert!(unfit(&"x".repeat(281)).is_some_and(|why| why.contains("281")));
         assert!(unfit(&"日".repeat(141)).is_some_and(|why| why.contains("282")));

@@ -5,7 +5,7 @@ use futures::future::try_join_all;
 use perch_base::{Settings, settings::PostingSettings};
 use perch_jobs::{AccountId, Job as _, PublishPost};
 use perch_queue::{Queues, RateUse};
-use perch_store::{Places, RateWindows, StoreError};
+use perch_store::{Places, PlacesUsed, RateWindows, StoreError, THREE_HOURS};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -57,6 +57,10 @@ pub struct AccountPosting {
     pub replies_per_day: u32,
     /// The most retweets in a day; 0 stands for no limit of their own.
     pub retweets_per_day: u32,
+    /// All of them in the last three hours.
+    pub last_three_hours: u64,
+    /// The most in any three hours; 0 stands for no limit.
+    pub per_three_hours: u32,
     /// The least time between two, in milliseconds.
     pub min_interval_ms: u64,
     /// When its day ends.
@@ -160,7 +164,7 @@ async fn posting(settings: &Settings, places: &Places, account: &AccountId) -> R
     let now = places.clock().now();
     let today = day(&posting, now);
     let used = places.used(account, today.began).await?;
-    let next = next_allowed(&posting, &today, used.total(), used.last, now);
+    let next = next_allowed(&posting, &today, &used, now);
     let PostingSettings { quiet, timezone, .. } = &posting;
     let quiet_hours = quiet.are_set().then(|| {
         let form = "%H:%M";
@@ -174,6 +178,8 @@ async fn posting(settings: &Settings, places: &Places, account: &AccountId) -> R
         per_day: posting.per_day,
         replies_per_day: posting.replies_per_day,
         retweets_per_day: posting.retweets_per_day,
+        last_three_hours: used.recent,
+        per_three_hours: posting.per_three_hours,
         min_interval_ms: u64::try_from(posting.min_interval.as_millis()).unwrap_or(u64::MAX),
         day_ends: today.ends,
         quiet_hours,
@@ -182,17 +188,14 @@ async fn posting(settings: &Settings, places: &Places, account: &AccountId) -> R
     })
 }
 
-/// When the next post of an account may begin, after `used` acts today.
-fn next_allowed(
-    posting: &PostingSettings,
-    today: &PostingDay,
-    used: u64,
-    last: Option<DateTime<Utc>>,
-    now: DateTime<Utc>,
-) -> DateTime<Utc> {
+/// When the next post of an account may begin, after what it used of its limits.
+fn next_allowed(posting: &PostingSettings, today: &PostingDay, used: &PlacesUsed, now: DateTime<Utc>) -> DateTime<Utc> {
     let interval = TimeDelta::from_std(posting.min_interval).unwrap_or_default();
-    let spaced = last.filter(|_| !interval.is_zero()).map_or(now, |last| (last + interval).max(now));
-    let is_full = has_caps(posting) && posting.per_day > 0 && used >= u64::from(posting.per_day);
+    let spaced = used.last.filter(|_| !interval.is_zero()).map_or(now, |last| (last + interval).max(now));
+    let is_at = |most: u32, acts: u64| most > 0 && acts >= u64::from(most);
+    let window = used.recent_since.filter(|_| is_at(posting.per_three_hours, used.recent));
+    let spaced = window.map_or(spaced, |since| spaced.max(since + THREE_HOURS));
+    let is_full = has_caps(posting) && is_at(posting.per_day, used.total());
     open_from(posting, if is_full { spaced.max(today.ends) } else { spaced })
 }
 

@@ -4,13 +4,14 @@
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use perch_base::{clock, crash_point};
+use perch_base::{clock, crash_point, settings::SimilarMode};
 use perch_clients::{XError, x::Search};
 use perch_core::x_failed;
 use perch_queue::{Fail, worker::HandlerResult};
+use perch_safety::similar::{Fingerprint, is_near_duplicate};
 use perch_store::{
-    CLEAR_FOR, Claim, EffectIntent, EffectState, Effects, Evidence, Permit, StoreError, StoredEffect, Takeover,
-    request_digest,
+    CLEAR_FOR, Claim, EffectIntent, EffectState, Effects, Evidence, NewText, Permit, StoreError, StoredEffect,
+    Takeover, request_digest,
 };
 use serde_json::json;
 
@@ -122,6 +123,7 @@ impl<A: Act> ActAttempt<'_, A> {
                 if let Some(why) = &self.objection {
                     return Err(ActError::Refused(why.clone()));
                 }
+                self.claim_words().await?;
                 Some(self.admitted_and_prepared().await?)
             }
         };
@@ -146,6 +148,32 @@ impl<A: Act> ActAttempt<'_, A> {
             Claim::DigestMismatch { effect } => Err(ActError::Foreign(format!(
                 "the effect key {} belongs to another {}, of job {}; enqueue this one with a key of its own",
                 self.key, effect.kind, effect.job_id
+            ))),
+        }
+    }
+
+    /// Claims the words of the act for its account. X forbids several accounts of one operator to say nearly the same.
+    async fn claim_words(&self) -> Result<(), ActError> {
+        let settings = &self.publisher.settings;
+        let mode = settings.posting_of(self.act.account()).similar;
+        let is_alone = settings.x.accounts.len() < 2;
+        if self.sending == Sending::Simulated || mode == SimilarMode::Allow || is_alone {
+            return Ok(());
+        }
+        let Some(words) = self.act.own_words() else { return Ok(()) };
+        let fingerprint = Fingerprint::of(&words);
+        let keys: Vec<i32> = Fingerprint::keys(&words).into_iter().map(u32::cast_signed).collect();
+        let new = NewText { key: &self.key, account: self.act.account(), text: &words, keys: &keys };
+        let is_like = |other: &str| is_near_duplicate(&fingerprint, &Fingerprint::of(other));
+        match self.publisher.store.account_texts().claim(&new, is_like).await? {
+            None => Ok(()),
+            Some(other) => Err(ActError::Refused(format!(
+                "the account {} has published nearly the same ({}): {:?}; X forbids it on several accounts of one operator; change the \
+                 text and replay, or discard this, or let such posts of {} pass with posting.similar = \"allow\"",
+                other.account,
+                other.key,
+                cut(&other.text),
+                self.act.account()
             ))),
         }
     }
@@ -438,6 +466,13 @@ impl<A: Act> ActAttempt<'_, A> {
         let user_id = self.publisher.clients.own_id(self.act.account()).await?;
         self.act.look(self.publisher, &user_id, since).await
     }
+}
+
+/// The beginning of a text, for a message.
+fn cut(text: &str) -> String {
+    const SHOWN: usize = 120;
+    let beginning: String = text.chars().take(SHOWN).collect();
+    if beginning.len() < text.len() { format!("{beginning}…") } else { beginning }
 }
 
 fn evidence(search: &Search, waited: &SettleTime) -> Evidence {

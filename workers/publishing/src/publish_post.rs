@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use perch_clients::{
     XError,
@@ -72,6 +74,10 @@ impl Act for PostAct<'_> {
         let target = self.job.reply_to.as_ref().map_or("", PostId::as_str);
         let files = self.job.media.iter().map(|media| media.url.as_str());
         [self.job.account.as_str(), &self.job.text, target].into_iter().chain(files).collect()
+    }
+
+    fn own_words(&self) -> Option<Cow<'_, str>> {
+        self.job.reply_to.is_none().then_some(Cow::Borrowed(self.job.text.as_str()))
     }
 
     async fn make_ready(&self, publisher: &Publisher) -> Result<(), Fail> {

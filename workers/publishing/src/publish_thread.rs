@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use perch_base::crash_point;
 use perch_clients::{
@@ -237,6 +239,11 @@ impl Act for PartAct<'_> {
 
     fn request(&self) -> Vec<&str> {
         vec![self.job.account.as_str(), self.text, self.parent.as_ref().map_or("", PostId::as_str)]
+    }
+
+    /// A thread is compared as a whole, before its first part.
+    fn own_words(&self) -> Option<Cow<'_, str>> {
+        (self.number == 1).then(|| Cow::Owned(self.job.parts.join("\n")))
     }
 
     /// X may not show a post yet that was made a moment ago.

@@ -1,5 +1,6 @@
 //! Tests of the handlers with real workers, Redis, Postgres and the sandbox.
 
+mod alike;
 mod braking;
 mod confirming;
 mod end_to_end;

@@ -1,9 +1,9 @@
 //! Threads and deletions, with real workers, servers and the sandbox.
 
 use chrono::TimeDelta;
-use perch_jobs::{DeletePost, HalfThread, PublishThread};
+use perch_jobs::{DeletePost, HalfThread, Media, PublishPost, PublishThread};
 use perch_queue::EnqueueOptions;
-use perch_sandbox::{Endpoint, Fault, FaultKind, MadePost};
+use perch_sandbox::{Endpoint, Fault, FaultKind, MadePost, NewPost};
 use perch_store::{EffectState, JobState};
 use serde_json::json;
 
@@ -150,4 +150,25 @@ async fn a_post_is_deleted_once_and_one_that_is_gone_counts_as_deleted() {
         (count == 3).then_some(())
     })
     .await;
+}
+
+/// A picture that the sandbox draws and serves, as a file of a post.
+fn picture(world: &World, alt_text: &str) -> Media {
+    let drawn = world.x.publish("capper", NewPost { picture: Some("Suns +4.5".into()), ..NewPost::from("The slip") });
+    let url = format!("{}/sandbox/media/{drawn}.png", world.vars["PERCH__X__BASE_URL"]);
+    Media { url, alt_text: Some(alt_text.to_owned()) }
+}
+
+#[tokio::test]
+async fn a_post_carries_its_pictures_with_their_descriptions_and_goes_out_once_though_an_upload_is_lost() {
+    let world = World::with(&SOON).await;
+    let media = vec![picture(&world, "A slip"), picture(&world, "Another slip")];
+    world.x.add_fault(Fault::new(Endpoint::UploadMedia, FaultKind::DropAfter).times(1));
+    world.x.add_fault(Fault::new(Endpoint::MediaMetadata, FaultKind::Unavailable).times(1));
+    let post = PublishPost { media, effect_key: Some(KEY.into()), ..PublishPost::new(main_account(), "The slips") };
+    world.done(&post).await;
+    let made = world.x.made();
+    assert_eq!(made.len(), 1, "{made:?}");
+    assert_eq!(made[0].alt_texts, ["A slip", "Another slip"]);
+    assert_eq!(world.effect(KEY).await.state, EffectState::Confirmed);
 }

@@ -86,7 +86,7 @@ async fn a_queue_that_cannot_be_read_hides_no_other() {
     let body = listed.json();
     assert!(body["items"].is_array(), "{listed:?}");
     let readable = body["items"].as_array().expect("queues").len();
-    assert_eq!((listed.status.as_u16(), readable, &body["unreadable"][0]["queue"]), (200, 4, &json!("extraction")));
+    assert_eq!((listed.status.as_u16(), readable, &body["unreadable"][0]["queue"]), (200, 6, &json!("extraction")));
     assert!(body["unreadable"][0]["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{body}");
 }
 
@@ -97,8 +97,10 @@ async fn queues_kinds_cron_entries_and_workers_are_listed() {
     let queues = world.get("/api/v1/queues").await.json();
     let names: Vec<&str> =
         queues["items"].as_array().expect("queues").iter().filter_map(|queue| queue["queue"].as_str()).collect();
-    assert_eq!(names, ["analytics_processing", "extraction", "generation", "pending_posts", "sync_to_store"]);
-    assert_eq!((&queues["items"][1]["delayed"], &queues["items"][1]["concurrency"]), (&json!(1), &json!(8)));
+    let expected =
+        ["analytics_processing", "candidates", "extraction", "generation", "pending_posts", "scoring", "sync_to_store"];
+    assert_eq!(names, expected);
+    assert_eq!((&queues["items"][2]["delayed"], &queues["items"][2]["concurrency"]), (&json!(1), &json!(8)));
 
     let kinds = world.get("/api/v1/kinds").await.json();
     let publish = kinds["items"].as_array().expect("kinds").iter().find(|kind| kind["kind"] == "publish_post");

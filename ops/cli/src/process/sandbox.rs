@@ -52,7 +52,7 @@ impl Overlay {
 
 /// The options of a sandbox for these settings.
 pub fn options(settings: &Settings) -> Result<SandboxOptions, ConfigError> {
-    let SandboxSettings { post_every, rate_limits, plan, .. } = settings.sandbox;
+    let SandboxSettings { post_every, rate_limits, plan, reader_speed, .. } = settings.sandbox;
     Ok(SandboxOptions {
         bot_accounts: (settings.x.accounts.values().map(|account| account.username.clone()))
             .filter(|username| !username.is_empty())
@@ -67,6 +67,8 @@ pub fn options(settings: &Settings) -> Result<SandboxOptions, ConfigError> {
             XPlan::SelfServe => Plan::SelfServe,
             XPlan::Enterprise => Plan::Enterprise,
         },
+        topics: settings.sandbox.topics.clone(),
+        reader_speed,
         actors: crate::app::actors(),
         ..SandboxOptions::default()
     })

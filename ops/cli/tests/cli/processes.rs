@@ -78,7 +78,7 @@ async fn everything_runs_in_one_process_and_ends_cleanly_at_ctrl_c() {
     let shown = world.json(&["jobs", "show", &id]);
     assert_eq!((&shown["state"], &shown["effects"][0]["state"]), (&"done".into(), &"confirmed".into()), "{shown}");
     assert_eq!(shown["attempt_history"][0]["outcome"], "succeeded");
-    assert_eq!(world.list(&["workers"]).as_array().map(Vec::len), Some(5));
+    assert_eq!(world.list(&["workers"]).as_array().map(Vec::len), Some(7));
     let key = &world.list(&["keys", "list"])[0];
     assert!(key["name"] == "perch up" && key["revoked_at"].is_null(), "{key}");
 

@@ -179,7 +179,7 @@ pub static OPERATIONS: [Operation; 13] = [
         told: Some(EventKind::Enqueued),
         audited: Some(("recover", "$.*.restored")),
     },
-    // It asks for the run of Redis for each of the five queues, and then notes it for each.
+    // It asks for the run of Redis for each of the seven queues, and then notes it for each.
     Operation {
         arguments: &["scheduler"],
         settings: &[("PERCH__QUEUES__ANALYTICS_PROCESSING__LEDGER", "true")],
@@ -191,8 +191,8 @@ pub static OPERATIONS: [Operation; 13] = [
             ("run_id.before", 0),
             ("run_id.after", 0),
             ("restore.after", 250),
-            ("run_id.before:6", 251),
-            ("run_id.after:6", 251),
+            ("run_id.before:8", 251),
+            ("run_id.after:8", 251),
         ],
         told: Some(EventKind::Enqueued),
         audited: None,

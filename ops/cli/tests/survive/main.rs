@@ -144,6 +144,9 @@ async fn a_replay_after_an_outage_brings_every_dead_letter_through_with_each_eff
     assert_eq!(texts.iter().collect::<BTreeSet<_>>().len(), POSTS);
 }
 
+/// The queues of the shipped configuration.
+const QUEUES: u64 = 7;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_worker_process_sends_less_than_one_redis_command_a_second() {
     let server = OwnRedis::start().await;
@@ -152,7 +155,7 @@ async fn an_idle_worker_process_sends_less_than_one_redis_command_a_second() {
     let sandbox = sandbox().await;
     let _worker = start_worker(&world, &sandbox);
     let mut raw = world.redis.raw().await;
-    until("all five pools wait for work", || async { blocked(&mut world.redis.raw().await).await == 5 }).await;
+    until("all pools wait for work", || async { blocked(&mut world.redis.raw().await).await == QUEUES }).await;
     let before = calls(&mut raw).await;
     let began = std::time::Instant::now();
     until("ten seconds have passed", || async { began.elapsed() > Duration::from_secs(10) }).await;

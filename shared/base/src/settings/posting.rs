@@ -19,6 +19,8 @@ pub struct PostingSettings {
     pub replies_per_day: u32,
     /// Of these, most retweets; 0 means no separate limit.
     pub retweets_per_day: u32,
+    /// Most posts, replies and retweets in any three hours, together; 0 means no limit.
+    pub per_three_hours: u32,
     /// The time zone at whose midnight the day of these limits begins.
     pub timezone: Tz,
     /// When nothing is published.
@@ -26,6 +28,20 @@ pub struct PostingSettings {
     /// Which of the texts that are handed over for publishing the guard stops.
     #[serde(default)]
     pub guard: GuardMode,
+    /// What happens to a post that says nearly what another account has published.
+    #[serde(default)]
+    pub similar: SimilarMode,
+}
+
+/// What happens to a post of an account in nearly the words that another account has published.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SimilarMode {
+    /// It is refused: X forbids such posts.
+    #[default]
+    Refuse,
+    /// It is published.
+    Allow,
 }
 
 /// Which of the texts that a bot, another service or a person hands over for publishing the guard stops.
@@ -79,6 +95,9 @@ pub struct AccountPostingSettings {
     /// Most retweets a day.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retweets_per_day: Option<u32>,
+    /// Most posts, replies and retweets in any three hours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_three_hours: Option<u32>,
     /// The time zone at whose midnight the day of these limits begins.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timezone: Option<Tz>,
@@ -88,6 +107,9 @@ pub struct AccountPostingSettings {
     /// Which texts the guard stops.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub guard: Option<GuardMode>,
+    /// What happens to a post that says nearly what another account has published.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub similar: Option<SimilarMode>,
 }
 
 impl AccountPostingSettings {

@@ -100,7 +100,7 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
-    use crate::account::Plan;
+    use crate::{account::Plan, audience::Audience};
 
     fn now() -> DateTime<Utc> {
         DateTime::from_timestamp(1_780_000_000, 0).expect("a valid time")
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn ids_rise_with_time_and_mentions_need_the_whole_handle() {
-        let mut world = World::new(now(), Plan::Enterprise);
+        let mut world = World::new(now(), Plan::Enterprise, Audience::new(1, Vec::new(), 1.0));
         let (bot, fan) = (world.account("bot"), world.account("fan").id);
         let early = world.store(StoredPost { created_at: now() - TimeDelta::hours(3), ..draft(fan, "hey @botany") });
         let late = world.store(draft(fan, "hey @Bot!"));
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn pages_are_turned_in_both_directions() {
-        let mut world = World::new(now(), Plan::Enterprise);
+        let mut world = World::new(now(), Plan::Enterprise, Audience::new(1, Vec::new(), 1.0));
         let fan = world.account("fan").id;
         let mut ids: Vec<u64> = (0..12).map(|n| world.store(draft(fan, &n.to_string()))).collect();
         ids.reverse();

@@ -89,7 +89,7 @@ mod tests {
         for (scope, text, brake) in [
             (BrakeScope::Everything, "everything", "brake"),
             (account, "account:main", "brake:account:main"),
-            (BrakeScope::Bot("picks".into()), "bot:picks", "brake:bot:picks"),
+            (BrakeScope::Bot("tips".into()), "bot:tips", "brake:bot:tips"),
         ] {
             assert_eq!((scope.to_string(), scope.brake()), (text.to_owned(), brake.to_owned()));
             assert_eq!(text.parse().as_ref(), Ok(&scope));

@@ -99,7 +99,7 @@ mod tests {
         let state = BrakeState { on: true, by, reason, since, line: 7, ..BrakeState::default() };
         let rest = "is on since 2027-01-15 08:00:00Z, pulled by ann: wrong odds";
         assert_eq!(state.describe(), format!("the emergency brake {rest}"));
-        let of_bot = BrakeState { scope: BrakeScope::Bot("picks".into()), ..state };
-        assert_eq!(of_bot.describe(), format!("the brake of the bot picks {rest}"));
+        let of_bot = BrakeState { scope: BrakeScope::Bot("tips".into()), ..state };
+        assert_eq!(of_bot.describe(), format!("the brake of the bot tips {rest}"));
     }
 }

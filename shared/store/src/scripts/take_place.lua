@@ -6,10 +6,10 @@
 --   when what the caller knows of the clock holds (ms), 7 the time within which the act begins (ms), 8 start of the day (ms),
 --   9 least time between two acts (ms), 10 most acts a day, 11 most of this kind a day (0 sets no limit), 12 how long places
 --   are kept (ms), 13 how far ahead turns are planned (ms), 14 a share of that, 0 to 999 thousandths, 15 '1' when what the
---   ledger knows of the account was put in (count_places.lua).
+--   ledger knows of the account was put in (count_places.lua), 16 most acts within 17 (ms); 0 sets no limit.
 -- Result: { 'taken', now }; { 'uncounted', now } when nothing is known of the account and the ledger was not asked yet;
 --   { 'full', now } when the day has no place left; { 'full kind', now } when it has none of that
---   kind; { 'early', when to ask again } when it is too soon after another; { 'elsewhen', now } when the time is not within
+--   kind; { 'full window', when to ask again } when as many as there may be were made lately; { 'early', when to ask again } when it is too soon after another; { 'elsewhen', now } when the time is not within
 --   what the caller knows.
 -- Atomic: however many ask at once, no more get a place than the limits allow. A key has one place, whoever takes it, and keeps it
 --   when a new request is refused, because its act may be under way.
@@ -56,6 +56,21 @@ for i = 1, 3 do
   if other then last = math.max(last or 0, tonumber(other)) end
 end
 if per_day > 0 and total >= per_day then return { 'full', now } end
+
+local most, window = tonumber(ARGV[16]), tonumber(ARGV[17])
+if most > 0 then
+  local acts, oldest = 0, now
+  for i = 1, 3 do
+    acts = acts + redis.call('ZCOUNT', KEYS[i], now - window, '+inf')
+    if tonumber(redis.call('ZSCORE', KEYS[i], key) or '-1') >= now - window then acts = acts - 1 end
+    local first = redis.call('ZRANGEBYSCORE', KEYS[i], now - window, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+    oldest = math.min(oldest, tonumber(first[2] or now))
+  end
+  -- Those who wait ask again one after the other, not all at once.
+  if acts >= most then
+    return { 'full window', math.floor(oldest + window + 1 + tonumber(ARGV[13]) * tonumber(ARGV[14]) / 1000) }
+  end
+end
 
 if interval > 0 and last and last + interval > now then
   local free = last + interval

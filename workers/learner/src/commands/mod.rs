@@ -6,7 +6,7 @@ mod decisions;
 mod edit;
 mod evaluate;
 mod policies;
-mod simulate;
+pub mod simulate;
 
 use std::fmt;
 

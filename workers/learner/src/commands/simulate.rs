@@ -27,6 +27,13 @@ pub struct Args {
     pub svg: Option<PathBuf>,
 }
 
+impl Args {
+    /// Weeks with the usual options.
+    pub fn weeks(weeks: u32) -> Self {
+        Self { weeks, posts_per_day: 12, seeds: 20, drift: false, growth: 1.0, svg: None }
+    }
+}
+
 pub fn run(at: &Invocation<'_>, args: &Args) -> Result<(), CommandError> {
     let options = Options {
         weeks: args.weeks,

@@ -96,7 +96,7 @@ mod tests {
 
     use chrono::{NaiveTime, TimeZone as _, Timelike as _};
     use chrono_tz::{TZ_VARIANTS, Tz};
-    use perch_base::settings::{GuardMode, QuietSettings};
+    use perch_base::settings::{GuardMode, QuietSettings, SimilarMode};
     use proptest::prelude::*;
 
     use super::*;
@@ -113,9 +113,11 @@ mod tests {
             per_day: 5,
             replies_per_day: 0,
             retweets_per_day: 0,
+            per_three_hours: 0,
             timezone,
             quiet: QuietSettings { from, to, timezone: None },
             guard: GuardMode::All,
+            similar: SimilarMode::Refuse,
         }
     }
 

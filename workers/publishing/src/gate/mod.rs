@@ -15,7 +15,7 @@ use perch_jobs::AccountId;
 use perch_queue::{Fail, Redis, worker::JobContext};
 use perch_store::{
     Brake, BrakeCheck, BrakeScope, BrakeState, Brakes, CLEAR_FOR, PlaceAnswer, PlaceKind, PlaceRequest, Places, Store,
-    StoreError, TimeLimit,
+    StoreError, THREE_HOURS, TimeLimit,
 };
 
 use self::hours::PostingWindow;
@@ -252,6 +252,7 @@ impl Gate {
             min_interval: posting.min_interval,
             per_day: posting.per_day,
             of_kind,
+            per_three_hours: posting.per_three_hours,
             counted,
         };
         let tomorrow = hours::open_from(posting, day.ends);
@@ -264,12 +265,17 @@ impl Gate {
             PlaceAnswer::FullOfKind => {
                 held("kind_per_day", tomorrow, now, format!("{account} has made its {of_kind} {name} of today"))
             }
+            PlaceAnswer::FullWindow(until) => {
+                let most = posting.per_three_hours;
+                let why = format!("{account} has published {most} times in three hours, as often as X lets it");
+                held("per_three_hours", until, now, why)
+            }
             PlaceAnswer::Early(until) => {
                 let interval = humantime::format_duration(posting.min_interval);
                 held("min_interval", until, now, format!("{account} publishes once in {interval}"))
             }
             PlaceAnswer::ClockMismatch(by_redis) => PlaceOutcome::OtherMinute(by_redis),
-            PlaceAnswer::Uncounted => PlaceOutcome::Uncounted(day.began),
+            PlaceAnswer::Uncounted => PlaceOutcome::Uncounted(day.began.min(now - THREE_HOURS)),
         })
     }
 }

@@ -30,7 +30,7 @@ pub struct Args {
 /// What can be done with a running sandbox.
 #[derive(Debug, clap::Subcommand)]
 pub enum SandboxCommand {
-    /// A scripted day in a running sandbox: posts, mentions, results; and what the bots should make of it
+    /// A scripted day in a running sandbox and what the bots should make of it; or weeks of bots that learn
     Play(play::Args),
 }
 

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use chrono::Utc;
 use perch_base::Settings;
+use perch_bot::cli::Invocation;
 use perch_play::{DAY, DayOptions, Expectation, ExpectedPick, MentionKind, Noise, Player, Script};
 use serde_json::json;
 use tokio::time::Instant;
@@ -11,7 +12,7 @@ use url::Url;
 
 use super::stage::Stage;
 use crate::{
-    app::{App, bots},
+    app::{App, bots, operator},
     error::CommandError,
     format::table::{Listing, cell, compact, cut, number, whole},
     parse::time::duration,
@@ -41,6 +42,13 @@ pub struct Args {
     /// The same seed plays the same day
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// So many weeks instead of a day, in minutes: what bots that learn make of readers with hidden tastes, beside chance
+    #[arg(
+        long,
+        value_name = "N",
+        conflicts_with_all = ["url", "speed", "within", "accounts", "mentions", "bot", "seed", "dry_run"]
+    )]
+    pub weeks: Option<u32>,
     /// Only name the accounts that would write, so that they can be watched first
     #[arg(long)]
     pub dry_run: bool,
@@ -52,6 +60,9 @@ fn speed(text: &str) -> Result<f64, String> {
 }
 
 pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
+    if let Some(weeks) = args.weeks {
+        return play_weeks(app, weeks);
+    }
     let settings = app.settings()?;
     let script = Script::write(&options(&settings, args)?).map_err(|error| CommandError::Usage(error.to_string()))?;
     if args.dry_run {
@@ -83,6 +94,16 @@ pub async fn run(app: &App, args: &Args) -> Result<(), CommandError> {
     } else {
         Err(CommandError::Refused("the day was broken off; what is said above was played".into()))
     }
+}
+
+/// Weeks of every bot that learns.
+fn play_weeks(app: &App, weeks: u32) -> Result<(), CommandError> {
+    let at = Invocation::new(app.out, operator(), app);
+    let played: Vec<Result<(), CommandError>> = bots().iter().filter_map(|bot| bot.play_weeks(&at, weeks)).collect();
+    if played.is_empty() {
+        return Err(CommandError::Refused("no bot of this deployment learns from readers".into()));
+    }
+    played.into_iter().collect()
 }
 
 fn options(settings: &Settings, args: &Args) -> Result<DayOptions, CommandError> {

@@ -204,7 +204,7 @@ mod tests {
         assert!(text.lines().next().is_some_and(|head| head.contains("by ann: wrong odds")), "{text}");
         braked.brakes.push("BRAKE ON  account:main  2m ago, by ann: odd words".into());
         let text = screen(80, 24, &braked);
-        assert!(text.lines().next().is_some_and(|head| head.contains("1 more, BRAKE ON  2m ago, by ann")), "{text}");
+        assert!(text.lines().next().is_some_and(|head| head.contains("1 more, BRAKE ON 2m ago, by ann")), "{text}");
     }
 
     #[test]
