@@ -1,6 +1,6 @@
 //! The real `perch`, which lies beside this program.
 
-use std::process::Stdio;
+use std::{path::PathBuf, process::Stdio};
 
 use tokio::process::{Child, Command};
 
@@ -9,25 +9,27 @@ use crate::{
     process,
 };
 
-/// A `perch worker` with all its pools. It is killed when this is dropped.
+/// A `perch` that runs until this is dropped, which kills it.
 #[derive(Debug)]
-pub struct Worker(Child);
+pub struct Perch(Child);
 
-impl Worker {
-    /// Starts one.
-    pub fn spawn(redis: &str, database: &str) -> Outcome<Self> {
-        let here = std::env::current_exe().map_err(BenchError::io("find this program"))?;
-        let program = here.with_file_name("perch");
-        let child = Command::new(&program)
-            .args(["worker", "--bind", "127.0.0.1:0"])
-            .envs([("APP_ENV", "staging"), ("REDIS_URL", redis), ("DATABASE_URL", database)])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
+impl Perch {
+    /// Starts one with these arguments and environment variables.
+    pub fn start(arguments: &[&str], vars: &[(String, String)]) -> Outcome<Self> {
+        let program = program()?;
+        let child = command(&program, arguments, vars)
             .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn()
             .map_err(|source| BenchError::Program { program: program.display().to_string(), source })?;
         Ok(Self(child))
+    }
+
+    /// A `perch worker` with all its pools.
+    pub fn worker(redis: &str, database: &str) -> Outcome<Self> {
+        let vars = [("APP_ENV", "staging"), ("REDIS_URL", redis), ("DATABASE_URL", database)];
+        let vars = vars.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Self::start(&["worker", "--bind", "127.0.0.1:0"], &vars)
     }
 
     /// CPU it has taken, in microseconds.
@@ -39,4 +41,29 @@ impl Worker {
     pub fn resident(&self) -> Option<f64> {
         process::resident(self.0.id()?)
     }
+}
+
+/// Runs a command of `perch` to its end; an error with what it said when it fails.
+pub async fn perch(arguments: &[&str], vars: &[(String, String)]) -> Outcome {
+    let program = program()?;
+    let ran = command(&program, arguments, vars)
+        .output()
+        .await
+        .map_err(|source| BenchError::Program { program: program.display().to_string(), source })?;
+    if ran.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&ran.stderr);
+    Err(BenchError::Setup(format!("perch {}: {}", arguments.join(" "), said.trim())))
+}
+
+fn program() -> Outcome<PathBuf> {
+    let here = std::env::current_exe().map_err(BenchError::io("find this program"))?;
+    Ok(here.with_file_name("perch"))
+}
+
+fn command(program: &PathBuf, arguments: &[&str], vars: &[(String, String)]) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments).envs(vars.iter().cloned()).stdin(Stdio::null()).stdout(Stdio::null());
+    command
 }

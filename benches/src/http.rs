@@ -32,6 +32,13 @@ impl Http {
         self.answer().await
     }
 
+    /// Asks for `path`; answers the status.
+    pub async fn get(&mut self, path: &str) -> Outcome<u16> {
+        let request = format!("GET {path} {}\r\n", self.head);
+        self.stream.write_all(request.as_bytes()).await.map_err(BenchError::io("send a request"))?;
+        self.answer().await
+    }
+
     /// Reads an answer whole. The API gives the length of every answer.
     async fn answer(&mut self) -> Outcome<u16> {
         self.buffer.clear();

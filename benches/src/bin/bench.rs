@@ -38,6 +38,9 @@ struct Arguments {
     /// Also run the peers of the Node world with the same work; npm installs them into .data/bench
     #[arg(long)]
     peers: bool,
+    /// A folder with data that is not part of the project, for the scenario learning: `upworthy` and `own-posts`
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
     /// End with 1 when a goal is not reached
     #[arg(long)]
     check: bool,
@@ -73,7 +76,8 @@ async fn main() -> ExitCode {
 /// Runs the scenarios. A scenario that cannot be run is told and the others are run all the same.
 async fn measure(arguments: &Arguments) -> Outcome<bool> {
     let rounds = if arguments.quick { 1 } else { usize::from(arguments.rounds) };
-    let bench = Bench { quick: arguments.quick, rounds, database: std::env::var("PERCH_BENCH_DATABASE_URL").ok() };
+    let database = std::env::var("PERCH_BENCH_DATABASE_URL").ok();
+    let bench = Bench { quick: arguments.quick, rounds, database, data: arguments.data.clone() };
     let mut report = Report::default();
     let mut failed = false;
     let path = arguments

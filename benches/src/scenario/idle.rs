@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use super::Bench;
 use crate::{
     database::Database,
-    deployed::Worker,
+    deployed::Perch,
     error::{BenchError, Outcome, until},
     jobs::{settings, types},
     numbers::{float, millis},
@@ -31,7 +31,7 @@ pub async fn run(bench: &Bench, report: &mut Report) -> Outcome {
         let redis = RedisServer::start().await?;
         first_job(&redis, &database, report).await?;
         redis.wipe().await?;
-        let worker = Worker::spawn(&redis.url(), &database.url)?;
+        let worker = Perch::worker(&redis.url(), &database.url)?;
         tokio::time::sleep(SETTLE).await;
         let (commands, cpu) = (redis.commands().await?, worker.cpu());
         let sent = float(redis.sent(window).await?);
@@ -62,7 +62,7 @@ async fn first_job(redis: &RedisServer, database: &Database, report: &mut Report
     let queue = client.queues().get(&accepted.queue).ok_or_else(|| BenchError::Setup("there is no queue".into()))?;
     let state = queue.keys().state();
     let began = Instant::now();
-    let _worker = Worker::spawn(&redis.url(), &database.url)?;
+    let _worker = Perch::worker(&redis.url(), &database.url)?;
     until("the first job", Duration::from_secs(30), Duration::from_millis(2), || async {
         let done: Option<u64> = redis::cmd("HGET").arg(&state).arg("succeeded").query_async(&mut redis.conn()).await?;
         Ok(done.is_some())

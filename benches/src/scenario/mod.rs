@@ -1,5 +1,6 @@
 //! The scenarios, one or two in a file, with their goals.
 
+mod bots;
 mod cost;
 mod depth;
 mod drain;
@@ -7,6 +8,7 @@ mod enqueue;
 mod far;
 mod http;
 mod idle;
+mod learning;
 mod outbox;
 mod peers;
 mod pickup;
@@ -14,6 +16,8 @@ mod running;
 mod sync;
 mod takeover;
 mod workers;
+
+use std::path::PathBuf;
 
 use clap::ValueEnum;
 
@@ -56,6 +60,10 @@ pub enum Scenario {
     Lag,
     /// Redis and Postgres 1, 5 and 50 ms away
     Far,
+    /// A process with a hundred bots
+    Bots,
+    /// How well the learning poster learns, with --data DIR
+    Learning,
     /// Peers of the Node world with the same work; npm installs them into .data/bench
     Peers,
 }
@@ -93,6 +101,8 @@ impl Scenario {
             Self::Sync => "sync",
             Self::Lag => "lag",
             Self::Far => "far",
+            Self::Bots => "bots",
+            Self::Learning => "learning",
             Self::Peers => "peers",
         }
     }
@@ -119,6 +129,8 @@ impl Scenario {
             Self::Sync => sync::rate(bench, report).await,
             Self::Lag => sync::lag(bench, report).await,
             Self::Far => far::run(bench, report).await,
+            Self::Bots => bots::run(bench, report).await,
+            Self::Learning => learning::run(bench, report),
             Self::Peers => peers::run(bench, report).await,
         }
     }
@@ -133,6 +145,8 @@ pub struct Bench {
     pub rounds: usize,
     /// The URL of Postgres.
     pub database: Option<String>,
+    /// The folder with data that is not part of the project.
+    pub data: Option<PathBuf>,
 }
 
 impl Bench {

@@ -92,8 +92,17 @@ impl Ftrl {
     /// Learns from one outcome between 0 and 1 that counts `weight` times. What is no number says nothing and is left out.
     pub fn learn(&mut self, features: &Features, outcome: f64, weight: f64) {
         let predicted = self.predict(features);
-        let error = (predicted - outcome) * weight;
-        let bend = predicted * (1.0 - predicted) * weight;
+        self.step(features, (predicted - outcome) * weight, predicted * (1.0 - predicted) * weight);
+    }
+
+    /// Learns that the margin is to be `value`, by least squares; it counts `weight` times. A model learns by this or by [`Ftrl::learn`], not by
+    /// both.
+    pub fn learn_margin(&mut self, features: &Features, value: f64, weight: f64) {
+        self.step(features, (self.margin(features) - value) * weight, weight);
+    }
+
+    /// One step of FTRL-Proximal, for a loss with this slope and this curvature in the margin.
+    fn step(&mut self, features: &Features, error: f64, bend: f64) {
         if !error.is_finite() {
             return;
         }
@@ -158,6 +167,17 @@ mod tests {
         let model = trained(20_000);
         assert!((model.weight(1) - 2.0).abs() < 0.15, "{}", model.weight(1));
         assert!((model.weight(2) + 1.0).abs() < 0.15, "{}", model.weight(2));
+    }
+
+    #[test]
+    fn margins_are_learned_as_they_are() {
+        let mut model = Ftrl::new(Rates { alpha: 0.05, ..Rates::default() });
+        let mut rng = generator(3);
+        for _ in 0..20_000 {
+            let (x, y) = (rng.random_range(-1.0..1.0), rng.random_range(-1.0..1.0));
+            model.learn_margin(&features(&[(1, x), (2, y)]), 0.3 * x - 0.1 * y + rng.random_range(-0.2..0.2), 1.0);
+        }
+        assert!((model.weight(1) - 0.3).abs() < 0.05 && (model.weight(2) + 0.1).abs() < 0.05);
     }
 
     #[test]
