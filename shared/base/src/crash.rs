@@ -56,6 +56,13 @@ pub const POINTS: &[&str] = &[
     // A thread: after each part, and after each deletion of a part of one that stays half.
     "thread.part",
     "thread.deleted",
+    // A persona: after a model answered, after its posts are kept as drafts; after a post is reserved for a slot, after its job is enqueued,
+    // after that is noted.
+    "stock.answered",
+    "stock.drafted",
+    "slot.reserved",
+    "slot.enqueued",
+    "slot.filled",
     // A bot that learns: after a model answered, after its candidates are kept, after a decision is in the log, after its job is
     // enqueued, after a reward is frozen.
     "candidates.answered",

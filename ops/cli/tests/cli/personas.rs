@@ -86,6 +86,23 @@ async fn each_persona_of_a_file_is_imported_or_named_with_what_is_wrong_and_stri
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_persona_need_not_have_is_taken_away_and_the_rest_stays() {
+    let world = World::start().await;
+    let add = ["personas", "add", "baker", "--account", "main", "--prompt", "You are a baker.", "--tone", "dry"];
+    let more = ["--source", "https://example.com/feed.xml", "--usd-per-day", "0.5", "--language", "en"];
+    world.run(&[&add[..], &more].concat()).went_well();
+    let clear = ["--clear", "sources", "--clear", "usd-per-day", "--clear", "language"];
+    let edited = world.json(&[&["personas", "edit", "baker", "--style", "short"][..], &clear].concat());
+    let left = ["sources", "usd_per_day", "language"].map(|field| edited["spec"].get(field).cloned());
+    assert!(
+        left.iter().all(|field| field.as_ref().is_none_or(|value| *value == json!([]) || value.is_null())),
+        "{edited}"
+    );
+    assert_eq!((&edited["spec"]["tone"], &edited["spec"]["style"]), (&json!("dry"), &json!("short")));
+    assert_eq!(world.run(&["personas", "edit", "baker", "--clear", "prompt"]).code, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_database_of_the_template_is_imported_by_its_name_or_that_of_the_variable() {
     let world = World::start().await;
     let file = File::named("bots.db");

@@ -10,6 +10,7 @@ mod braking;
 mod fetching;
 mod learning;
 mod operations;
+mod personas;
 mod stage;
 mod threads;
 
@@ -88,6 +89,8 @@ fn every_crash_point_has_its_story() {
         &fetching::OF_A_GOODBYE,
         &learning::OF_CANDIDATES,
         &threads::OF_A_THREAD,
+        &personas::OF_A_STOCK,
+        &personas::OF_A_SLOT,
         &learning::OF_A_DECISION,
         &learning::OF_A_REWARD,
     ]

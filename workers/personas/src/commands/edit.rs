@@ -129,6 +129,48 @@ pub struct EditArgs {
     pub name: PersonaName,
     #[command(flatten)]
     pub spec: SpecArgs,
+    /// What it is to have no longer; may be repeated
+    #[arg(long, value_enum, value_name = "FIELD")]
+    pub clear: Vec<Clearable>,
+}
+
+/// What a persona need not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Clearable {
+    /// Its tone.
+    Tone,
+    /// Its style.
+    Style,
+    /// Its topics.
+    Topics,
+    /// Its sources.
+    Sources,
+    /// Its language.
+    Language,
+    /// Its schedule: it posts when it is told to.
+    Schedule,
+    /// Its providers of models: it has those of the settings.
+    Providers,
+    /// The most that models may cost it in a day.
+    UsdPerDay,
+    /// Posts that are said again in other words.
+    Evergreen,
+}
+
+impl Clearable {
+    fn clear(self, spec: &mut PersonaSpec) {
+        match self {
+            Self::Tone => spec.tone.clear(),
+            Self::Style => spec.style.clear(),
+            Self::Topics => spec.topics.clear(),
+            Self::Sources => spec.sources.clear(),
+            Self::Language => spec.language = None,
+            Self::Schedule => spec.schedule.clear(),
+            Self::Providers => spec.providers = Vec::<String>::new().into(),
+            Self::UsdPerDay => spec.usd_per_day = None,
+            Self::Evergreen => spec.evergreen = None,
+        }
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -160,13 +202,14 @@ pub async fn add(at: &Invocation<'_>, args: &AddArgs) -> Result<(), CommandError
 
 pub async fn edit(at: &Invocation<'_>, args: &EditArgs) -> Result<(), CommandError> {
     let (settings, store) = &at.store()?;
-    if args.spec.is_empty() {
+    if args.spec.is_empty() && args.clear.is_empty() {
         return Err(CommandError::Usage(
             "say what to change, such as --tone dry; `perch personas edit --help` lists it".into(),
         ));
     }
     let before = one(store, &args.name).await?;
-    let base = args.spec.file.as_ref().map_or(Ok(before.spec), |file| read_spec(file))?;
+    let mut base = args.spec.file.as_ref().map_or(Ok(before.spec), |file| read_spec(file))?;
+    args.clear.iter().for_each(|field| field.clear(&mut base));
     let spec = args.spec.over(base);
     checked(settings, &spec)?;
     match store.personas().put(&args.name, &spec, Some(before.version), &at.operator).await? {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use perch_base::clock;
+use perch_base::{clock, crash_point};
 use perch_core::{
     job_id,
     personas::{Persona, PersonaStore as _},
@@ -47,6 +47,7 @@ pub(super) async fn hand_over(
     }
     let options = EnqueueOptions { id: Some(id), deadline: Some(deadline), ..EnqueueOptions::default() };
     client.enqueue_with(&job, options).await?;
+    crash_point!("slot.enqueued");
     Ok(bot.store.stock().handed_over(post.id).await?)
 }
 

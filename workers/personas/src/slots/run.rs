@@ -1,7 +1,7 @@
 //! One run over all personas: settles, fills slots, and starts replenishments.
 
 use chrono::{DateTime, Utc};
-use perch_base::clock;
+use perch_base::{clock, crash_point};
 use perch_core::personas::{Persona, PersonaSpec, PersonaStore as _};
 use perch_jobs::{ReplenishStock, RunPersonas};
 use perch_queue::{
@@ -155,7 +155,9 @@ async fn fill(bot: &Personas, client: &Client, persona: &Persona, slot_at: DateT
         })
         .await?;
     if let Reservation::Filled(post) = &reservation {
+        crash_point!("slot.reserved");
         hand_over(bot, client, persona, post).await?;
+        crash_point!("slot.filled");
     }
     Ok(reservation)
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use perch_base::Disposition;
+use perch_base::{Disposition, crash_point};
 use perch_clients::{models::ChatRequest, sources::Material};
 use perch_core::{
     AskError, ModelReply,
@@ -74,6 +74,7 @@ pub(super) async fn write(bot: &Personas, persona: &Persona, count: u32) -> Resu
         Ok(reply) => reply,
         Err(reason) => return Ok(Err(reason)),
     };
+    crash_point!("stock.answered");
     let asked: Vec<Asked> = topics.into_iter().map(|topic| Asked { topic, evergreen_of: None }).collect();
     let mut drafts = drafts(bot, spec, &reply, &asked);
     let said: Vec<&str> = material.iter().map(|material| &*material.text).collect();

@@ -1,7 +1,7 @@
 //! Replenishes the stock of a persona: one call of a model, one batch.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use perch_base::clock;
+use perch_base::{clock, crash_point};
 use perch_core::personas::{Persona, PersonaStore as _};
 use perch_jobs::ReplenishStock;
 use perch_queue::{
@@ -79,6 +79,7 @@ pub async fn replenish_stock(job: ReplenishStock, cx: JobContext, bot: Data<Pers
     let again = evergreen::candidates(&bot, &persona, (count / 2).max(1)).await?;
     let share = u32::try_from(again.len()).unwrap_or(u32::MAX);
     let fresh = write(&bot, &persona, count.saturating_sub(share).max(1)).await?;
+    crash_point!("stock.drafted");
     let reworded = reword(&bot, &persona, &again).await;
     let (written, reworded) = match (fresh, reworded) {
         (Err(reason), None) => {
