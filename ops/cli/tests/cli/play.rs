@@ -66,6 +66,14 @@ async fn a_day_is_played_into_a_running_sandbox_and_says_what_it_was() {
 }
 
 #[test]
+fn weeks_of_the_bots_that_learn_show_what_was_learned_beside_chance() {
+    let ran = run(&mut asked(&["sandbox", "play", "--weeks", "1"]), b"");
+    for part in ["1 weeks", "choosing uniformly", "learned", "followers gained"] {
+        assert!(ran.code == 0 && ran.stdout.contains(part), "{part} is missing: {ran:?}");
+    }
+}
+
+#[test]
 fn what_cannot_be_played_says_why() {
     for (arguments, code, told) in [
         (&["--url", "https://api.x.com"][..], 2, "not of this machine"),
@@ -75,6 +83,8 @@ fn what_cannot_be_played_says_why() {
         (&["--bot", "not a handle"], 2, "no handle"),
         (&["--speed", "0"], 2, "no speed"),
         (&["--speed", "60", "--within", "1m"], 2, "cannot be used with"),
+        (&["--weeks", "0"], 2, "weeks is 0; allowed: 1 to 104"),
+        (&["--weeks", "2", "--within", "1m"], 2, "cannot be used with"),
     ] {
         let ran = run(&mut asked(&[&["sandbox", "play"], arguments].concat()), b"");
         assert!(ran.code == code && ran.stderr.contains(told), "{arguments:?}: {ran:?}");
