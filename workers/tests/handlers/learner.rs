@@ -261,7 +261,7 @@ async fn three_refusals_in_a_row_stop_a_bot_until_a_person_lets_it_go_on() {
     write(&world, slot_at).await;
     score(&world, slot_at).await;
     published(&world).await;
-    // Three later decisions that X refused.
+    // Three later decisions whose posts failed.
     sqlx::query(
         "with more as (
              insert into learner.decisions (environment, bot_id, slot_at, policy, policy_hash, arm, candidate_id, propensity,
@@ -271,6 +271,16 @@ async fn three_refusals_in_a_row_stop_a_bot_until_a_person_lets_it_go_on() {
              from learner.decisions, generate_series(1, 3) as n returning environment, id
          )
          insert into learner.outcomes (environment, decision_id, state) select environment, id, 'failed' from more",
+    )
+    .execute(&world.database().raw())
+    .await
+    .expect("Postgres answers");
+    assert_eq!(run(&world).await.get("stopped"), None, "none of them came to X");
+    sqlx::query(
+        "insert into effects (environment, key, kind, account, state, fence, digest, job_id, attempt, holder)
+         select d.environment, d.effect_key, 'post', 'main', 'failed', 1, sha256(''), d.job_id, 1, 'a worker'
+         from learner.decisions d join learner.outcomes o on o.environment = d.environment and o.decision_id = d.id
+         where o.state = 'failed'",
     )
     .execute(&world.database().raw())
     .await

@@ -37,7 +37,8 @@ pub struct Replies {
 }
 
 impl LearnerTables<'_> {
-    /// How many of the latest decisions of a bot in a row X refused for good, looking at `most` of those made since then.
+    /// How many of the latest decisions of a bot in a row X refused for good, looking at `most` of those made since then. What never came to X,
+    /// because the guard or the comparison with other accounts stopped it, counts neither way.
     pub async fn refused_in_a_row(
         &self,
         bot: &PersonaName,
@@ -49,7 +50,11 @@ impl LearnerTables<'_> {
                  select o.state, row_number() over (order by d.id desc) as place
                  from learner.decisions d
                  join learner.outcomes o on o.environment = d.environment and o.decision_id = d.id
-                 where d.environment = $1 and d.bot_id = $2 and d.decided_at >= $3 and o.state in ('published', 'failed')
+                 where d.environment = $1 and d.bot_id = $2 and d.decided_at >= $3
+                   and (o.state = 'published' or o.state = 'failed' and exists (
+                            select from effects e
+                            where e.environment = d.environment and e.state = 'failed'
+                              and e.key in (d.effect_key, d.effect_key || ':part:1')))
                  order by d.id desc limit $4
              )
              select count(*) from latest
