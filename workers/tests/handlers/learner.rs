@@ -8,7 +8,7 @@ use perch_bot_learner::{
     policy::{self, Policy},
 };
 use perch_core::personas::{PersonaChange, PersonaSpec, PersonaStore as _, Topic};
-use perch_jobs::{CollectMetrics, PersonaName, RunLearner, ScoreCandidates, WriteCandidates};
+use perch_jobs::{CollectMetrics, PersonaName, ReadAudience, RunLearner, ScoreCandidates, WriteCandidates};
 use perch_store::EffectState;
 use serde_json::{Value, json};
 
@@ -209,6 +209,31 @@ async fn a_post_earns_one_reward_once_it_is_old_enough_and_measured() {
         .await
         .expect("Postgres answers");
     assert_eq!(rewards, 1);
+}
+
+#[tokio::test]
+async fn the_followers_of_the_account_and_what_only_it_is_told_of_its_posts_are_read_from_x() {
+    let together = Together::saying(&[&four()]).await;
+    let world = told(&together, &[IDLE]).await;
+    let slot_at = one_slot(&world).await;
+    write(&world, slot_at).await;
+    score(&world, slot_at).await;
+    let post = published(&world).await.external_id.expect("it is on X");
+    let read = world.done(&ReadAudience { bot: baker() }).await.result.expect("a result");
+    assert_eq!(read["posts"], json!(1), "{read}");
+    let (followers,): (i64,) = sqlx::query_as("select followers from learner.followers where account = 'main'")
+        .fetch_one(&world.database().raw())
+        .await
+        .expect("they are kept");
+    assert_eq!(read["followers"], json!(followers));
+    let told: (String, Option<i64>, Option<i64>) =
+        sqlx::query_as("select post_id, impressions, follows from learner.post_analytics")
+            .fetch_one(&world.database().raw())
+            .await
+            .expect("it is kept");
+    assert!(told.0 == post && told.1.is_some() && told.2.is_some(), "{told:?}");
+    let again = world.done(&ReadAudience { bot: baker() }).await.result.expect("a result");
+    assert_eq!((again.get("followers"), &again["posts"]), (None, &json!(1)), "followers are read once a day");
 }
 
 #[tokio::test]
