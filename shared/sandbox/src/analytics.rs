@@ -70,9 +70,11 @@ impl Asked {
 
     /// The analytics of a post.
     fn of(&self, post: &StoredPost, inner: &SharedState) -> Value {
-        let between = |from: DateTime<Utc>, until: DateTime<Utc>| {
-            self.named(&Between { before: inner.world.counts(post, from), after: inner.world.counts(post, until) })
+        let at = |at: DateTime<Utc>| {
+            if at <= post.created_at { Counts::default() } else { inner.world.counts(post, at) }
         };
+        let between =
+            |from: DateTime<Utc>, until: DateTime<Utc>| self.named(&Between { before: at(from), after: at(until) });
         let id = post.id.to_string();
         let until = self.until.min(Utc::now());
         let Some(length) = self.bucket else {

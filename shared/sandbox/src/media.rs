@@ -59,6 +59,8 @@ pub(crate) struct UploadedFile {
     pub media_type: String,
     pub bytes: Vec<u8>,
     pub alt_text: Option<String>,
+    /// The category that it is uploaded under, where it comes in parts.
+    category: String,
     /// How many bytes it is to have, where it comes in parts.
     total: usize,
     segments: u64,
@@ -132,6 +134,11 @@ impl Files {
 }
 
 impl UploadedFile {
+    /// Whether all of it is there, and its media type is the one of its bytes.
+    pub fn is_ready(&self) -> bool {
+        self.state == FileState::Ready
+    }
+
     /// Whether it is a still picture.
     pub fn is_picture(&self) -> bool {
         self.media_type.starts_with("image/") && self.media_type != "image/gif"
@@ -228,8 +235,7 @@ async fn whole(
 #[derive(Deserialize)]
 struct Start {
     media_type: String,
-    #[serde(rename = "media_category")]
-    _category: String,
+    media_category: String,
     total_bytes: usize,
 }
 
@@ -240,7 +246,13 @@ async fn initialize(
 ) -> Result<Json<Value>, Problem> {
     let owner = user(caller)?.id;
     let new: Start = body(&bytes)?;
-    let file = UploadedFile { owner, media_type: new.media_type, total: new.total_bytes, ..Default::default() };
+    let file = UploadedFile {
+        owner,
+        media_type: new.media_type,
+        category: new.media_category,
+        total: new.total_bytes,
+        ..Default::default()
+    };
     let id = app.state.lock().files.add(file);
     let data = json!({ "id": id.to_string(), "media_key": media_key(id), "expires_after_secs": EXPIRES_AFTER_SECS });
     Ok(Json(json!({ "data": data })))
@@ -287,7 +299,7 @@ async fn finalize(
         let message = format!("{} of {} bytes have come.", file.bytes.len(), file.total);
         return Err(Problem::invalid("id", &media, message));
     }
-    if recognised(&file.bytes).map(|(kind, _)| kind) != Some(file.media_type.as_str()) {
+    if accepted(&file.bytes, &file.category)? != file.media_type {
         return Err(Problem::invalid("id", &media, format!("The media is not {}.", file.media_type)));
     }
     file.state = if file.is_picture() { FileState::Ready } else { FileState::Pending };

@@ -146,7 +146,7 @@ async fn results(State(app): State<App>) -> Json<Vec<GameResult>> {
 async fn media(State(app): State<App>, Path(file): Path<String>) -> Result<Response, StatusCode> {
     if let Ok(id) = file.parse::<u64>() {
         let inner = app.state.lock();
-        let uploaded = inner.files.get(id).ok_or(StatusCode::NOT_FOUND)?;
+        let uploaded = inner.files.get(id).filter(|file| file.is_ready()).ok_or(StatusCode::NOT_FOUND)?;
         // Only media types that the sandbox has recognised by the bytes.
         return Ok(([(header::CONTENT_TYPE, uploaded.media_type.clone())], uploaded.bytes.clone()).into_response());
     }

@@ -182,6 +182,9 @@ impl World {
     /// Whether another account of the same operator has lately made a post with the same words.
     fn is_elsewhere(&self, post: &StoredPost) -> bool {
         let said = words(&post.text);
+        if said.is_empty() {
+            return false;
+        }
         let others = self.made().filter(|other| other.author != post.author && !other.deleted).take(REPEAT_WINDOW);
         let own = |other: &&StoredPost| matches!(other.reference, Reference::None | Reference::Quote(_));
         others.filter(own).any(|other| words(&other.text) == said)

@@ -22,6 +22,8 @@ pub struct NewText<'a> {
     pub text: &'a str,
     /// What near-duplicates of it are searched by: texts without a common key are not compared.
     pub keys: &'a [i32],
+    /// The accounts that it is compared with.
+    pub others: &'a [String],
 }
 
 /// The text of another account.
@@ -37,6 +39,8 @@ pub struct OtherText {
 
 /// The most texts that one is compared with: those that have most in common with it.
 const COMPARED: i64 = 50;
+/// For so long a text is compared with others.
+const KEPT: Duration = Duration::from_secs(366 * 86_400);
 /// Texts removed by one statement.
 const AT_ONCE: i64 = 10_000;
 
@@ -49,7 +53,7 @@ impl Store {
 
 impl AccountTexts<'_> {
     /// Claims a text for its account, or answers the text of another account that `is_like` it. Of concurrent callers with texts that are
-    /// alike, one gets its claim. A text whose effect has failed is not counted; its effect claims it again before it is done after all.
+    /// alike, one gets its claim. A text whose effect has failed since is not counted; it is claimed again before the effect is done after all.
     pub async fn claim(
         &self,
         new: &NewText<'_>,
@@ -68,15 +72,17 @@ impl AccountTexts<'_> {
                         cardinality(array(select unnest(t.keys) intersect select unnest($4::integer[]))) as common
                  from account_texts t
                  left join effects e on e.environment = t.environment and e.key = t.key
-                 where t.environment = $1 and t.account <> $2 and t.key <> $3 and t.keys && $4
-                   and e.state is distinct from 'failed'
+                 where t.environment = $1 and t.account = any($2::text[]) and t.key <> $3 and t.keys && $4
+                   and t.claimed_at > clock_timestamp() - $6::bigint * interval '1 second'
+                   and (e.state is distinct from 'failed' or t.claimed_at > e.settled_at)
              ) as o
              order by common::float8 / (many + cardinality($4) - common) desc, key limit $5",
             self.0.env_name(),
-            new.account.as_str(),
+            new.others,
             new.key,
             new.keys,
-            COMPARED
+            COMPARED,
+            KEPT.as_secs().cast_signed()
         )
         .fetch_all(&mut tx)
         .await
@@ -101,15 +107,15 @@ impl AccountTexts<'_> {
         Ok(None)
     }
 
-    /// Removes texts that were claimed longer ago than `kept`; the number of those removed. Call it again until there are none.
-    pub async fn prune(&self, kept: Duration) -> Result<u64, StoreError> {
+    /// Removes texts that are no longer compared; the number of those removed. Call it again until there are none.
+    pub async fn prune(&self) -> Result<u64, StoreError> {
         let done = query!(
             "delete from account_texts where environment = $1 and key in (
                  select key from account_texts
-                 where environment = $1 and claimed_at < clock_timestamp() - $2 * interval '1 second'
+                 where environment = $1 and claimed_at < clock_timestamp() - $2::bigint * interval '1 second'
                  order by claimed_at limit $3)",
             self.0.env_name(),
-            i64::try_from(kept.as_secs()).unwrap_or(i64::MAX),
+            KEPT.as_secs().cast_signed(),
             AT_ONCE
         )
         .execute(&self.0.pool)

@@ -19,8 +19,6 @@ use crate::{
 
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
 const PRUNE_HISTORY_EVERY: Duration = Duration::from_secs(600);
-/// Texts that were published longer ago are no longer compared with those of other accounts.
-const TEXTS_KEPT: Duration = Duration::from_secs(366 * 86_400);
 /// Jobs removed from the history in one transaction.
 const PRUNED_AT_ONCE: u32 = 1_000;
 const MEASURE_EVERY: Duration = Duration::from_secs(15);
@@ -69,6 +67,8 @@ pub async fn run(
             prune_history(store, retention, stop)
         }));
     }
+    let texts = store.clone();
+    duties.spawn(kept_up("texts".into(), stop.clone(), move |stop| prune_texts(texts.clone(), stop)));
     duties
         .spawn(kept_up("gauges".into(), stop.clone(), move |stop| every(MEASURE_EVERY, stop, queues.clone(), measure)));
     tracing::info!(cron = settings.cron.len(), "scheduling");
@@ -149,10 +149,26 @@ async fn prune_history(store: Store, retention: Duration, stop: CancellationToke
     }
 }
 
+/// Removes texts that are no longer compared with those of other accounts, until `stop`.
+async fn prune_texts(store: Store, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(PRUNE_HISTORY_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        match store.account_texts().prune().await {
+            Ok(0) => {}
+            Ok(texts) => tracing::info!(texts, "texts are a year old and no longer compared"),
+            Err(error) => tracing::warn!(%error, "the pruning of texts waits for Postgres"),
+        }
+    }
+}
+
 async fn prune_jobs(store: &Store, retention: Duration) -> Result<u64, StoreError> {
     let older_than = TimeDelta::from_std(retention).ok().and_then(|ago| Utc::now().checked_sub_signed(ago));
     let Some(older_than) = older_than else { return Ok(0) };
-    while store.account_texts().prune(TEXTS_KEPT).await? > 0 {}
     let mut jobs = 0;
     loop {
         let pruned = store.history().prune(older_than, PRUNED_AT_ONCE).await?.jobs;

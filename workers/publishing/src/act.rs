@@ -1,4 +1,4 @@
-use std::{borrow::Cow, future::Future};
+use std::future::Future;
 
 use chrono::{DateTime, Utc};
 use perch_clients::{XError, x::Search};
@@ -26,7 +26,7 @@ pub(super) trait Act: Sync {
 
     /// The text that no other account may have published in nearly these words; none for an act that may be alike on several accounts, such as a
     /// reply to somebody.
-    fn own_words(&self) -> Option<Cow<'_, str>> {
+    fn own_words(&self) -> Option<&str> {
         None
     }
 

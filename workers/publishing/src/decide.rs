@@ -38,14 +38,18 @@ pub(super) fn unfit(text: &str, most: usize) -> Option<String> {
     if text.trim().is_empty() {
         return Some("the text is empty; a post needs one".to_owned());
     }
-    let tags = cashtags(text);
-    if tags > MOST_CASHTAGS {
-        return Some(format!(
-            "the text has {tags} cashtags; X takes {MOST_CASHTAGS} a post: leave the others without the sign"
-        ));
-    }
     let units = weighted_length(text);
     (units > most).then(|| format!("the text is {units} units long by X's weighted count; shorten it to {most}"))
+}
+
+/// Why X would not take the tags of a text, if so.
+pub(super) fn too_many_cashtags(text: &str) -> Option<String> {
+    let tags = cashtags(text);
+    (tags > MOST_CASHTAGS).then(|| {
+        format!(
+            "the text has {tags} cashtags; X takes {MOST_CASHTAGS} a post: leave the others without the sign and replay"
+        )
+    })
 }
 
 /// How to go on with an effect that an earlier attempt left open.
@@ -180,8 +184,8 @@ mod tests {
         let unfit = |text: &str| unfit(text, POST_UNITS);
         assert_eq!(unfit("Lakers -3.5"), None);
         assert!(unfit(" \n").is_some_and(|why| why.contains("empty")));
-        assert_eq!(unfit("$LAL by four, and 5$ on it"), None);
-        assert!(unfit("$LAL by four, $BTC too").is_some_and(|why| why.contains("2 cashtags")));
+        assert_eq!(too_many_cashtags("$LAL by four, and 5$ on it"), None);
+        assert!(too_many_cashtags("$LAL by four, $BTC too").is_some_and(|why| why.contains("2 cashtags")));
         assert_eq!(unfit(&"x".repeat(280)), None);
         assert!(unfit(&"x".repeat(281)).is_some_and(|why| why.contains("281")));
         assert!(unfit(&"日".repeat(141)).is_some_and(|why| why.contains("282")));

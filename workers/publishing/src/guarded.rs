@@ -6,6 +6,7 @@ use perch_jobs::{AccountId, PublishPost};
 use perch_safety::{Guard, GuardVerdict, Reason};
 use perch_store::StoreError;
 
+use super::decide::too_many_cashtags;
 use crate::Publisher;
 
 /// Why the guard stops a text.
@@ -52,8 +53,11 @@ fn stopped_within(guard: &Guard, mode: GuardMode, text: &str, most: usize) -> Op
     }
 }
 
-/// Why the guard stops a post, if it does. Flagged words do not stop a post that a person has approved.
+/// Why the guard stops a post, or X would for its tags. Flagged words do not stop a post that a person has approved.
 pub(super) async fn objection(publisher: &Publisher, job: &PublishPost) -> Result<Option<String>, StoreError> {
+    if let Some(why) = too_many_cashtags(&job.text) {
+        return Ok(Some(why));
+    }
     let mode = publisher.settings.posting_of(&job.account).guard;
     let most = post_units(publisher.settings.x.has_long_posts(&job.account));
     let Some(stopped) = stopped_within(&publisher.guard, mode, &job.text, most) else { return Ok(None) };

@@ -123,8 +123,12 @@ impl<A: Act> ActAttempt<'_, A> {
                 if let Some(why) = &self.objection {
                     return Err(ActError::Refused(why.clone()));
                 }
-                self.claim_words().await?;
-                Some(self.admitted_and_prepared().await?)
+                let pass = self.admitted_and_prepared().await?;
+                if let Err(stop) = self.claim_words().await {
+                    self.gate().leave(&pass).await;
+                    return Err(stop);
+                }
+                Some(pass)
             }
         };
         crash_point!("publish.admitted");
@@ -155,15 +159,18 @@ impl<A: Act> ActAttempt<'_, A> {
     /// Claims the words of the act for its account. X forbids several accounts of one operator to say nearly the same.
     async fn claim_words(&self) -> Result<(), ActError> {
         let settings = &self.publisher.settings;
-        let mode = settings.posting_of(self.act.account()).similar;
-        let is_alone = settings.x.accounts.len() < 2;
-        if self.sending == Sending::Simulated || mode == SimilarMode::Allow || is_alone {
+        let configured = settings.x.accounts.keys().filter(|account| *account != self.act.account());
+        let others: Vec<String> = configured.map(ToString::to_string).collect();
+        if self.sending == Sending::Simulated || others.is_empty() {
             return Ok(());
         }
         let Some(words) = self.act.own_words() else { return Ok(()) };
-        let fingerprint = Fingerprint::of(&words);
-        let keys: Vec<i32> = Fingerprint::keys(&words).into_iter().map(u32::cast_signed).collect();
-        let new = NewText { key: &self.key, account: self.act.account(), text: &words, keys: &keys };
+        let fingerprint = Fingerprint::of(words);
+        let keys: Vec<i32> = Fingerprint::keys(words).into_iter().map(u32::cast_signed).collect();
+        // What an account that may say the same has said is known to the others all the same.
+        let is_compared = settings.posting_of(self.act.account()).similar == SimilarMode::Refuse;
+        let others = if is_compared { &others[..] } else { &[] };
+        let new = NewText { key: &self.key, account: self.act.account(), text: words, keys: &keys, others };
         let is_like = |other: &str| is_near_duplicate(&fingerprint, &Fingerprint::of(other));
         match self.publisher.store.account_texts().claim(&new, is_like).await? {
             None => Ok(()),

@@ -1,5 +1,3 @@
-use std::borrow::Cow;
-
 use chrono::{DateTime, Utc};
 use perch_clients::{
     XError,
@@ -76,8 +74,8 @@ impl Act for PostAct<'_> {
         [self.job.account.as_str(), &self.job.text, target].into_iter().chain(files).collect()
     }
 
-    fn own_words(&self) -> Option<Cow<'_, str>> {
-        self.job.reply_to.is_none().then_some(Cow::Borrowed(self.job.text.as_str()))
+    fn own_words(&self) -> Option<&str> {
+        self.job.reply_to.is_none().then_some(self.job.text.as_str())
     }
 
     async fn make_ready(&self, publisher: &Publisher) -> Result<(), Fail> {

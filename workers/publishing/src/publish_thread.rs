@@ -1,5 +1,3 @@
-use std::borrow::Cow;
-
 use chrono::{DateTime, Utc};
 use perch_base::crash_point;
 use perch_clients::{
@@ -241,9 +239,9 @@ impl Act for PartAct<'_> {
         vec![self.job.account.as_str(), self.text, self.parent.as_ref().map_or("", PostId::as_str)]
     }
 
-    /// A thread is compared as a whole, before its first part.
-    fn own_words(&self) -> Option<Cow<'_, str>> {
-        (self.number == 1).then(|| Cow::Owned(self.job.parts.join("\n")))
+    /// The first part is a post like others; what follows it are replies.
+    fn own_words(&self) -> Option<&str> {
+        (self.number == 1).then_some(self.text)
     }
 
     /// X may not show a post yet that was made a moment ago.

@@ -2,7 +2,7 @@
 
 use perch_jobs::{AccountId, HalfThread, Job, PublishPost, PublishThread};
 use perch_safety::similar::{Fingerprint, is_near_duplicate};
-use perch_sandbox::{Endpoint, MadePost};
+use perch_sandbox::{Endpoint, Fault, FaultKind, MadePost};
 use perch_store::JobState;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
@@ -53,7 +53,7 @@ async fn an_account_that_may_say_what_others_say_does_and_replies_may_always_be_
 }
 
 #[tokio::test]
-async fn a_thread_is_compared_as_a_whole() {
+async fn the_first_part_of_a_thread_is_compared_as_a_post() {
     let world = World::with(&SECOND).await;
     let thread = |account, parts: &[&str]| PublishThread {
         account,
@@ -63,12 +63,26 @@ async fn a_thread_is_compared_as_a_whole() {
         half: HalfThread::Keep,
         made_with_ai: false,
     };
-    world.done(&thread(main_account(), &["What rye wants.", "It wants a cold night.", "And a hot stone."])).await;
-    let again = thread(second_account(), &["What rye wants!", "It wants a cold night.", "And a hot stone."]);
+    world.done(&post(main_account(), RYE)).await;
+    let again = thread(second_account(), &[RYE, "And it wants a slow oven too."]);
     assert!(dead(&world, &again).await.contains("the account main"));
-    world
-        .done(&thread(second_account(), &["What wheat fears.", "Most of all the open door.", "And a hot stone."]))
-        .await;
+    world.done(&thread(second_account(), &["What wheat fears most is the open door.", "And a slow oven."])).await;
+    assert!(
+        dead(&world, &post(main_account(), "What wheat fears most: the open door!"))
+            .await
+            .contains("the account second")
+    );
+}
+
+#[tokio::test]
+async fn of_two_accounts_whose_posts_x_has_refused_for_a_while_only_one_goes_on() {
+    let world = World::with(&SECOND).await;
+    world.x.add_fault(Fault::new(Endpoint::CreatePost, FaultKind::Unavailable).times(1));
+    let (first, second) =
+        (world.enqueue(&post(main_account(), RYE)).await, world.enqueue(&post(second_account(), RYE)).await);
+    let states = [world.ended(first).await.state, world.ended(second).await.state];
+    assert!(states.contains(&JobState::Done) && states.contains(&JobState::Dead), "{states:?}");
+    assert_eq!(world.x.made().len(), 1);
 }
 
 /// Texts of few words, so that many of them are nearly the same.

@@ -302,8 +302,8 @@ async fn three_refusals_in_a_row_stop_a_bot_until_a_person_lets_it_go_on() {
     .expect("Postgres answers");
     assert_eq!(run(&world).await.get("stopped"), None, "none of them came to X");
     sqlx::query(
-        "insert into effects (environment, key, kind, account, state, fence, digest, job_id, attempt, holder)
-         select d.environment, d.effect_key, 'post', 'main', 'failed', 1, sha256(''), d.job_id, 1, 'a worker'
+        "insert into effects (environment, key, kind, account, state, fence, digest, job_id, attempt, holder, error)
+         select d.environment, d.effect_key, 'post', 'main', 'failed', 1, sha256(''), d.job_id, 1, 'a worker', 'X: 403'
          from learner.decisions d join learner.outcomes o on o.environment = d.environment and o.decision_id = d.id
          where o.state = 'failed'",
     )

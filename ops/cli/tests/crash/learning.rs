@@ -118,6 +118,8 @@ async fn published(stage: &Stage, point: &str) {
         stage.count("select count(*) from learner.outcomes where state = 'published'").await == 1
     })
     .await;
+    // A run that is killed comes again only after a while, and another is not enqueued meanwhile.
+    comes_true(&format!("{point}: nothing runs"), || async { stage.left("scoring").await == 0 }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

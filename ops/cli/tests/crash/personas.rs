@@ -82,7 +82,11 @@ async fn wherever_it_dies_a_slot_is_filled_once_and_its_post_goes_out_once() {
             .await;
             comes_true("nothing runs", || async { stage.left("generation").await == 0 }).await;
         }
-        execute("update personas.progress set slots_until = now() - interval '3 minutes'").await;
+        sqlx::query("update personas.progress set slots_until = $1")
+            .bind(slot_at - TimeDelta::minutes(1))
+            .execute(&pool)
+            .await
+            .expect("Postgres answers");
         enqueue(&stage, "run_personas", "{}");
         worker(&stage, Some(point)).dies(point).await;
         // What was left behind waits for a minute before it is handed over again.

@@ -53,8 +53,11 @@ impl LearnerTables<'_> {
                  where d.environment = $1 and d.bot_id = $2 and d.decided_at >= $3
                    and (o.state = 'published' or o.state = 'failed' and exists (
                             select from effects e
-                            where e.environment = d.environment and e.state = 'failed'
-                              and e.key in (d.effect_key, d.effect_key || ':part:1')))
+                            where e.environment = d.environment and e.state = 'failed' and e.error not like 'not begun:%'
+                              and e.key in (d.effect_key, d.effect_key || ':part:1')
+                              and not exists (
+                                  select from jobs j
+                                  where j.environment = d.environment and j.id = d.job_id and j.attempts > e.attempt)))
                  order by d.id desc limit $4
              )
              select count(*) from latest

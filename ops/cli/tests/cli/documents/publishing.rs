@@ -59,6 +59,7 @@ async fn what_is_left_is_shown_as_the_page_on_publishing_prints_it([limits]: [Sa
     Stage::of(&world)
         .with("PERCH__POSTING__MIN_INTERVAL", "90s")
         .with("PERCH__POSTING__PER_DAY", "20")
+        .with("PERCH__POSTING__PER_THREE_HOURS", "300")
         .with("PERCH__POSTING__REPLIES_PER_DAY", "8")
         .with("PERCH__POSTING__QUIET", quiet)
         .with("PERCH__QUEUES__PENDING_POSTS__GROUP_RATE", r#"{ count = 90, per = "15m" }"#)
