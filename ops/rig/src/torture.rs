@@ -343,6 +343,8 @@ fn programs(args: &Args, sandbox: &Sandbox, folder: &Path) -> Result<Programs, R
         ("APP_ENV", "staging"),
         ("RUST_LOG", "info"),
         ("PERCH__TELEMETRY__LOG_FORMAT", "text"),
+        // Its texts differ by numbers alone.
+        ("PERCH__POSTING__SIMILAR", "allow"),
         ("PERCH__REDIS__CONNECT_TIMEOUT", "1s"),
         ("PERCH__REDIS__COMMAND_TIMEOUT", "1s"),
         ("PERCH__POSTGRES__ACQUIRE_TIMEOUT", "2s"),
