@@ -18,6 +18,7 @@ impl Perch {
     pub fn start(arguments: &[&str], vars: &[(String, String)]) -> Outcome<Self> {
         let program = program()?;
         let child = command(&program, arguments, vars)
+            .stdout(Stdio::null())
             .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn()
@@ -43,15 +44,15 @@ impl Perch {
     }
 }
 
-/// Runs a command of `perch` to its end; an error with what it said when it fails.
-pub async fn perch(arguments: &[&str], vars: &[(String, String)]) -> Outcome {
+/// Runs a command of `perch` to its end, and answers what it printed; an error with what it said when it fails.
+pub async fn perch(arguments: &[&str], vars: &[(String, String)]) -> Outcome<String> {
     let program = program()?;
     let ran = command(&program, arguments, vars)
         .output()
         .await
         .map_err(|source| BenchError::Program { program: program.display().to_string(), source })?;
     if ran.status.success() {
-        return Ok(());
+        return Ok(String::from_utf8_lossy(&ran.stdout).into_owned());
     }
     let said = String::from_utf8_lossy(&ran.stderr);
     Err(BenchError::Setup(format!("perch {}: {}", arguments.join(" "), said.trim())))
@@ -64,6 +65,6 @@ fn program() -> Outcome<PathBuf> {
 
 fn command(program: &PathBuf, arguments: &[&str], vars: &[(String, String)]) -> Command {
     let mut command = Command::new(program);
-    command.args(arguments).envs(vars.iter().cloned()).stdin(Stdio::null()).stdout(Stdio::null());
+    command.args(arguments).envs(vars.iter().cloned()).stdin(Stdio::null());
     command
 }

@@ -130,7 +130,7 @@ impl Scenario {
             Self::Lag => sync::lag(bench, report).await,
             Self::Far => far::run(bench, report).await,
             Self::Bots => bots::run(bench, report).await,
-            Self::Learning => learning::run(bench, report),
+            Self::Learning => learning::run(bench, report).await,
             Self::Peers => peers::run(bench, report).await,
         }
     }

@@ -9,7 +9,7 @@ use perch_bot::cli::{CommandError, Invocation};
 use perch_jobs::PersonaName;
 use serde::Deserialize;
 
-use super::{one, said};
+use super::{evaluate_times::of_posts, one, said};
 use crate::{
     evaluating::judge,
     learning::{
@@ -25,7 +25,7 @@ use crate::{
 #[group(required = true, multiple = true)]
 pub struct Args {
     /// The log of this bot
-    #[arg(requires = "version", conflicts_with_all = ["log", "pairs"])]
+    #[arg(requires = "version", conflicts_with_all = ["log", "pairs", "posts"])]
     pub name: Option<PersonaName>,
     /// The version of its policy that is judged
     #[arg(long, requires = "name")]
@@ -39,17 +39,26 @@ pub struct Args {
     /// Randomised tests of pairs of texts, as CSV in the form of the Upworthy archive
     #[arg(long, value_name = "FILE", conflicts_with = "log")]
     pub pairs: Option<PathBuf>,
+    /// The posts of an account, as CSV with the columns time and likes, as X exports them; may be repeated
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["log", "pairs"], requires = "judged_from")]
+    pub posts: Vec<PathBuf>,
+    /// The day from which on posts are predicted by those before it, with --posts
+    #[arg(long, value_name = "DAY", requires = "posts")]
+    pub judged_from: Option<NaiveDate>,
     /// The share of the weeks that the model is trained on, with --pairs
     #[arg(long, value_name = "SHARE", default_value_t = 0.7, requires = "pairs")]
     pub train: f64,
 }
 
 pub async fn run(at: &Invocation<'_>, args: &Args) -> Result<(), CommandError> {
+    if let Some(judged_from) = args.judged_from {
+        return said(at, &of_posts(&args.posts, judged_from)?);
+    }
     match (args, &args.name) {
         (Args { pairs: Some(file), .. }, _) => of_pairs(at, file, args.train),
         (Args { log: Some(file), .. }, _) => said(at, &of_log(file, args.arms)?),
         (_, Some(name)) => of_bot(at, name, args.version.unwrap_or(1)).await,
-        _ => Err(CommandError::Usage("name a bot with --version, or give --log or --pairs".into())),
+        _ => Err(CommandError::Usage("name a bot with --version, or give --log, --pairs or --posts".into())),
     }
 }
 

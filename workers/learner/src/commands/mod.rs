@@ -5,6 +5,7 @@ mod candidates;
 mod decisions;
 mod edit;
 mod evaluate;
+mod evaluate_times;
 mod policies;
 pub mod simulate;
 
