@@ -98,7 +98,7 @@ async fn add_bots(vars: &Variables) -> Outcome {
         writeln!(
             text,
             "[personas.bench{n}]\naccount = \"bot{n}\"\nprompt = \"You are baker {n}.\"\n\
-             topics = [{{ name = \"rye {n}\" }}, {{ name = \"ovens {n}\" }}]\nschedule = [\"{minute}/5 * * * *\"]"
+             topics = [{{ name = \"rye {n}\" }}, {{ name = \"ovens {n}\" }}]\nschedule = [\"{minute}-59/5 * * * *\"]"
         )
         .map_err(BenchError::setup)?;
     }

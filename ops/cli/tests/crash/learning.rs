@@ -131,6 +131,8 @@ async fn wherever_it_dies_a_reward_is_frozen_once() {
         enqueue(&stage, "score_candidates", slot_at);
         published(&stage, point).await;
         let pool = stage.world.database.raw();
+        // Old enough for its reward.
+        execute(&pool, "update learner.outcomes set published_at = published_at - interval '10 seconds'").await;
         execute(
             &pool,
             "insert into post_metrics (environment, post_id, observed_at, likes, replies, reposts, quotes, impressions, version_ms,

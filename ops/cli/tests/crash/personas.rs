@@ -82,6 +82,9 @@ async fn wherever_it_dies_a_slot_is_filled_once_and_its_post_goes_out_once() {
             .await;
             comes_true("nothing runs", || async { stage.left("generation").await == 0 }).await;
         }
+        // The times from before it was added are none of its slots.
+        execute("update personas set created_at = created_at - interval '1 hour', updated_at = updated_at - interval '1 hour'")
+            .await;
         sqlx::query("update personas.progress set slots_until = $1")
             .bind(slot_at - TimeDelta::minutes(1))
             .execute(&pool)
