@@ -9,6 +9,7 @@ mod find;
 mod lenient;
 mod media;
 mod media_file;
+mod metrics;
 mod problem;
 mod read;
 mod types;
@@ -29,11 +30,11 @@ pub use find::Search;
 pub use lenient::UnreadableItem;
 pub use media::{LONGEST_ALT_TEXT, MediaId};
 pub use media_file::{MOST_MEDIA, MediaFile, MediaFileError, MediaKind, check_together};
+pub use metrics::{PrivateMetrics, PublicMetrics, UserMetrics};
 pub use problem::{Absence, Problem};
 pub use types::{
     Attachments, CreatePost, CreatedPost, Entities, Includes, MentionEntity, NotePost, Page, Partial, PostsQuery,
-    PrivateMetrics, PublicMetrics, ReferenceKind, ReferencedPost, Reposted, UrlEntity, UserMetrics, XMedia, XPost,
-    XUser,
+    ReferenceKind, ReferencedPost, Reposted, UrlEntity, XMedia, XPost, XUser,
 };
 
 use self::clock::XClock;

@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use perch_jobs::PostId;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use super::{MediaId, Problem, UnreadableItem, lenient::LenientList};
+use super::{MediaId, PrivateMetrics, Problem, PublicMetrics, UnreadableItem, UserMetrics, lenient::LenientList};
 
 /// A user of X.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -18,27 +18,6 @@ pub struct XUser {
     pub username: String,
     /// How many follow it, and other counts.
     pub public_metrics: Option<UserMetrics>,
-}
-
-/// Counts of a user. `None` means that X does not report the count, not zero.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UserMetrics {
-    /// Users who follow it.
-    pub followers_count: Option<u64>,
-    /// Users whom it follows.
-    pub following_count: Option<u64>,
-    /// Read through [`UserMetrics::posts`].
-    post_count: Option<u64>,
-    tweet_count: Option<u64>,
-    /// Lists that it is in.
-    pub listed_count: Option<u64>,
-}
-
-impl UserMetrics {
-    /// How many posts it has made, under the new name of the field or the old one.
-    pub fn posts(&self) -> Option<u64> {
-        self.post_count.or(self.tweet_count)
-    }
 }
 
 /// A post as X gives it. Which fields are set depends on the request.
@@ -198,58 +177,6 @@ pub struct NotePost {
     pub text: String,
     /// What is in it.
     pub entities: Option<Entities>,
-}
-
-/// Counts of reactions to a post. `None` means that X does not report the count, not zero.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PublicMetrics {
-    /// Read through [`PublicMetrics::reposts`].
-    repost_count: Option<u64>,
-    retweet_count: Option<u64>,
-    /// Replies.
-    pub reply_count: Option<u64>,
-    /// Likes.
-    pub like_count: Option<u64>,
-    /// Quotes.
-    pub quote_count: Option<u64>,
-    /// Bookmarks.
-    pub bookmark_count: Option<u64>,
-    /// Views.
-    pub impression_count: Option<u64>,
-}
-
-impl PublicMetrics {
-    /// How often it was reposted, under the new name of the field or the old one.
-    pub fn reposts(&self) -> Option<u64> {
-        self.repost_count.or(self.retweet_count)
-    }
-}
-
-/// Counts that X shows to the author of a post. `None` means that X does not report the count, not zero.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PrivateMetrics {
-    /// Views.
-    pub impression_count: Option<u64>,
-    /// Clicks on links in it.
-    pub url_link_clicks: Option<u64>,
-    /// Clicks on the profile of its author.
-    pub user_profile_clicks: Option<u64>,
-    /// All that readers did with it.
-    pub engagements: Option<u64>,
-    /// Likes.
-    pub like_count: Option<u64>,
-    /// Replies.
-    pub reply_count: Option<u64>,
-    /// Read through [`PrivateMetrics::reposts`].
-    repost_count: Option<u64>,
-    retweet_count: Option<u64>,
-}
-
-impl PrivateMetrics {
-    /// How often it was reposted, under the new name of the field or the old one.
-    pub fn reposts(&self) -> Option<u64> {
-        self.repost_count.or(self.retweet_count)
-    }
 }
 
 /// A picture or video.
