@@ -107,7 +107,7 @@ impl AccountTexts<'_> {
         Ok(None)
     }
 
-    /// Removes texts that are no longer compared; the number of those removed. Call it again until there are none.
+    /// Removes texts that are no longer compared; the number of those removed, which is at most 10,000.
     pub async fn prune(&self) -> Result<u64, StoreError> {
         let done = query!(
             "delete from account_texts where environment = $1 and key in (

@@ -59,18 +59,26 @@ pub async fn run(
     }));
     let queues: Vec<Queue> = client.queues().iter().cloned().collect();
     let pruned = queues.clone();
-    duties.spawn(kept_up("pruning".into(), stop.clone(), move |stop| every(PRUNE_EVERY, stop, pruned.clone(), prune)));
+    duties.spawn(kept_up("pruning".into(), stop.clone(), move |stop| {
+        let queues = pruned.clone();
+        every(PRUNE_EVERY, stop, move || for_each(queues.clone(), prune))
+    }));
     if !settings.sync.history_retention.is_zero() {
-        let history = (store.clone(), settings.sync.history_retention);
+        let (history, retention) = (store.clone(), settings.sync.history_retention);
         duties.spawn(kept_up("history".into(), stop.clone(), move |stop| {
-            let (store, retention) = history.clone();
-            prune_history(store, retention, stop)
+            let store = history.clone();
+            every(PRUNE_HISTORY_EVERY, stop, move || prune_history(store.clone(), retention))
         }));
     }
     let texts = store.clone();
-    duties.spawn(kept_up("texts".into(), stop.clone(), move |stop| prune_texts(texts.clone(), stop)));
-    duties
-        .spawn(kept_up("gauges".into(), stop.clone(), move |stop| every(MEASURE_EVERY, stop, queues.clone(), measure)));
+    duties.spawn(kept_up("texts".into(), stop.clone(), move |stop| {
+        let store = texts.clone();
+        every(PRUNE_HISTORY_EVERY, stop, move || prune_texts(store.clone()))
+    }));
+    duties.spawn(kept_up("gauges".into(), stop.clone(), move |stop| {
+        let queues = queues.clone();
+        every(MEASURE_EVERY, stop, move || for_each(queues.clone(), measure))
+    }));
     tracing::info!(cron = settings.cron.len(), "scheduling");
     duties.join_all().await;
 }
@@ -93,22 +101,31 @@ where
     }
 }
 
-/// Runs `work` for each queue, now and then once in each period.
-async fn every<Fut>(period: Duration, stop: CancellationToken, queues: Vec<Queue>, work: fn(Queue) -> Fut)
+/// Runs `work` now and then once in each period, until `stop`, which also breaks it off.
+async fn every<Fut: Future<Output = ()> + Send>(period: Duration, stop: CancellationToken, work: impl Fn() -> Fut) {
+    let mut ticks = tokio::time::interval(period);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let forever = async {
+        loop {
+            ticks.tick().await;
+            work().await;
+        }
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = forever => {}
+    }
+}
+
+/// Runs `work` for each queue; what fails for one keeps no other from it.
+async fn for_each<Fut>(queues: Vec<Queue>, work: fn(Queue) -> Fut)
 where
     Fut: Future<Output = Result<(), QueueError>> + Send,
 {
-    let mut ticks = tokio::time::interval(period);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = ticks.tick() => {}
-        }
-        for queue in &queues {
-            if let Err(error) = work(queue.clone()).await {
-                tracing::warn!(queue = %queue.name(), %error, "a duty for a queue failed; it is tried again");
-            }
+    for queue in queues {
+        let name = queue.name().clone();
+        if let Err(error) = work(queue).await {
+            tracing::warn!(queue = %name, %error, "a duty for a queue failed; it is tried again");
         }
     }
 }
@@ -128,41 +145,21 @@ async fn prune(queue: Queue) -> Result<(), QueueError> {
     Ok(())
 }
 
-/// Removes what is beyond its retention from the history in Postgres, in small transactions, until `stop`.
-async fn prune_history(store: Store, retention: Duration, stop: CancellationToken) {
-    let mut ticks = tokio::time::interval(PRUNE_HISTORY_EVERY);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = ticks.tick() => {}
-        }
-        let pruned = tokio::select! {
-            () = stop.cancelled() => return,
-            pruned = prune_jobs(&store, retention) => pruned,
-        };
-        match pruned {
-            Ok(0) => {}
-            Ok(jobs) => tracing::info!(jobs, "beyond sync.history_retention; removed from the history"),
-            Err(error) => tracing::warn!(%error, "the pruning of the history waits for Postgres"),
-        }
+/// Removes what is beyond its retention from the history in Postgres, in small transactions.
+async fn prune_history(store: Store, retention: Duration) {
+    match prune_jobs(&store, retention).await {
+        Ok(0) => {}
+        Ok(jobs) => tracing::info!(jobs, "beyond sync.history_retention; removed from the history"),
+        Err(error) => tracing::warn!(%error, "the pruning of the history waits for Postgres"),
     }
 }
 
-/// Removes texts that are no longer compared with those of other accounts, until `stop`.
-async fn prune_texts(store: Store, stop: CancellationToken) {
-    let mut ticks = tokio::time::interval(PRUNE_HISTORY_EVERY);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = ticks.tick() => {}
-        }
-        match store.account_texts().prune().await {
-            Ok(0) => {}
-            Ok(texts) => tracing::info!(texts, "texts are a year old and no longer compared"),
-            Err(error) => tracing::warn!(%error, "the pruning of texts waits for Postgres"),
-        }
+/// Removes texts that are no longer compared with those of other accounts.
+async fn prune_texts(store: Store) {
+    match store.account_texts().prune().await {
+        Ok(0) => {}
+        Ok(texts) => tracing::info!(texts, "texts are a year old and no longer compared"),
+        Err(error) => tracing::warn!(%error, "the pruning of texts waits for Postgres"),
     }
 }
 
