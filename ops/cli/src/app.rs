@@ -7,7 +7,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use perch_base::{Environment, Settings};
+use perch_base::{Environment, Settings, crash};
 use perch_bot::{Bots, Platform};
 use perch_jobs::{JobKind, QueueName};
 use perch_queue::{Client, Queue, Queues, Redis};
@@ -26,6 +26,7 @@ static BOTS: OnceLock<Bots> = OnceLock::new();
 
 /// Sets the bots of this process. Only the first call has an effect.
 pub fn deploy(bots: Bots) {
+    bots.iter().for_each(|bot| crash::add(bot.crash_points()));
     let _ = BOTS.set(bots);
 }
 

@@ -3,7 +3,7 @@
 //! In builds with debug assertions, a process aborts when it reaches the point that the environment variable `PERCH_CRASH_AT`
 //! names: no destructor runs, nothing is flushed. `name:3` means the third time. Release builds have no crash points.
 
-/// All crash points. At each, a crash may leave the step before it without the step after it.
+/// The crash points of the platform; bots have lists of their own. At each, a crash may leave the step before it without the step after it.
 pub const POINTS: &[&str] = &[
     // The client: around the script that accepts jobs.
     "enqueue.before",
@@ -56,20 +56,6 @@ pub const POINTS: &[&str] = &[
     // A thread: after each part, and after each deletion of a part of one that stays half.
     "thread.part",
     "thread.deleted",
-    // A persona: after a model answered, after its posts are kept as drafts; after a post is reserved for a slot, after its job is enqueued,
-    // after that is noted.
-    "stock.answered",
-    "stock.drafted",
-    "slot.reserved",
-    "slot.enqueued",
-    "slot.filled",
-    // A bot that learns: after a model answered, after its candidates are kept, after a decision is in the log, after its job is
-    // enqueued, after a reward is frozen.
-    "candidates.answered",
-    "candidates.drafted",
-    "decision.logged",
-    "decision.handed_over",
-    "reward.frozen",
     // An operator: around each script, and so between two calls of one that works in batches. Pause and resume share a point.
     "cancel.before",
     "cancel.after",
@@ -96,11 +82,11 @@ pub const POINTS: &[&str] = &[
     "run_id.after",
 ];
 
-/// Whether `name` is a crash point.
-pub const fn is_point(name: &str) -> bool {
+/// Whether `name` is one of these crash points.
+pub const fn is_in(points: &[&str], name: &str) -> bool {
     let mut i = 0;
-    while i < POINTS.len() {
-        if equal(POINTS[i].as_bytes(), name.as_bytes()) {
+    while i < points.len() {
+        if equal(points[i].as_bytes(), name.as_bytes()) {
             return true;
         }
         i += 1;
@@ -116,17 +102,38 @@ const fn equal(a: &[u8], b: &[u8]) -> bool {
     i == a.len() && i == b.len()
 }
 
-/// Marks a crash point. It must stand in [`crash::POINTS`](crate::crash::POINTS).
+/// Marks a crash point of the platform, which stands in [`crash::POINTS`](crate::crash::POINTS), or of a bot:
+/// `crash_point!("post.kept" in CRASH_POINTS)`.
 #[macro_export]
 macro_rules! crash_point {
     ($name:literal) => {
+        $crate::crash_point!($name in $crate::crash::POINTS)
+    };
+    ($name:literal in $points:path) => {
         #[cfg(debug_assertions)]
         {
-            const _: () =
-                assert!($crate::crash::is_point($name), "a crash point is named in perch_base::crash::POINTS");
+            const _: () = assert!($crate::crash::is_in($points, $name), "a crash point is named in its list");
             $crate::crash::pass($name);
         }
     };
+}
+
+/// The lists of the bots of this process.
+#[cfg(debug_assertions)]
+static OF_BOTS: std::sync::Mutex<Vec<&'static [&'static str]>> = std::sync::Mutex::new(Vec::new());
+
+/// Adds the crash points of a bot, before any is passed. Does nothing in a release build.
+#[cfg_attr(not(debug_assertions), expect(unused_variables, reason = "a release build has no crash points"))]
+pub fn add(points: &'static [&'static str]) {
+    #[cfg(debug_assertions)]
+    OF_BOTS.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(points);
+}
+
+/// All lists.
+#[cfg(debug_assertions)]
+fn all() -> Vec<&'static str> {
+    let of_bots = OF_BOTS.lock().unwrap_or_else(std::sync::PoisonError::into_inner).concat();
+    POINTS.iter().copied().chain(of_bots).collect()
 }
 
 /// Reaches the point `name`. Use [`crash_point!`](crate::crash_point), which does nothing in a release build.
@@ -140,7 +147,7 @@ pub fn pass(name: &str) {
     static CRASH: LazyLock<Option<(String, AtomicU64)>> = LazyLock::new(|| {
         let wanted = parse(&std::env::var("PERCH_CRASH_AT").ok()?);
         if wanted.is_none() {
-            eprintln!("PERCH_CRASH_AT names no crash point; they are: {}", POINTS.join(", "));
+            eprintln!("PERCH_CRASH_AT names no crash point; they are: {}", all().join(", "));
             std::process::abort();
         }
         wanted.map(|(name, times)| (name, AtomicU64::new(times)))
@@ -157,7 +164,7 @@ pub fn pass(name: &str) {
 #[cfg(debug_assertions)]
 fn parse(text: &str) -> Option<(String, u64)> {
     let (name, times) = text.split_once(':').map_or(Some((text, 1)), |(name, n)| Some((name, n.parse().ok()?)))?;
-    (is_point(name) && times > 0).then(|| (name.to_owned(), times))
+    (is_in(&all(), name) && times > 0).then(|| (name.to_owned(), times))
 }
 
 #[cfg(all(test, debug_assertions))]
@@ -171,5 +178,7 @@ mod tests {
         for wrong in ["", "worker", "worker.fetched.too", "worker.fetched:0", "worker.fetched:x"] {
             assert_eq!(parse(wrong), None, "{wrong}");
         }
+        add(&["bread.baked"]);
+        assert_eq!(parse("bread.baked:2"), Some(("bread.baked".to_owned(), 2)));
     }
 }

@@ -115,6 +115,11 @@ pub trait Bot: Debug + Send + Sync {
         ready(Ok(Vec::new())).boxed()
     }
 
+    /// The points at which a test lets its process die, each of which a test plays; see [`perch_base::crash_point!`].
+    fn crash_points(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// The model providers that it uses.
     ///
     /// # Errors

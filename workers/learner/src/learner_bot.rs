@@ -50,6 +50,10 @@ impl Bot for LearnerBot {
         Some(&MIGRATIONS)
     }
 
+    fn crash_points(&self) -> &'static [&'static str] {
+        crate::CRASH_POINTS
+    }
+
     fn providers(&self, settings: &Settings) -> Result<Vec<String>, ConfigError> {
         Ok(settings.sections.get::<LearnerSettings>()?.providers.to_vec())
     }

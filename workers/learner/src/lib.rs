@@ -28,6 +28,17 @@ mod writing;
 
 perch_store::statements!();
 
+/// The points at which a test lets the process die.
+const CRASH_POINTS: &[&str] = &[
+    // After a model answered, and after its candidates are kept.
+    "candidates.answered",
+    "candidates.drafted",
+    // After a decision is in the log, after its job is enqueued, and after a reward is frozen.
+    "decision.logged",
+    "decision.handed_over",
+    "reward.frozen",
+];
+
 pub use audience::{AudienceRead, read_audience};
 pub use bot::{Learner, LearnerError};
 pub use choosing::{Scored, score_candidates};

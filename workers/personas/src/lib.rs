@@ -16,6 +16,17 @@ mod store;
 
 perch_store::statements!();
 
+/// The points at which a test lets the process die.
+const CRASH_POINTS: &[&str] = &[
+    // After a model answered, and after its posts are kept as drafts.
+    "stock.answered",
+    "stock.drafted",
+    // After a post is reserved for a slot, after its job is enqueued, and after that is noted.
+    "slot.reserved",
+    "slot.enqueued",
+    "slot.filled",
+];
+
 pub use bot::{Personas, PersonasError};
 pub use health::{PersonaHealth, PersonaTrouble, health, troubles};
 pub use import::{

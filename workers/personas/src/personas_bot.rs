@@ -43,6 +43,10 @@ impl Bot for PersonasBot {
         Some(&MIGRATIONS)
     }
 
+    fn crash_points(&self) -> &'static [&'static str] {
+        crate::CRASH_POINTS
+    }
+
     fn providers(&self, settings: &Settings) -> Result<Vec<String>, ConfigError> {
         Ok(settings.sections.get::<PersonasSettings>()?.providers.to_vec())
     }

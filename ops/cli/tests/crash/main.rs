@@ -98,7 +98,8 @@ fn every_crash_point_has_its_story() {
     let of_operations = OPERATIONS.iter().flat_map(|operation| operation.deaths).map(|(point, _)| *point);
     let told: BTreeSet<&str> =
         told.into_iter().chain(of_operations.map(|point| point.split(':').next().unwrap_or_default())).collect();
-    assert_eq!(told, POINTS.iter().copied().collect());
+    let of_bots = perch_workers::bots().iter().flat_map(|bot| bot.crash_points().to_vec()).collect::<Vec<_>>();
+    assert_eq!(told, POINTS.iter().copied().chain(of_bots).collect());
 }
 
 #[tokio::test(flavor = "multi_thread")]

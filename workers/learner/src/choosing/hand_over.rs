@@ -52,7 +52,7 @@ pub(super) async fn hand_over(
         return Ok(());
     }
     let options = EnqueueOptions { id: Some(decided.job), deadline: Some(deadline), ..EnqueueOptions::default() };
-    crash_point!("decision.logged");
+    crash_point!("decision.logged" in crate::CRASH_POINTS);
     let (account, effect_key) = (persona.spec.account.clone(), Some(decided.key.to_owned()));
     let made_with_ai = learner.spec.made_with_ai;
     if let [text] = decided.parts {
@@ -67,7 +67,7 @@ pub(super) async fn hand_over(
         let job = PublishThread { account, parts, effect_key, source: None, half, made_with_ai };
         client.enqueue_with(&job, options).await?;
     }
-    crash_point!("decision.handed_over");
+    crash_point!("decision.handed_over" in crate::CRASH_POINTS);
     Ok(bot.store.learner().handed_over(decided.decision).await?)
 }
 

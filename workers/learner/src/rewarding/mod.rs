@@ -40,7 +40,7 @@ pub(crate) async fn freeze(bot: &Learner) -> Result<Frozen, StoreError> {
             figures,
         };
         let is_new = tables.freeze(&reward).await?;
-        crash_point!("reward.frozen");
+        crash_point!("reward.frozen" in crate::CRASH_POINTS);
         if is_new {
             *(if is_reward { &mut frozen.rewards } else { &mut frozen.without }) += 1;
         }

@@ -74,7 +74,7 @@ pub async fn write_candidates(job: WriteCandidates, cx: JobContext, bot: Data<Le
         }
     }
     let Some((written, stored)) = write(&bot, &learner, &persona, &arms).await? else { return Ok(wrote(0, left)) };
-    crash_point!("candidates.drafted");
+    crash_point!("candidates.drafted" in crate::CRASH_POINTS);
     let mut judged = judge(&bot, &persona.name, &persona.spec).await?;
     judged.similar += written - stored;
     for (state, n) in [
@@ -154,7 +154,7 @@ async fn write(
         Err(AskError::Down(reason, Disposition::Never)) => return Ok(nothing(persona, &reason)),
         Err(error) => return Err(error.into()),
     };
-    crash_point!("candidates.answered");
+    crash_point!("candidates.answered" in crate::CRASH_POINTS);
     let mut drafts = drafts(bot, persona, &reply, arms);
     let said: Vec<&str> = material.iter().map(|material| &*material.text).collect();
     drafts.retain(|draft| !draft.parts.iter().any(|part| recites(part, &said)));

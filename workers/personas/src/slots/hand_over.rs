@@ -47,7 +47,7 @@ pub(super) async fn hand_over(
     }
     let options = EnqueueOptions { id: Some(id), deadline: Some(deadline), ..EnqueueOptions::default() };
     client.enqueue_with(&job, options).await?;
-    crash_point!("slot.enqueued");
+    crash_point!("slot.enqueued" in crate::CRASH_POINTS);
     Ok(bot.store.stock().handed_over(post.id).await?)
 }
 

@@ -155,9 +155,9 @@ async fn fill(bot: &Personas, client: &Client, persona: &Persona, slot_at: DateT
         })
         .await?;
     if let Reservation::Filled(post) = &reservation {
-        crash_point!("slot.reserved");
+        crash_point!("slot.reserved" in crate::CRASH_POINTS);
         hand_over(bot, client, persona, post).await?;
-        crash_point!("slot.filled");
+        crash_point!("slot.filled" in crate::CRASH_POINTS);
     }
     Ok(reservation)
 }

@@ -74,7 +74,7 @@ pub(super) async fn write(bot: &Personas, persona: &Persona, count: u32) -> Resu
         Ok(reply) => reply,
         Err(reason) => return Ok(Err(reason)),
     };
-    crash_point!("stock.answered");
+    crash_point!("stock.answered" in crate::CRASH_POINTS);
     let asked: Vec<Asked> = topics.into_iter().map(|topic| Asked { topic, evergreen_of: None }).collect();
     let mut drafts = drafts(bot, spec, &reply, &asked);
     let said: Vec<&str> = material.iter().map(|material| &*material.text).collect();

@@ -79,7 +79,7 @@ pub async fn replenish_stock(job: ReplenishStock, cx: JobContext, bot: Data<Pers
     let again = evergreen::candidates(&bot, &persona, (count / 2).max(1)).await?;
     let share = u32::try_from(again.len()).unwrap_or(u32::MAX);
     let fresh = write(&bot, &persona, count.saturating_sub(share).max(1)).await?;
-    crash_point!("stock.drafted");
+    crash_point!("stock.drafted" in crate::CRASH_POINTS);
     let reworded = reword(&bot, &persona, &again).await;
     let (written, reworded) = match (fresh, reworded) {
         (Err(reason), None) => {
