@@ -70,7 +70,7 @@ pub(super) async fn write(bot: &Personas, persona: &Persona, count: u32) -> Resu
         temperature: bot.settings.temperature,
         max_tokens: bot.settings.max_tokens,
     };
-    let reply = match ask(bot, spec, &request(&batch)).await? {
+    let reply = match ask(bot, persona, &request(&batch)).await? {
         Ok(reply) => reply,
         Err(reason) => return Ok(Err(reason)),
     };
@@ -86,14 +86,19 @@ pub(super) async fn write(bot: &Personas, persona: &Persona, count: u32) -> Resu
     Ok(store(bot, persona, &reply, &drafts).await?)
 }
 
-/// Asks the models of a persona. An answer that no retry would give is a reason.
+/// Asks the models of a persona, and notes what the answer has cost. An answer that no retry would give is a reason.
 pub(super) async fn ask(
     bot: &Personas,
-    spec: &PersonaSpec,
+    persona: &Persona,
     request: &ChatRequest,
 ) -> Result<Result<ModelReply, String>, Fail> {
-    match bot.clients.ask(bot.providers(spec), request, &[]).await {
-        Ok(reply) => Ok(Ok(reply)),
+    match bot.clients.ask(bot.providers(&persona.spec), request, &[]).await {
+        Ok(reply) => {
+            if let Some(usd) = usd(bot, &reply) {
+                bot.store.slots().spent(persona, usd).await?;
+            }
+            Ok(Ok(reply))
+        }
         Err(AskError::Declined(error)) => Ok(Err(error.to_string())),
         // No retry helps, for example without a key; the next batch is not asked for at once.
         Err(AskError::Down(reason, Disposition::Never)) => Ok(Err(reason)),
@@ -115,21 +120,24 @@ pub(super) async fn store(
     Ok(Ok(Stored { written: drafts.len() as u64, new }))
 }
 
+/// What an answer has cost, in USD; nothing where the provider is no longer configured.
+fn usd(bot: &Personas, ModelReply { provider, completion }: &ModelReply) -> Option<f64> {
+    let of = bot.platform.models.providers.get(provider)?;
+    let micros = of.price.micros(completion.usage.prompt_tokens, completion.usage.completion_tokens);
+    #[expect(clippy::cast_precision_loss, reason = "the cost of a call is far below the precision of a float")]
+    let usd = micros as f64 / 1e6;
+    Some(usd)
+}
+
 /// The posts of an answer as drafts, each with its share of the cost.
 pub(super) fn drafts(bot: &Personas, spec: &PersonaSpec, reply: &ModelReply, asked: &[Asked]) -> Vec<Draft> {
-    let ModelReply { provider, completion } = reply;
+    let completion = &reply.completion;
     let posts = posts_in(&completion.text);
     let share = i64::try_from(posts.len().max(1)).unwrap_or(i64::MAX);
     let usage = completion.usage;
     let tokens = i64::try_from(usage.prompt_tokens + usage.completion_tokens).unwrap_or(i64::MAX);
-    let micros = bot
-        .platform
-        .models
-        .providers
-        .get(provider)
-        .map(|of| of.price.micros(usage.prompt_tokens, usage.completion_tokens));
-    #[expect(clippy::cast_precision_loss, reason = "the cost of a call is far below the precision of a float")]
-    let usd = micros.map(|micros| micros as f64 / 1e6 / share as f64);
+    #[expect(clippy::cast_precision_loss, reason = "an answer has few posts")]
+    let usd = usd(bot, reply).map(|usd| usd / share as f64);
     let draft = |(place, post): &(usize, perch_core::ModelText)| {
         let Asked { topic, evergreen_of } = asked.get(*place).cloned().unwrap_or_default();
         Draft {

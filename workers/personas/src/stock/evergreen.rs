@@ -54,7 +54,7 @@ pub(super) async fn reword(
     persona: &Persona,
     originals: &[EvergreenPost],
 ) -> Result<Result<Stored, String>, Fail> {
-    let reply = match ask(bot, &persona.spec, &request(bot, persona, originals)).await? {
+    let reply = match ask(bot, persona, &request(bot, persona, originals)).await? {
         Ok(reply) => reply,
         Err(reason) => return Ok(Err(reason)),
     };

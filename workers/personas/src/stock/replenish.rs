@@ -144,8 +144,7 @@ pub(crate) async fn not_now(
 /// Whether models have cost a persona as much today (UTC) as they may.
 async fn is_over_budget(bot: &Personas, persona: &Persona) -> Result<bool, StoreError> {
     let Some(most) = persona.spec.usd_per_day else { return Ok(false) };
-    let midnight = clock::now().date_naive().and_time(chrono::NaiveTime::MIN).and_utc();
-    Ok(bot.store.stock().usd_since(&persona.name, midnight).await? >= most)
+    Ok(bot.store.slots().spent_today(persona).await? >= most)
 }
 
 /// Whether nothing is written because the last batches added nothing.

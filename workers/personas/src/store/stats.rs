@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use perch_base::{Page, Paging};
 use perch_jobs::PersonaName;
 use perch_store::{
-    StoreError, query, query_as, query_scalar,
+    StoreError, query, query_as,
     row::{self, count, parsed, time_option, unsigned},
 };
 use serde::Serialize;
@@ -118,20 +118,5 @@ impl StockTable<'_> {
         .await
         .map_err(StoreError::on("count posts by topic"))?;
         Ok(rows.into_iter().map(|(topic, published, ready)| (topic, unsigned(published), unsigned(ready))).collect())
-    }
-
-    /// What models have cost a persona since then, in USD.
-    pub async fn usd_since(&self, persona: &PersonaName, since: DateTime<Utc>) -> Result<f64, StoreError> {
-        let usd: Option<f64> = query_scalar!(
-            "select sum(generation_cost) from personas.posts
-             where environment = $1 and bot_id = $2 and created_at >= $3 and imported_at is null",
-            self.0.env().as_str(),
-            persona.as_str(),
-            since
-        )
-        .fetch_one(self.0.pool())
-        .await
-        .map_err(StoreError::on("sum the cost of a persona"))?;
-        Ok(usd.unwrap_or(0.0))
     }
 }

@@ -1,7 +1,7 @@
 //! Batches of posts, and what becomes of each.
 
 use perch_bot_personas::{PostState, StockReviewError, StockStore as _};
-use perch_core::personas::{PersonaLimits, PersonaSpec, Topic};
+use perch_core::personas::{PersonaLimits, PersonaSpec, PersonaStore as _, Topic};
 use perch_jobs::ReplenishStock;
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use crate::{
     world::{World, eventually},
 };
 
-use super::{IDLE, add, baker, batch, due_now, name, of, replenish, run};
+use super::{IDLE, add, baker, batch, due_now, name, of, replenish, run, sql};
 
 #[tokio::test]
 async fn one_call_of_a_model_makes_a_batch_and_its_cost_is_divided_over_the_posts() {
@@ -123,4 +123,18 @@ async fn an_answer_without_posts_is_paid_once_and_then_the_persona_rests() {
     assert_eq!(again, Some(json!({ "idle": "rests" })));
     assert_eq!(run(&world).await["replenishing"], Value::Null);
     assert_eq!(together.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn an_answer_without_posts_counts_towards_what_models_may_cost_in_a_day() {
+    let together = Together::saying(&["I would rather bake."]).await;
+    let world = told(&together, &[IDLE]).await;
+    add(&world, "baker", &PersonaSpec { usd_per_day: Some(0.000_001), ..baker() }).await;
+    let first = replenish(&world, "baker").await;
+    assert_eq!(first["written"], json!(0), "{first}");
+    let persona = world.store.personas().get(&name("baker")).await.expect("Postgres answers").expect("it is there");
+    assert!(world.store.slots().spent_today(&persona).await.expect("Postgres answers") > 0.0);
+    assert_eq!(replenish(&world, "baker").await["idle"], json!("budget"));
+    sql(&world, "update personas.progress set spent_on = spent_on - 1").await;
+    assert!(world.store.slots().spent_today(&persona).await.expect("Postgres answers").abs() < f64::EPSILON);
 }
