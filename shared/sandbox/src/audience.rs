@@ -57,23 +57,26 @@ impl Audience {
         if post.continues {
             return readership.readers.reactions(&shown, post.at, post.followers / OPENED, &[], post.id);
         }
-        readership.seen.retain(|_, recent| post.at - recent.at < REMEMBERED);
+        // How long ago a post was is told in the time of the readers, as its age is.
+        let since = |recent: &Recent| aged(post.at - recent.at, self.pace);
+        readership.seen.retain(|_, recent| since(recent) < REMEMBERED);
+        let others = readership.seen.iter().filter(|(id, _)| **id != post.id);
         let before: Vec<Recent> =
-            readership.seen.iter().filter(|(id, _)| **id != post.id).map(|(_, recent)| recent.clone()).collect();
+            others.map(|(_, recent)| Recent { at: post.at - since(recent), kind: recent.kind.clone() }).collect();
         readership.seen.insert(post.id, Recent { at: post.at, kind: shown.kind() });
         readership.readers.reactions(&shown, post.at, post.followers, &before, post.id)
     }
 
     /// What they have done when a post is so old.
     pub fn counts(&self, reactions: &Reactions, age: TimeDelta) -> Counts {
-        reactions.at_age(self.age(age))
+        reactions.at_age(aged(age, self.pace))
     }
+}
 
-    /// How old a post is to them.
-    fn age(&self, age: TimeDelta) -> TimeDelta {
-        let seconds = (age.as_seconds_f64().max(0.0) * self.pace).min(OLD);
-        TimeDelta::try_milliseconds(whole_milliseconds(seconds)).unwrap_or(TimeDelta::MAX)
-    }
+/// How long a time is to readers of that pace.
+fn aged(time: TimeDelta, pace: f64) -> TimeDelta {
+    let seconds = (time.as_seconds_f64().max(0.0) * pace).min(OLD);
+    TimeDelta::try_milliseconds(whole_milliseconds(seconds)).unwrap_or(TimeDelta::MAX)
 }
 
 /// A year in seconds: nothing is added to a post that is older.
@@ -129,6 +132,10 @@ mod tests {
         of(&mut audience, &shown(7, 2, &["One".to_owned()]));
         let second = of(&mut audience, &shown(8, 2, &["Two".to_owned()]));
         assert!(second.impressions * 10 < alone.impressions * 7, "{second:?} {alone:?}");
+        let mut fast = Audience::new(1, Vec::new(), 2_880.0);
+        of(&mut fast, &Presented { at: at() - TimeDelta::seconds(5), ..shown(7, 2, &["One".to_owned()]) });
+        let hours_later = of(&mut fast, &shown(8, 2, &["Two".to_owned()]));
+        assert_eq!(hours_later.impressions, alone.impressions, "five seconds are four hours to fast readers");
         let part = of(&mut audience, &Presented { continues: true, ..shown(8, 2, &["Two".to_owned()]) });
         assert!(part.impressions * 2 < alone.impressions, "{part:?} {alone:?}");
     }
