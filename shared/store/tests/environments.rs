@@ -244,7 +244,7 @@ async fn what_a_later_release_brings_is_protected_by_its_migration() {
          insert into a_bot.memory values ('staging', 'a'), ('production', 'b');
          insert into later values ('staging', 'a'), ('production', 'b');
          -- As before the last migration.
-         drop table account_texts;
+         drop table persona_costs;
          delete from _sqlx_migrations where version = (select max(version) from _sqlx_migrations)",
     )
     .await

@@ -7,7 +7,10 @@ use std::{
 };
 
 use futures::future::join_all;
-use perch_base::{Classified as _, Disposition, Settings, settings::TokenPrice};
+use perch_base::{
+    Classified as _, Disposition, Settings,
+    settings::{ModelSettings, TokenPrice},
+};
 use perch_clients::{
     ModelClient, ModelError, RateLimits, Spender,
     models::{ChatRequest, Completion, Message, Setting, Usage},
@@ -24,6 +27,17 @@ pub struct ModelReply {
     pub provider: String,
     /// The answer.
     pub completion: Completion,
+}
+
+impl ModelReply {
+    /// What it has cost at these prices, in USD; nothing where its provider is not among them.
+    pub fn usd(&self, models: &ModelSettings) -> Option<f64> {
+        let usage = self.completion.usage;
+        let micros = models.providers.get(&self.provider)?.price.micros(usage.prompt_tokens, usage.completion_tokens);
+        #[expect(clippy::cast_precision_loss, reason = "the cost of a call is far below the precision of a float")]
+        let usd = micros as f64 / 1e6;
+        Some(usd)
+    }
 }
 
 /// The result of one trial call to a provider.

@@ -12,7 +12,7 @@ use super::{Persona, PersonaSpec};
 
 /// The personas of an environment.
 #[derive(Debug, Clone, Copy)]
-pub struct PersonaTable<'a>(&'a Store);
+pub struct PersonaTable<'a>(pub(super) &'a Store);
 
 /// The table of personas, on the store of the platform.
 pub trait PersonaStore {

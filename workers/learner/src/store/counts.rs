@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use perch_jobs::PersonaName;
 use perch_store::{
-    StoreError, query_as, query_scalar,
+    StoreError, query_as,
     row::{count, unsigned},
 };
 use serde::Serialize;
@@ -52,19 +52,6 @@ impl LearnerTables<'_> {
         .fetch_all(self.0.pool())
         .await
         .map_err(StoreError::on("count candidates"))
-    }
-
-    /// What the candidates of a bot cost since then, in USD.
-    pub async fn usd_since(&self, bot: &PersonaName, since: DateTime<Utc>) -> Result<f64, StoreError> {
-        query_scalar!(
-            "select coalesce(sum(usd), 0) from learner.candidates where environment = $1 and bot_id = $2 and created_at >= $3",
-            self.0.env().as_str(),
-            bot.as_str(),
-            since
-        )
-        .fetch_one(self.0.pool())
-        .await
-        .map_err(StoreError::on("read what candidates cost"))
     }
 
     /// How many candidates of a bot were written since then, and how many of them the guard refused.

@@ -1,11 +1,10 @@
 //! One call of a model, candidates for one slot.
 
-use std::time::Duration;
-
-use futures::future::join_all;
-use perch_base::{Disposition, clock, crash_point};
-use perch_clients::sources::Material;
-use perch_core::{AskError, ModelReply, personas::Persona};
+use perch_base::{Disposition, crash_point};
+use perch_core::{
+    AskError, ModelReply,
+    personas::{Persona, PersonaStore as _, material},
+};
 use perch_jobs::WriteCandidates;
 use perch_queue::{
     Fail,
@@ -27,10 +26,6 @@ use crate::{
 
 /// How many of the latest texts the next batch is told the openings of.
 const REMEMBERED: u32 = 40;
-/// How long the sources may take together.
-const READING: Duration = Duration::from_secs(30);
-/// The most entries of all sources that a model is shown.
-const MATERIAL: usize = 12;
 
 /// What a call has brought.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -67,11 +62,8 @@ pub async fn write_candidates(job: WriteCandidates, cx: JobContext, bot: Data<Le
     if arms.is_empty() {
         return idle("enough");
     }
-    if let Some(most) = persona.spec.usd_per_day {
-        let midnight = clock::now().date_naive().and_time(chrono::NaiveTime::MIN).and_utc();
-        if bot.store.learner().usd_since(&persona.name, midnight).await? >= most {
-            return idle("budget");
-        }
+    if bot.store.personas().is_over_budget(&persona).await? {
+        return idle("budget");
     }
     let Some((written, stored)) = write(&bot, &learner, &persona, &arms).await? else { return Ok(wrote(0, left)) };
     crash_point!("candidates.drafted" in crate::CRASH_POINTS);
@@ -136,7 +128,7 @@ async fn write(
 ) -> Result<Option<(u64, u64)>, Fail> {
     let tables = bot.store.learner();
     let openings = tables.openings(&persona.name, REMEMBERED).await?;
-    let material = material(bot, &persona.spec.sources).await;
+    let material = material(&bot.sources, &persona.spec.sources).await;
     let asked = CandidatesRequest {
         name: &persona.name,
         spec: &persona.spec,
@@ -154,6 +146,9 @@ async fn write(
         Err(AskError::Down(reason, Disposition::Never)) => return Ok(nothing(persona, &reason)),
         Err(error) => return Err(error.into()),
     };
+    if let Some(usd) = reply.usd(&bot.platform.models) {
+        bot.store.personas().spent(&persona.name, usd).await?;
+    }
     crash_point!("candidates.answered" in crate::CRASH_POINTS);
     let mut drafts = drafts(bot, persona, &reply, arms);
     let said: Vec<&str> = material.iter().map(|material| &*material.text).collect();
@@ -176,15 +171,13 @@ fn nothing(persona: &Persona, why: &str) -> Option<(u64, u64)> {
 
 /// The posts of an answer as drafts, each with its share of the cost.
 fn drafts(bot: &Learner, persona: &Persona, reply: &ModelReply, arms: &[ArmSpec]) -> Vec<Draft> {
-    let ModelReply { provider, completion } = reply;
+    let completion = &reply.completion;
     let posts = posts_in(&completion.text);
     let share = i64::try_from(posts.len().max(1)).unwrap_or(i64::MAX);
     let usage = completion.usage;
     let tokens = i64::try_from(usage.prompt_tokens + usage.completion_tokens).unwrap_or(i64::MAX);
-    let priced = bot.platform.models.providers.get(provider);
-    let micros = priced.map(|of| of.price.micros(usage.prompt_tokens, usage.completion_tokens));
-    #[expect(clippy::cast_precision_loss, reason = "the cost of a call is far below the precision of a float")]
-    let usd = micros.map(|micros| micros as f64 / 1e6 / share as f64);
+    #[expect(clippy::cast_precision_loss, reason = "an answer has few posts")]
+    let usd = reply.usd(&bot.platform.models).map(|usd| usd / share as f64);
     let one = |(place, parts): &(usize, Vec<perch_core::ModelText>)| {
         let arm = arms.get(*place)?;
         let text = |part: &perch_core::ModelText| {
@@ -200,27 +193,6 @@ fn drafts(bot: &Learner, persona: &Persona, reply: &ModelReply, arms: &[ArmSpec]
         })
     };
     posts.iter().filter_map(one).collect()
-}
-
-/// What the sources of a persona say now, read at once. One that cannot be read in time is left out, and counted.
-async fn material(bot: &Learner, sources: &[String]) -> Vec<Material> {
-    let each = MATERIAL / sources.len().max(1) + 1;
-    let read = join_all(sources.iter().map(|address| read(bot, address))).await;
-    read.into_iter().flat_map(|material| material.into_iter().take(each)).take(MATERIAL).collect()
-}
-
-async fn read(bot: &Learner, address: &str) -> Vec<Material> {
-    match tokio::time::timeout(READING, bot.sources.read(address)).await {
-        Ok(Ok(material)) => material,
-        Ok(Err(error)) => left_out(&error.to_string()),
-        Err(_) => left_out("it took too long"),
-    }
-}
-
-fn left_out(error: &str) -> Vec<Material> {
-    metrics::counter!("perch_source_failures_total").increment(1);
-    tracing::warn!(error, "a source cannot be read; the candidates are written without it");
-    Vec::new()
 }
 
 #[cfg(test)]

@@ -1,13 +1,10 @@
 //! A batch: one call of a model, whose posts are stored as drafts before anything is decided about them.
 
-use std::time::Duration;
-
-use futures::future::join_all;
 use perch_base::{Disposition, crash_point};
-use perch_clients::{models::ChatRequest, sources::Material};
+use perch_clients::models::ChatRequest;
 use perch_core::{
     AskError, ModelReply,
-    personas::{Persona, PersonaSpec},
+    personas::{Persona, PersonaSpec, PersonaStore as _, material},
 };
 use perch_queue::Fail;
 use perch_safety::recites;
@@ -26,10 +23,6 @@ use crate::{
 
 /// How many of the latest posts the next batch is told the openings of.
 const REMEMBERED: u32 = 40;
-/// How long the sources may take together.
-const READING: Duration = Duration::from_secs(30);
-/// The most entries of all sources that a model is shown.
-const MATERIAL: usize = 12;
 
 /// The posts of an answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -60,7 +53,7 @@ pub(super) async fn write(bot: &Personas, persona: &Persona, count: u32) -> Resu
     let latest = bot.store.stock().latest(&persona.name, REMEMBERED).await?;
     let (openings, lately): (Vec<String>, Vec<Option<String>>) = latest.into_iter().unzip();
     let topics = topics::batch(&spec.topics, &lately, count as usize);
-    let material = material(bot, &spec.sources).await;
+    let material = material(&bot.sources, &spec.sources).await;
     let batch = BatchRequest {
         name: &persona.name,
         spec,
@@ -94,8 +87,8 @@ pub(super) async fn ask(
 ) -> Result<Result<ModelReply, String>, Fail> {
     match bot.clients.ask(bot.providers(&persona.spec), request, &[]).await {
         Ok(reply) => {
-            if let Some(usd) = usd(bot, &reply) {
-                bot.store.slots().spent(persona, usd).await?;
+            if let Some(usd) = reply.usd(&bot.platform.models) {
+                bot.store.personas().spent(&persona.name, usd).await?;
             }
             Ok(Ok(reply))
         }
@@ -120,15 +113,6 @@ pub(super) async fn store(
     Ok(Ok(Stored { written: drafts.len() as u64, new }))
 }
 
-/// What an answer has cost, in USD; nothing where the provider is no longer configured.
-fn usd(bot: &Personas, ModelReply { provider, completion }: &ModelReply) -> Option<f64> {
-    let of = bot.platform.models.providers.get(provider)?;
-    let micros = of.price.micros(completion.usage.prompt_tokens, completion.usage.completion_tokens);
-    #[expect(clippy::cast_precision_loss, reason = "the cost of a call is far below the precision of a float")]
-    let usd = micros as f64 / 1e6;
-    Some(usd)
-}
-
 /// The posts of an answer as drafts, each with its share of the cost.
 pub(super) fn drafts(bot: &Personas, spec: &PersonaSpec, reply: &ModelReply, asked: &[Asked]) -> Vec<Draft> {
     let completion = &reply.completion;
@@ -137,7 +121,7 @@ pub(super) fn drafts(bot: &Personas, spec: &PersonaSpec, reply: &ModelReply, ask
     let usage = completion.usage;
     let tokens = i64::try_from(usage.prompt_tokens + usage.completion_tokens).unwrap_or(i64::MAX);
     #[expect(clippy::cast_precision_loss, reason = "an answer has few posts")]
-    let usd = usd(bot, reply).map(|usd| usd / share as f64);
+    let usd = reply.usd(&bot.platform.models).map(|usd| usd / share as f64);
     let draft = |(place, post): &(usize, perch_core::ModelText)| {
         let Asked { topic, evergreen_of } = asked.get(*place).cloned().unwrap_or_default();
         Draft {
@@ -150,25 +134,4 @@ pub(super) fn drafts(bot: &Personas, spec: &PersonaSpec, reply: &ModelReply, ask
         }
     };
     posts.iter().map(draft).collect()
-}
-
-/// What the sources of a persona say now, read at once. One that cannot be read in time is left out, and counted.
-async fn material(bot: &Personas, sources: &[String]) -> Vec<Material> {
-    let each = MATERIAL / sources.len().max(1) + 1;
-    let read = join_all(sources.iter().map(|address| read(bot, address))).await;
-    read.into_iter().flat_map(|material| material.into_iter().take(each)).take(MATERIAL).collect()
-}
-
-async fn read(bot: &Personas, address: &str) -> Vec<Material> {
-    match tokio::time::timeout(READING, bot.sources.read(address)).await {
-        Ok(Ok(material)) => material,
-        Ok(Err(error)) => left_out(&error.to_string()),
-        Err(_) => left_out("the sources of a persona took too long"),
-    }
-}
-
-fn left_out(error: &str) -> Vec<Material> {
-    metrics::counter!("perch_source_failures_total").increment(1);
-    tracing::warn!(error, "a source of a persona cannot be read; the batch goes on without it");
-    Vec::new()
 }

@@ -8,7 +8,6 @@ use perch_queue::{
     Fail,
     worker::{Data, HandlerResult, JobContext},
 };
-use perch_store::StoreError;
 use serde::Serialize;
 
 use super::{
@@ -96,7 +95,7 @@ pub async fn replenish_stock(job: ReplenishStock, cx: JobContext, bot: Data<Pers
 
 /// Says earlier posts in other words. The stock gets its other posts in any case, so that what goes wrong here is logged alone.
 async fn reword(bot: &Personas, persona: &Persona, again: &[EvergreenPost]) -> Option<Stored> {
-    if again.is_empty() || is_over_budget(bot, persona).await.unwrap_or(true) {
+    if again.is_empty() || bot.store.personas().is_over_budget(persona).await.unwrap_or(true) {
         return None;
     }
     match evergreen::reword(bot, persona, again).await {
@@ -128,7 +127,7 @@ pub(crate) async fn not_now(
     if counts.in_review >= WAITING {
         return Ok(Some("reviews_wait"));
     }
-    if is_over_budget(bot, persona).await? {
+    if bot.store.personas().is_over_budget(persona).await? {
         return Ok(Some("budget"));
     }
     if asked {
@@ -139,12 +138,6 @@ pub(crate) async fn not_now(
     }
     let progress = bot.store.slots().progress(persona).await?;
     Ok(rests(&progress, clock::now()).then_some("rests"))
-}
-
-/// Whether models have cost a persona as much today (UTC) as they may.
-async fn is_over_budget(bot: &Personas, persona: &Persona) -> Result<bool, StoreError> {
-    let Some(most) = persona.spec.usd_per_day else { return Ok(false) };
-    Ok(bot.store.slots().spent_today(persona).await? >= most)
 }
 
 /// Whether nothing is written because the last batches added nothing.

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use perch_core::personas::Persona;
 use perch_jobs::PersonaName;
 use perch_store::{
-    StoreError, query, query_as, query_scalar,
+    StoreError, query, query_as,
     row::{small_count, time, time_option},
 };
 use sqlx::{FromRow, postgres::PgRow};
@@ -89,38 +89,6 @@ impl SlotTable<'_> {
         .await
         .map(|_| ())
         .map_err(StoreError::on("note a replenishment"))
-    }
-
-    /// Adds to what models have cost a persona today (UTC), in USD.
-    pub async fn spent(&self, persona: &Persona, usd: f64) -> Result<(), StoreError> {
-        self.progress(persona).await?;
-        query!(
-            "update personas.progress
-             set spent_usd = case when spent_on = (clock_timestamp() at time zone 'utc')::date then spent_usd else 0 end + $3,
-                 spent_on = (clock_timestamp() at time zone 'utc')::date
-             where environment = $1 and bot_id = $2",
-            self.0.env().as_str(),
-            persona.name.as_str(),
-            usd
-        )
-        .execute(self.0.pool())
-        .await
-        .map(|_| ())
-        .map_err(StoreError::on("note what models cost a persona"))
-    }
-
-    /// What models have cost a persona today (UTC), in USD.
-    pub async fn spent_today(&self, persona: &Persona) -> Result<f64, StoreError> {
-        let usd: Option<f64> = query_scalar!(
-            "select spent_usd from personas.progress
-             where environment = $1 and bot_id = $2 and spent_on = (clock_timestamp() at time zone 'utc')::date",
-            self.0.env().as_str(),
-            persona.name.as_str()
-        )
-        .fetch_optional(self.0.pool())
-        .await
-        .map_err(StoreError::on("read what models cost a persona"))?;
-        Ok(usd.unwrap_or(0.0))
     }
 
     /// Notes when another deployment last added posts to the stock of a persona, where nothing later is known.

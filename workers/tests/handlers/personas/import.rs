@@ -191,8 +191,7 @@ async fn an_imported_post_stays_in_the_stock_though_it_is_older_than_its_persona
     let ready = of(&world, "baker", PostState::Ready).await;
     let old = ready.iter().filter(|post| post.created_at < at("2025-03-01T00:00:00Z")).count();
     assert!(old == 1 && expired.is_empty(), "{ready:?} {expired:?}");
-    let baker = world.store.personas().get(&name("baker")).await.expect("Postgres answers").expect("it is there");
-    let usd = world.store.slots().spent_today(&baker).await.expect("Postgres answers");
+    let usd = world.store.personas().spent_today(&name("baker")).await.expect("Postgres answers");
     assert!(usd.abs() < f64::EPSILON, "{usd}");
 }
 
