@@ -97,7 +97,7 @@ impl AccountTexts<'_> {
             self.0.env_name(),
             new.key,
             new.account.as_str(),
-            new.text,
+            new.text.replace('\0', "\u{fffd}"),
             new.keys
         )
         .execute(&mut tx)

@@ -1,6 +1,6 @@
 //! The learning poster, with real workers, servers and the sandbox.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Timelike as _, Utc};
 use perch_base::Paging;
 use perch_bot_learner::{
     BotChange, CandidateFilter, CandidateState, DecisionFilter, LearnerSpec, LearnerStore as _, LoggedDecision,
@@ -91,7 +91,9 @@ async fn published(world: &World) -> LoggedDecision {
 }
 
 async fn one_slot(world: &World) -> DateTime<Utc> {
-    learns(world, &LearnerSpec::default()).await;
+    // Hours that are far from now, so that the run has nothing written yet.
+    let hours = (6..18).map(|ahead| u8::try_from((Utc::now().hour() + ahead) % 24).expect("an hour")).collect();
+    learns(world, &LearnerSpec { hours, ..LearnerSpec::default() }).await;
     run(world).await;
     due_now(world).await
 }

@@ -137,13 +137,16 @@ impl Model {
             ("running", 3..=9) => {
                 let view = queue.job(id).await.expect("Redis answers").expect("it is there");
                 let envelope = view.decoded().expect("readable");
+                let lease = self.lease.take().expect("it runs");
                 let (end, is) = match dice {
                     3..=5 => (AttemptEnd::Failed(Fail::Dead("no".into())), "dead"),
+                    6 if lease.attempt() >= envelope.max_attempts => {
+                        (AttemptEnd::Failed(Fail::Retry("for the last time".into())), "dead")
+                    }
                     6 => (AttemptEnd::Failed(Fail::Retry("later".into())), "delayed"),
                     7 => (AttemptEnd::Interrupted, "waiting"),
                     _ => (AttemptEnd::Succeeded, "done"),
                 };
-                let lease = self.lease.take().expect("it runs");
                 assert!(testing::finish(&queue, &lease, &envelope, end).await.expect("Redis answers"));
                 self.is = is;
                 is

@@ -58,6 +58,12 @@ pub fn config_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config")
 }
 
+/// The configuration as it is deployed in staging.
+pub fn staging() -> Settings {
+    let vars = [("APP_ENV", "staging")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    Settings::load_from(&config_dir(), perch_workers::bots().config_schema(), vars).expect("the configuration is valid")
+}
+
 /// The binary with nothing of this machine's environment but the way to programs.
 pub fn perch() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_perch"));
@@ -131,9 +137,7 @@ impl World {
     }
 
     pub fn queues(&self) -> Queues {
-        let vars = [("APP_ENV", "staging")].map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let settings = Settings::load_from(&config_dir(), perch_workers::bots().config_schema(), vars)
-            .expect("the configuration is valid");
+        let settings = staging();
         let redis = Redis::new(&SecretString::from(self.redis.url()), &settings.redis).expect("a Redis URL");
         Queues::new(redis, &settings, perch_jobs::types())
     }

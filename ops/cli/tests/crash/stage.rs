@@ -12,7 +12,7 @@ use perch_jobs::JobId;
 use perch_queue::{EntryId, EventKind, JobEvent};
 use perch_sandbox::{Sandbox, SandboxOptions};
 
-use crate::world::World;
+use crate::world::{World, staging};
 
 const SIGABRT: i32 = 6;
 
@@ -102,9 +102,6 @@ impl Stage {
             ("PERCH__REDIS__COMMAND_TIMEOUT", "900ms".to_owned()),
             ("PERCH__ENGINE__LEASE", "3s".to_owned()),
             ("PERCH__ENGINE__HEARTBEAT", "1s".to_owned()),
-            ("PERCH__CRON__POLL_ACCOUNTS__ENABLED", "false".to_owned()),
-            ("PERCH__CRON__SYNC_HOT_STATE__ENABLED", "false".to_owned()),
-            ("PERCH__CRON__POLL_MENTIONS__ENABLED", "false".to_owned()),
             ("X_API_BEARER_TOKEN", "sandbox-bearer".to_owned()),
             ("X_API_KEY", "sandbox-consumer-key".to_owned()),
             ("X_API_SECRET", "sandbox-consumer-secret".to_owned()),
@@ -112,6 +109,10 @@ impl Stage {
             ("X_MAIN_ACCESS_SECRET", "sandbox-perch_bot-secret".to_owned()),
             ("GROK_API_KEY", "sandbox-model-key".to_owned()),
         ]));
+        // A crash point of cron is reached by what the story enables, not by what happens to be due.
+        for entry in staging().cron.keys() {
+            command.env(format!("PERCH__CRON__{}__ENABLED", entry.to_uppercase()), "false");
+        }
         command.envs(settings.iter().copied());
         command.envs(point.map(|point| ("PERCH_CRASH_AT", point)));
         Process(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary is built"))

@@ -9,7 +9,8 @@
 --   ledger knows of the account was put in (count_places.lua), 16 most acts within 17 (ms); 0 sets no limit.
 -- Result: { 'taken', now }; { 'uncounted', now } when nothing is known of the account and the ledger was not asked yet;
 --   { 'full', now } when the day has no place left; { 'full kind', now } when it has none of that
---   kind; { 'full window', when to ask again } when as many as there may be were made lately; { 'early', when to ask again } when it is too soon after another; { 'elsewhen', now } when the time is not within
+--   kind; { 'full window', when to ask again } when as many as there may be were made lately; { 'early', when to ask again } when it
+--   is too soon after another; { 'elsewhen', now } when the time is not within
 --   what the caller knows.
 -- Atomic: however many ask at once, no more get a place than the limits allow. A key has one place, whoever takes it, and keeps it
 --   when a new request is refused, because its act may be under way.

@@ -186,13 +186,13 @@ async fn an_imported_post_stays_in_the_stock_though_it_is_older_than_its_persona
         "insert into posts (content, bot_id, generation_cost) values ('Steam is a guest with loud shoes.', 'baker', 3)",
     );
     import(&world, &template).await;
+    let usd = world.store.personas().spent_today(&name("baker")).await.expect("Postgres answers");
+    assert!(usd.abs() < f64::EPSILON, "{usd}");
     run(&world).await;
     let expired = of(&world, "baker", PostState::Expired).await;
     let ready = of(&world, "baker", PostState::Ready).await;
     let old = ready.iter().filter(|post| post.created_at < at("2025-03-01T00:00:00Z")).count();
     assert!(old == 1 && expired.is_empty(), "{ready:?} {expired:?}");
-    let usd = world.store.personas().spent_today(&name("baker")).await.expect("Postgres answers");
-    assert!(usd.abs() < f64::EPSILON, "{usd}");
 }
 
 #[tokio::test]
