@@ -37,6 +37,7 @@ impl Settings {
             replies_per_day: own.replies_per_day.unwrap_or(all.replies_per_day),
             retweets_per_day: own.retweets_per_day.unwrap_or(all.retweets_per_day),
             per_three_hours: own.per_three_hours.unwrap_or(all.per_three_hours),
+            without_redis_after: all.without_redis_after,
             timezone: own.timezone.unwrap_or(all.timezone),
             quiet: own.quiet.unwrap_or(all.quiet),
             guard: own.guard.unwrap_or(all.guard),

@@ -16,6 +16,15 @@ pub struct Lease {
 }
 
 impl Lease {
+    /// The number of an attempt that is made while Redis is away: below that of every attempt of a queue.
+    pub const WITHOUT_REDIS: u32 = 0;
+
+    /// That of an attempt that is made while Redis is away; Redis knows nothing of it.
+    pub(crate) fn without_redis(id: JobId, holder: &str) -> Self {
+        let attempt = Self::WITHOUT_REDIS;
+        Self { id, attempt, member: format!("{id}|{holder}|{attempt}|0|").into() }
+    }
+
     pub(crate) fn from_member(id: JobId, member: String) -> Self {
         let attempt = member.split('|').nth(2).and_then(|n| n.parse().ok()).unwrap_or(1);
         Self { id, attempt, member: member.into() }
@@ -50,7 +59,7 @@ impl Lease {
         self.member.split('|').nth(1).unwrap_or_default()
     }
 
-    /// The attempt, counted from 1.
+    /// The attempt, counted from 1; [`Lease::WITHOUT_REDIS`] for one outside of the queue.
     pub fn attempt(&self) -> u32 {
         self.attempt
     }

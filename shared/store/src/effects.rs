@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use perch_jobs::{AccountId, JobId};
+use perch_queue::Lease;
 use serde_json::json;
 use sqlx::{FromRow, PgExecutor, Row as _};
 
@@ -351,6 +352,25 @@ impl Effects<'_> {
         let act =
             |(key, kind, Moment(at)): (String, String, _)| KnownAct { key, kind: PlaceKind::of_effect(&kind), at };
         Ok(rows.into_iter().map(act).collect())
+    }
+
+    /// The acts since `since` of attempts without Redis, which Redis may not count yet, with their accounts: the latest 10,000.
+    pub async fn acts_without_redis(&self, since: DateTime<Utc>) -> Result<Vec<(AccountId, KnownAct)>, StoreError> {
+        let rows: Vec<(String, String, String, Moment)> = query_as!(
+            "select account, key, kind, intended_at from effects
+             where environment = $1 and intended_at >= $2 and attempt = $3 and state <> 'failed' and kind <> 'deletion'
+             order by intended_at desc limit 10000",
+            self.0.env_name(),
+            since,
+            i32::try_from(Lease::WITHOUT_REDIS).unwrap_or_default()
+        )
+        .fetch_all(&self.0.pool)
+        .await
+        .map_err(StoreError::on("read what was done without Redis"))?;
+        let act = |(account, key, kind, Moment(at)): (String, String, String, _)| {
+            Some((account.parse().ok()?, KnownAct { key, kind: PlaceKind::of_effect(&kind), at }))
+        };
+        Ok(rows.into_iter().filter_map(act).collect())
     }
 
     /// Effects that are not settled, oldest first.

@@ -63,7 +63,7 @@ pub use hot::{HotCopy, HotRecord, HotStore};
 pub use idempotency::{IdempotencyKeys, IdempotentRequest};
 pub use limits::{NamedWindow, RateWindow, RateWindows};
 pub use listener::{Listener, Notification};
-pub use outbox::{Outbox, OutboxBacklog, OutboxBatch, OutboxContent, OutboxEntry};
+pub use outbox::{HeldRow, Outbox, OutboxBacklog, OutboxBatch, OutboxContent, OutboxEntry};
 pub use perch_jobs::JobState;
 pub use perch_queue::JobFilter;
 pub use performance::{MetricPoint, Performance, PublishedPost};

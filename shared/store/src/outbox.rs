@@ -1,5 +1,6 @@
 //! The outbox: the jobs of ledger queues, and those that other services enqueue with `perch_enqueue` in their own transactions.
 
+mod held;
 mod kinds;
 mod ledger;
 
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sqlx::{FromRow, PgConnection};
 
+pub use self::held::HeldRow;
 use self::kinds::{KindRow, REGISTER};
 use crate::{Listener, Store, StoreError, pool::Tx, query, query_as, row::Moment, sql};
 

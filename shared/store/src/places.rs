@@ -137,6 +137,41 @@ impl PlacesUsed {
     }
 }
 
+impl PlaceRequest<'_> {
+    /// The first moment of which the acts matter for the answer.
+    pub fn since(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        let interval = TimeDelta::from_std(self.min_interval).unwrap_or_default();
+        self.day.min(now - THREE_HOURS).min(now - interval) - TimeDelta::from_std(self.within).unwrap_or_default()
+    }
+
+    /// The answer by the acts that the ledger knows of, latest first, for an act while Redis is away. It holds for one act at a time. Each
+    /// counts as begun `within` after its permit.
+    pub fn answer(&self, acts: &[KnownAct], now: DateTime<Utc>) -> PlaceAnswer {
+        if now < self.from || now + self.within > self.until {
+            return PlaceAnswer::ClockMismatch(now);
+        }
+        // The act's own earlier permit does not count against it.
+        let others = || acts.iter().filter(|act| act.key != self.key).map(|act| (act.kind, act.at + self.within));
+        let today = || others().filter(|(_, at)| *at >= self.day);
+        let is_full = |most: u32, acts: usize| most > 0 && acts >= most as usize;
+        if is_full(self.of_kind, today().filter(|(kind, _)| *kind == self.kind).count()) {
+            return PlaceAnswer::FullOfKind;
+        }
+        if is_full(self.per_day, today().count()) {
+            return PlaceAnswer::Full;
+        }
+        let recent: Vec<DateTime<Utc>> = others().map(|(_, at)| at).filter(|at| *at >= now - THREE_HOURS).collect();
+        if is_full(self.per_three_hours, recent.len()) {
+            let oldest = recent.iter().min().copied().unwrap_or(now);
+            return PlaceAnswer::FullWindow(oldest + THREE_HOURS + TimeDelta::milliseconds(1));
+        }
+        match others().map(|(_, at)| at).max().map(|last| last + self.min_interval) {
+            Some(free) if !self.min_interval.is_zero() && free > now => PlaceAnswer::Early(free),
+            _ => PlaceAnswer::Taken,
+        }
+    }
+}
+
 /// The window of [`PlaceRequest::per_three_hours`].
 pub const THREE_HOURS: TimeDelta = TimeDelta::hours(3);
 /// How long a place is kept after its act: longer than any day.
@@ -310,4 +345,87 @@ fn time_of(score: f64) -> Option<DateTime<Utc>> {
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const WITHIN: Duration = Duration::from_secs(6);
+
+    fn at(second: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::days(20_000) + TimeDelta::seconds(second)
+    }
+
+    fn request<'a>(
+        account: &'a AccountId,
+        key: &'a str,
+        kind: PlaceKind,
+        limits: (u64, u32, u32, u32),
+    ) -> PlaceRequest<'a> {
+        let (seconds, per_day, of_kind, per_three_hours) = limits;
+        PlaceRequest {
+            account,
+            kind,
+            key,
+            holder: "test",
+            within: WITHIN,
+            from: at(0),
+            until: at(86_400),
+            day: at(0),
+            min_interval: Duration::from_secs(seconds),
+            per_day,
+            of_kind,
+            per_three_hours,
+            counted: true,
+        }
+    }
+
+    #[test]
+    fn the_own_earlier_permit_of_an_act_does_not_count_against_it() {
+        let account = AccountId::from_static("main");
+        let acts = [KnownAct { key: "post:1".into(), kind: PlaceKind::Post, at: at(100) }];
+        let ask = |key| request(&account, key, PlaceKind::Post, (600, 1, 1, 1)).answer(&acts, at(200));
+        assert_eq!(ask("post:1"), PlaceAnswer::Taken);
+        assert_eq!(ask("post:2"), PlaceAnswer::FullOfKind);
+        let early = request(&account, "post:2", PlaceKind::Reply, (600, 0, 0, 0)).answer(&acts, at(200));
+        assert_eq!(early, PlaceAnswer::Early(at(100) + WITHIN + Duration::from_secs(600)));
+        let late = request(&account, "post:2", PlaceKind::Reply, (600, 0, 0, 0)).answer(&acts, at(86_399));
+        assert_eq!(late, PlaceAnswer::ClockMismatch(at(86_399)));
+    }
+
+    proptest! {
+        /// Whoever asks whenever, what begins keeps every limit.
+        #[test]
+        fn acts_by_the_ledger_keep_the_limits(
+            steps in prop::collection::vec((1i64..4_000, 0usize..3), 1..60),
+            interval in 0u64..2_000, per_day in 0u32..12, of_kind in 0u32..6, per_three_hours in 0u32..5,
+        ) {
+            let account = AccountId::from_static("main");
+            let (mut now, mut acts) = (0, Vec::<KnownAct>::new());
+            for (step, (seconds, kind)) in steps.into_iter().enumerate() {
+                now += seconds;
+                let (key, kind) = (format!("post:{step}"), PlaceKind::ALL[kind]);
+                let ask = request(&account, &key, kind, (interval, per_day, of_kind, per_three_hours));
+                let lately: Vec<KnownAct> = acts.iter().filter(|act| act.at >= ask.since(at(now))).cloned().collect();
+                if ask.answer(&lately, at(now)) == PlaceAnswer::Taken {
+                    acts.insert(0, KnownAct { key, kind, at: at(now) });
+                }
+            }
+            let most = |limit: u32| if limit == 0 { usize::MAX } else { limit as usize };
+            prop_assert!(acts.len() <= most(per_day));
+            for kind in PlaceKind::ALL {
+                prop_assert!(acts.iter().filter(|act| act.kind == kind).count() <= most(of_kind));
+            }
+            for act in &acts {
+                let window = acts.iter().filter(|other| other.at <= act.at && act.at - other.at < THREE_HOURS).count();
+                prop_assert!(window <= most(per_three_hours));
+            }
+            for pair in acts.windows(2) {
+                prop_assert!(pair[0].at - pair[1].at >= TimeDelta::seconds(i64::try_from(interval).unwrap_or(0)));
+            }
+        }
+    }
 }

@@ -9,11 +9,12 @@ use perch_jobs::{
     platform_types,
 };
 use perch_publishing::{
-    Metrics, Origin, Publisher, collect_metrics, delete_post, publish_post, publish_thread, reconciler, retweet_post,
+    Metrics, Origin, Publisher, WithoutRedis, collect_metrics, delete_post, publish_post, publish_thread, reconciler,
+    retweet_post,
 };
 use perch_queue::{
     Client,
-    worker::{Deps, Handlers, Runtime, RuntimeError},
+    worker::{Deps, DirectRunner, Handlers, Runtime, RuntimeError},
 };
 use perch_safety::{BadPattern, Guard, Rules};
 use perch_store::{Families, HotStore, Store, StoreError, Syncer, Tables};
@@ -136,6 +137,12 @@ pub trait Bot: Debug + Send + Sync {
     /// The settings are not there.
     fn sandbox_roles(&self, _: &Settings) -> Result<SandboxRoles, ConfigError> {
         Ok(SandboxRoles::default())
+    }
+
+    /// Kinds of its cron entries that also run while Redis is away. They find what they need in Postgres, and do each thing once however often,
+    /// and by however many, they are run.
+    fn runs_without_redis(&self) -> &'static [&'static str] {
+        &[]
     }
 
     /// Removes rows beyond their retention from its tables; answers how many. The scheduler calls it every ten minutes.
@@ -281,13 +288,22 @@ impl Bots {
     ///
     /// The settings cannot be used.
     pub fn deps(&self, platform: &Platform) -> Result<Deps, SetUpError> {
+        self.deps_with(platform, self.publisher(platform))
+    }
+
+    fn publisher(&self, platform: &Platform) -> Publisher {
         let Platform { settings, client, store, clients, guard } = platform;
-        let (redis, queues) = (client.queues().redis(), client.queues().names());
         let origins = self.0.iter().flat_map(|bot| bot.origins()).collect();
+        Publisher::new(settings, clients.clone(), guard.clone(), client.queues().redis(), store, origins)
+    }
+
+    fn deps_with(&self, platform: &Platform, publisher: Publisher) -> Result<Deps, SetUpError> {
+        let Platform { settings, client, store, clients, .. } = platform;
+        let (redis, queues) = (client.queues().redis(), client.queues().names());
         let mut deps = Deps::new()
             .with(platform.clone())
             .with(clients.clone())
-            .with(Publisher::new(settings, clients.clone(), guard.clone(), redis, store, origins))
+            .with(publisher)
             .with(Metrics::new(clients.clone(), HotStore::new(redis.clone(), settings.env)))
             .with(Syncer::new(redis.clone(), store.clone(), settings.env, &queues, settings.sync.batch));
         for bot in &self.0 {
@@ -310,7 +326,28 @@ impl Bots {
     pub async fn schedule(&self, platform: &Platform, stop: CancellationToken) {
         let Platform { settings, client, store, .. } = platform;
         let duties = scheduler::run(settings, client, store, reconciler(), stop.clone());
-        tokio::join!(duties, self.prune(platform, stop));
+        tokio::join!(duties, self.prune(platform, stop.clone()), self.go_on_without_redis(platform, stop));
+    }
+
+    async fn go_on_without_redis(&self, platform: &Platform, stop: CancellationToken) {
+        match self.without_redis(platform) {
+            Ok(without_redis) => without_redis.run(stop).await,
+            Err(error) => tracing::error!(%error, "nothing will be published while Redis is away"),
+        }
+    }
+
+    /// What decides and publishes while Redis is away.
+    ///
+    /// # Errors
+    ///
+    /// The settings cannot be used, or a handler needs a dependency that is not registered.
+    pub fn without_redis(&self, platform: &Platform) -> Result<WithoutRedis, SetUpError> {
+        let Platform { settings, client, store, .. } = platform;
+        let deps = self.deps_with(platform, self.publisher(platform).without_redis())?;
+        let runner = DirectRunner::new(client.clone(), self.handlers(), deps)?;
+        let decide: Vec<&str> = self.0.iter().flat_map(|bot| bot.runs_without_redis()).copied().collect();
+        let brakes = self.brakes(settings, client.queues().redis(), store);
+        Ok(WithoutRedis::new(settings, (store, client), runner, &decide, brakes))
     }
 
     async fn prune(&self, platform: &Platform, stop: CancellationToken) {

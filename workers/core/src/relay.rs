@@ -136,7 +136,7 @@ pub async fn relay_some(store: &Store, client: &Client) -> Result<Relayed, Store
 
 /// Converts a row to a job for Redis. A request that cannot be a job becomes a dead letter with the reason. Answers `None` for a queue
 /// that this deployment does not have, and, up to `unknown_kind_wait`, for a kind that it does not know: a newer release may know it.
-fn admitted(client: &Client, row: &OutboxEntry) -> Option<LedgerJob> {
+pub fn admitted(client: &Client, row: &OutboxEntry) -> Option<LedgerJob> {
     let queue = client.queues().get(&row.queue)?;
     let refused = |payload: &str, reason: &str| {
         tracing::warn!(job = %row.id, kind = %row.kind, reason, "a request in the outbox cannot be a job");

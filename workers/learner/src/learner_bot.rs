@@ -8,7 +8,10 @@ use perch_bot::{
 };
 use perch_jobs::{JobTypes, ReadAudience, RunLearner, ScoreCandidates, WriteCandidates, learner_types};
 use perch_publishing::Origin;
-use perch_queue::worker::{Deps, Handlers};
+use perch_queue::{
+    Job as _,
+    worker::{Deps, Handlers},
+};
 use perch_store::{Store, StoreError};
 use sqlx::migrate::Migrator;
 
@@ -48,6 +51,10 @@ impl Bot for LearnerBot {
 
     fn tables(&self) -> Option<&'static Migrator> {
         Some(&MIGRATIONS)
+    }
+
+    fn runs_without_redis(&self) -> &'static [&'static str] {
+        &[RunLearner::KIND]
     }
 
     fn crash_points(&self) -> &'static [&'static str] {

@@ -5,14 +5,14 @@ use perch_base::clock;
 use perch_core::personas::{Persona, PersonaStore as _};
 use perch_jobs::{ReadAudience, RunLearner, ScoreCandidates, WriteCandidates};
 use perch_queue::{
-    Acceptance, Client, Fail,
+    Acceptance, Client, EnqueueError, Fail,
     worker::{Data, HandlerResult, JobContext},
 };
 use serde::Serialize;
 
 use crate::{
     Learner, brakes,
-    choosing::hand_over_leftovers,
+    choosing::{hand_over_leftovers, score_candidates},
     planning, rewarding,
     store::{LearnerBot, LearnerStore as _},
 };
@@ -57,7 +57,7 @@ pub async fn run_learner(_: RunLearner, cx: JobContext, bot: Data<Learner>) -> H
     let learners = bot.store.learner().enabled().await?;
     for learner in &learners {
         // What is wrong with one bot must not keep the others from posting.
-        if let Err(error) = run_one(&bot, client, learner, &mut run).await {
+        if let Err(error) = run_one(&bot, &cx, learner, &mut run).await {
             run.failed += 1;
             tracing::warn!(bot = %learner.bot, ?error, "a learning poster could not be run; the next run tries again");
         }
@@ -78,7 +78,7 @@ async fn settle(bot: &Learner) -> Result<(), Fail> {
     Ok(())
 }
 
-async fn run_one(bot: &Learner, client: &Client, learner: &LearnerBot, run: &mut LearnerRun) -> Result<(), Fail> {
+async fn run_one(bot: &Data<Learner>, cx: &JobContext, learner: &LearnerBot, run: &mut LearnerRun) -> Result<(), Fail> {
     let Some(persona) = bot.store.personas().get(&learner.bot).await?.filter(|persona| persona.enabled) else {
         // Slots of a persona that does not post pass without a reason to complain.
         bot.store.learner().miss(&learner.bot, clock::now(), "its persona does not post").await?;
@@ -90,13 +90,13 @@ async fn run_one(bot: &Learner, client: &Client, learner: &LearnerBot, run: &mut
     }
     let now = clock::now();
     run.planned += planning::plan(bot, learner, &persona, now).await?;
-    slots(bot, client, learner, &persona, now, run).await?;
-    read_audience(bot, client, learner, now).await
+    slots(bot, cx, learner, &persona, now, run).await?;
+    read_audience(bot, cx.client(), learner, now).await
 }
 
 async fn slots(
-    bot: &Learner,
-    client: &Client,
+    bot: &Data<Learner>,
+    cx: &JobContext,
     learner: &LearnerBot,
     persona: &Persona,
     now: DateTime<Utc>,
@@ -109,16 +109,24 @@ async fn slots(
     count(persona, "missed", missed);
     run.missed += missed;
     let slots = tables.planned(&learner.bot, now + delta(bot.settings.lead)).await?;
+    // First what is due: to write candidates takes a model and Redis, to choose among those that are there takes neither.
+    for slot in slots.iter().filter(|slot| slot.slot_at <= now) {
+        let job = ScoreCandidates { bot: learner.bot.clone(), slot_at: slot.slot_at };
+        match cx.client().enqueue(&job).await {
+            Ok(enqueued) => run.scoring += u64::from(is_new(enqueued.acceptance)),
+            Err(EnqueueError::Queue(error)) if error.is_unavailable() => {
+                score_candidates(job, cx.clone(), bot.clone()).await?;
+                run.scoring += 1;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
     if let Some(next) = slots.first() {
         // Enqueued for every run until there are enough: whether more are needed is for the job to find.
         let job = WriteCandidates { bot: learner.bot.clone(), slot_at: next.slot_at };
         if crate::writing::is_short(bot, learner, persona).await? {
-            run.writing += u64::from(is_new(client.enqueue(&job).await?.acceptance));
+            run.writing += u64::from(is_new(cx.client().enqueue(&job).await?.acceptance));
         }
-    }
-    for slot in slots.iter().filter(|slot| slot.slot_at <= now) {
-        let job = ScoreCandidates { bot: learner.bot.clone(), slot_at: slot.slot_at };
-        run.scoring += u64::from(is_new(client.enqueue(&job).await?.acceptance));
     }
     Ok(())
 }

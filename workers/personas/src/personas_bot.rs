@@ -8,7 +8,10 @@ use perch_bot::{
 };
 use perch_jobs::{JobTypes, ReplenishStock, RunPersonas, personas_types};
 use perch_publishing::Origin;
-use perch_queue::worker::{Deps, Handlers};
+use perch_queue::{
+    Job as _,
+    worker::{Deps, Handlers},
+};
 use perch_store::{Store, StoreError};
 use sqlx::migrate::Migrator;
 
@@ -41,6 +44,10 @@ impl Bot for PersonasBot {
 
     fn tables(&self) -> Option<&'static Migrator> {
         Some(&MIGRATIONS)
+    }
+
+    fn runs_without_redis(&self) -> &'static [&'static str] {
+        &[RunPersonas::KIND]
     }
 
     fn crash_points(&self) -> &'static [&'static str] {

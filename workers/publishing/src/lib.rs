@@ -18,6 +18,7 @@ mod publisher;
 mod reconcile;
 mod record;
 mod retweet_post;
+mod without_redis;
 
 pub use collect_metrics::{Collected, Metrics, collect_metrics};
 pub use delete_post::delete_post;
@@ -28,3 +29,4 @@ pub use publisher::{ActOrigin, Origin, Publisher};
 pub use reconcile::reconciler;
 pub use record::Published;
 pub use retweet_post::retweet_post;
+pub use without_redis::{Absence, WithoutRedis};

@@ -71,6 +71,13 @@ impl Publisher {
         }
     }
 
+    /// The same publisher for attempts while Redis is away. It knows from Postgres alone what may be published: the brakes by the audit log,
+    /// the limits by the ledger of effects. Its caller makes one attempt at a time.
+    #[must_use]
+    pub fn without_redis(self) -> Self {
+        Self { gate: self.gate.without_redis(), ..self }
+    }
+
     /// The same publisher with its calls charged to the bot of the post, for this account.
     pub(super) fn charged_for(&self, account: &AccountId, act: &ActOrigin<'_>, cx: &JobContext) -> Self {
         let bot = self.origins.iter().find_map(|origin| origin.bot(act));

@@ -35,7 +35,7 @@ pub(super) async fn record<A: Act>(once: &ActAttempt<'_, A>, effect: &StoredEffe
     let at = effect.settled_at.unwrap_or(effect.intended_at);
     if was_simulated(effect) {
         let action = action(once, ActionState::Simulated, at, effect.job_id);
-        once.publisher.hot.put(&[HotRecord::of(&action)?]).await?;
+        keep(once, &[HotRecord::of(&action)?]).await?;
         count(once, "simulated");
         return Ok(Published::Simulated);
     }
@@ -49,8 +49,8 @@ pub(super) async fn record<A: Act>(once: &ActAttempt<'_, A>, effect: &StoredEffe
     if let Some(post) = &post {
         records.push(HotRecord::of(post)?);
     }
-    once.publisher.hot.put(&records).await?;
-    if let Some(post) = &post {
+    keep(once, &records).await?;
+    if let Some(post) = post.filter(|_| !once.publisher.gate.is_without_redis()) {
         watch(once, &post.post_id, at).await?;
     }
     count(once, "published");
@@ -61,8 +61,17 @@ pub(super) async fn record<A: Act>(once: &ActAttempt<'_, A>, effect: &StoredEffe
 pub(super) async fn record_refusal<A: Act>(once: &ActAttempt<'_, A>, why: &str) -> Result<(), Fail> {
     let action = action(once, ActionState::Failed, clock::now(), once.cx.id());
     let action = ActionRecord { error: Some(why.to_owned()), ..action };
-    once.publisher.hot.put(&[HotRecord::of(&action)?]).await?;
+    keep(once, &[HotRecord::of(&action)?]).await?;
     count(once, "refused");
+    Ok(())
+}
+
+/// Keeps records, unless Redis is away: then the job keeps them when it runs in its queue, where it finds the effect as it is.
+async fn keep<A: Act>(once: &ActAttempt<'_, A>, records: &[HotRecord]) -> Result<(), Fail> {
+    if once.publisher.gate.is_without_redis() {
+        return Ok(());
+    }
+    once.publisher.hot.put(records).await?;
     Ok(())
 }
 

@@ -33,4 +33,5 @@ mod threads;
 mod together;
 mod tracking;
 mod watching;
+mod without_redis;
 mod world;

@@ -38,7 +38,7 @@ async fn execute(pool: &PgPool, sql: &'static str) {
 }
 
 /// A learning poster with one slot, which is due now.
-async fn one_slot(stage: &Stage) -> DateTime<Utc> {
+pub async fn one_slot(stage: &Stage) -> DateTime<Utc> {
     let run = |arguments: &[&str]| drop(stage.world.run(arguments).went_well());
     run(&["personas", "add", "baker", "--account", "main", "--prompt", "You are a baker.", "--topic", "rye"]);
     run(&["learn", "add", "baker", "--posts-per-day", "24", "--hours", "0-23", "--min-gap-minutes", "0"]);
@@ -65,7 +65,7 @@ fn enqueue(stage: &Stage, kind: &str, slot_at: DateTime<Utc>) {
 
 const READY: &str = "select count(*) from learner.candidates where state = 'ready'";
 
-async fn written(stage: &Stage, slot_at: DateTime<Utc>) {
+pub async fn written(stage: &Stage, slot_at: DateTime<Utc>) {
     let _worker = worker(stage, None);
     enqueue(stage, "write_candidates", slot_at);
     comes_true("there are candidates", || async { stage.count(READY).await > 1 }).await;

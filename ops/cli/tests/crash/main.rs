@@ -13,6 +13,7 @@ mod operations;
 mod personas;
 mod stage;
 mod threads;
+mod without_redis;
 
 use std::{collections::BTreeSet, future::Future, pin::pin};
 

@@ -61,35 +61,44 @@ async fn wherever_it_dies_the_posts_of_an_answer_are_kept_once_and_judged() {
     .await;
 }
 
+/// A persona with posts and one slot, which is due.
+pub async fn slot_due(stage: &Stage, point: &str) {
+    let slot_at = Utc::now() - TimeDelta::minutes(1);
+    baker(stage, &format!("{} {} * * *", slot_at.minute(), slot_at.hour()));
+    let pool = stage.world.database.raw();
+    let execute = async |sql: &'static str| {
+        sqlx::query(sql).execute(&pool).await.expect("Postgres answers");
+    };
+    {
+        let _worker = worker(stage, None);
+        enqueue(stage, "replenish_stock", REPLENISH);
+        replenished(stage, point).await;
+        enqueue(stage, "run_personas", "{}");
+        comes_true("its slots are known", || async { stage.count("select count(*) from personas.progress").await > 0 })
+            .await;
+        comes_true("nothing runs", || async { stage.left("generation").await == 0 }).await;
+    }
+    // The times from before it was added are none of its slots.
+    execute(
+        "update personas set created_at = created_at - interval '1 hour', updated_at = updated_at - interval '1 hour'",
+    )
+    .await;
+    sqlx::query("update personas.progress set slots_until = $1")
+        .bind(slot_at - TimeDelta::minutes(1))
+        .execute(&pool)
+        .await
+        .expect("Postgres answers");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn wherever_it_dies_a_slot_is_filled_once_and_its_post_goes_out_once() {
     at_each(&OF_A_SLOT, |point| async move {
         let stage = Stage::start().await;
-        let slot_at = Utc::now() - TimeDelta::minutes(1);
-        baker(&stage, &format!("{} {} * * *", slot_at.minute(), slot_at.hour()));
+        slot_due(&stage, point).await;
         let pool = stage.world.database.raw();
         let execute = async |sql: &'static str| {
             sqlx::query(sql).execute(&pool).await.expect("Postgres answers");
         };
-        {
-            let _worker = worker(&stage, None);
-            enqueue(&stage, "replenish_stock", REPLENISH);
-            replenished(&stage, point).await;
-            enqueue(&stage, "run_personas", "{}");
-            comes_true("its slots are known", || async {
-                stage.count("select count(*) from personas.progress").await > 0
-            })
-            .await;
-            comes_true("nothing runs", || async { stage.left("generation").await == 0 }).await;
-        }
-        // The times from before it was added are none of its slots.
-        execute("update personas set created_at = created_at - interval '1 hour', updated_at = updated_at - interval '1 hour'")
-            .await;
-        sqlx::query("update personas.progress set slots_until = $1")
-            .bind(slot_at - TimeDelta::minutes(1))
-            .execute(&pool)
-            .await
-            .expect("Postgres answers");
         enqueue(&stage, "run_personas", "{}");
         worker(&stage, Some(point)).dies(point).await;
         // What was left behind waits for a minute before it is handed over again.

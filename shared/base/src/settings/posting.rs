@@ -25,6 +25,10 @@ pub struct PostingSettings {
     pub timezone: Tz,
     /// When nothing is published.
     pub quiet: QuietSettings,
+    /// How long Redis has to be away before what is due is decided and published through Postgres alone; zero means never. The same for all
+    /// accounts.
+    #[serde(with = "humantime_serde", default)]
+    pub without_redis_after: Duration,
     /// Which of the texts that are handed over for publishing the guard stops.
     #[serde(default)]
     pub guard: GuardMode,

@@ -15,6 +15,7 @@ pub(super) fn posting(check: &mut Check, settings: &FileSettings) {
         settings.posting;
     let counts = [Some(per_day), Some(replies_per_day), Some(retweets_per_day), Some(per_three_hours)];
     limits(check, "posting", Some(min_interval), counts);
+    check.duration("posting.without_redis_after", settings.posting.without_redis_after, Duration::ZERO..=DAY);
     for (account, own) in &settings.x.accounts {
         let key = format!("x.accounts.{account}.posting");
         let own = &own.posting;

@@ -126,7 +126,7 @@ impl JobContext {
         &self.0.queue
     }
 
-    /// The number of this attempt, from 1. It only increases, also across replays, so it orders the attempts of a job.
+    /// The number of this attempt, from 1, or 0 while Redis is away. It only increases, also across replays, so it orders the attempts of a job.
     pub fn attempt(&self) -> u32 {
         self.0.held.lease.attempt()
     }

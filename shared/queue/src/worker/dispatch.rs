@@ -274,14 +274,14 @@ fn cancelled_or(held: &HeldLease, fail: Fail) -> Fail {
     }
 }
 
-fn panic_message(error: tokio::task::JoinError) -> String {
+pub(super) fn panic_message(error: tokio::task::JoinError) -> String {
     match error.try_into_panic() {
         Ok(payload) => text_of(payload.as_ref()),
         Err(error) => error.to_string(),
     }
 }
 
-fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
+pub(super) fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
     panic
         .downcast_ref::<&str>()
         .map(|s| (*s).to_owned())

@@ -4,6 +4,7 @@ mod backend;
 mod backoff;
 mod buffer;
 mod context;
+mod direct;
 mod dispatch;
 mod fetcher;
 mod finisher;
@@ -15,5 +16,6 @@ mod runtime;
 mod waiter;
 
 pub use context::{Data, Deps, FromContext, JobContext};
+pub use direct::DirectRunner;
 pub use handler::{Handler, HandlerResult, Handlers, Outcome};
 pub use runtime::{Runtime, RuntimeError, WorkerName};

@@ -1,6 +1,7 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures::future::{join_all, try_join_all};
+use perch_base::clock;
 use perch_queue::Redis;
 
 use super::{
@@ -67,6 +68,44 @@ impl Brakes {
             Some(state) => Some(BrakeCheck::Braked(state)),
             None => all_are_known.then_some(BrakeCheck::Clear(asked)),
         })
+    }
+}
+
+/// What may be done while Redis is away, and what is made up for once it answers.
+impl Brakes {
+    /// Whether an act to which all of them apply may begin, by the audit log alone: for an act while Redis is away. A pull that only Redis
+    /// has does not count; [`Brakes::write_missing_lines`] keeps that from lasting.
+    pub async fn look_at_log(&self) -> Result<BrakeCheck, StoreError> {
+        let asked = BrakeClearance(TimeLimit::starting(CLEAR_FOR));
+        let Some(first) = self.0.first() else { return Ok(BrakeCheck::Clear(asked)) };
+        let objects: Vec<&str> = self.0.iter().map(|brake| brake.object.as_str()).collect();
+        let lines = last_lines(&first.store, &objects).await?;
+        let state = |brake: &Brake| {
+            let line = lines.iter().find(|line| line.object == brake.object)?;
+            Some(BrakeState::of(brake.scope.clone(), line)).filter(|state| state.on)
+        };
+        Ok(self.0.iter().find_map(state).map_or(BrakeCheck::Clear(asked), BrakeCheck::Braked))
+    }
+
+    /// Writes the lines of brakes that were pulled while Postgres was away, so that the audit log alone says that they are on. A pull of the
+    /// last `under_way` may yet write its own. Answers how many.
+    pub async fn write_missing_lines(&self, under_way: Duration) -> Result<u64, StoreError> {
+        let Some(first) = self.0.first() else { return Ok(0) };
+        let objects: Vec<&str> = self.0.iter().map(|brake| brake.object.as_str()).collect();
+        let lines = last_lines(&first.store, &objects).await?;
+        let mut written = 0;
+        for brake in self.0.iter() {
+            let line = lines.iter().find(|line| line.object == brake.object);
+            let is_missing = |state: &BrakeState| {
+                let is_later = line.is_none_or(|line| line.action != PULLED && state.since > Some(line.at));
+                state.on && is_later && state.since.is_none_or(|since| since + under_way <= clock::now())
+            };
+            let Some(state) = brake.glance().await?.filter(is_missing) else { continue };
+            let (by, reason) = (state.by.as_deref().unwrap_or(""), state.reason.as_deref().unwrap_or(""));
+            let pulled = brake.pull_once(by, reason, serde_json::json!({ "written_later": true })).await?;
+            written += u64::from(pulled.unlogged.is_none());
+        }
+        Ok(written)
     }
 }
 

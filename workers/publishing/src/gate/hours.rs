@@ -109,6 +109,7 @@ mod tests {
 
     fn settings(timezone: Tz, from: NaiveTime, to: NaiveTime) -> PostingSettings {
         PostingSettings {
+            without_redis_after: Duration::ZERO,
             min_interval: Duration::ZERO,
             per_day: 5,
             replies_per_day: 0,

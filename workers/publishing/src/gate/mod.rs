@@ -23,7 +23,7 @@ use self::hours::PostingWindow;
 pub(crate) use self::pass::GatePass;
 
 /// An act begins within this time after it passed the gate, or passes it again. A little longer than its permit holds.
-const BEGIN_WITHIN: Duration = Duration::from_secs(6);
+pub(crate) const BEGIN_WITHIN: Duration = Duration::from_secs(6);
 /// How long a job keeps running while the brake of everything is on. It keeps its slot in the worker, so that few of the waiting jobs are started; and
 /// it goes on as soon as the brake is lifted.
 const HELD_FOR: Duration = Duration::from_secs(20);
@@ -97,18 +97,44 @@ pub(crate) struct Gate {
     places: Places,
     store: Store,
     settings: Arc<Settings>,
+    /// Whether it knows the brakes and the acts of accounts from Postgres alone.
+    is_without_redis: bool,
 }
 
 impl Gate {
     pub(crate) fn new(redis: Redis, store: Store, settings: Arc<Settings>) -> Self {
         let places = Places::new(redis.clone(), settings.env);
-        Self { brake: Brake::new(redis.clone(), store.clone()), redis, places, store, settings }
+        Self {
+            brake: Brake::new(redis.clone(), store.clone()),
+            redis,
+            places,
+            store,
+            settings,
+            is_without_redis: false,
+        }
+    }
+
+    /// The same gate for acts while Redis is away, one at a time.
+    pub(crate) fn without_redis(self) -> Self {
+        Self { is_without_redis: true, ..self }
+    }
+
+    pub(crate) fn is_without_redis(&self) -> bool {
+        self.is_without_redis
+    }
+
+    async fn look(&self, brakes: &Brakes) -> Result<BrakeCheck, StoreError> {
+        if self.is_without_redis { brakes.look_at_log().await } else { brakes.look().await }
+    }
+
+    async fn look_again(&self, brakes: &Brakes) -> Result<Option<BrakeCheck>, StoreError> {
+        if self.is_without_redis { brakes.look_at_log().await.map(Some) } else { brakes.look_again().await }
     }
 
     /// Decides whether an act may begin. If so, it takes a place in the quota of its account.
     pub(crate) async fn enter(&self, wanted: &GateRequest<'_>) -> Result<GateDecision, StoreError> {
         let brakes = self.brakes_of(wanted);
-        let clear = match brakes.look().await? {
+        let clear = match self.look(&brakes).await? {
             BrakeCheck::Clear(clear) => clear,
             BrakeCheck::Braked(state) => return Ok(stopped(state)),
         };
@@ -135,7 +161,7 @@ impl Gate {
 
     /// Reads the brakes right before the call.
     pub(crate) async fn begin(&self, pass: &GatePass) -> Result<Option<Deferral>, StoreError> {
-        match pass.brakes().look_again().await? {
+        match self.look_again(pass.brakes()).await? {
             Some(BrakeCheck::Clear(clear)) => {
                 pass.renew(clear);
                 Ok(None)
@@ -152,7 +178,7 @@ impl Gate {
         loop {
             tokio::time::sleep(CLEAR_FOR / 4).await;
             // While the brakes cannot be read, the pass is not renewed and runs out.
-            match pass.brakes().look_again().await {
+            match self.look_again(pass.brakes()).await {
                 Ok(Some(BrakeCheck::Clear(clear))) => pass.renew(clear),
                 Ok(Some(BrakeCheck::Braked(state))) => pass.withdraw(state),
                 Ok(None) | Err(_) => {}
@@ -162,6 +188,9 @@ impl Gate {
 
     /// Waits until the brake of everything is lifted, or for [`HELD_FOR`]. Then the job is snoozed and starts over.
     pub(crate) async fn wait_for_lift(&self, state: &BrakeState, cx: &JobContext) -> Deferral {
+        if self.is_without_redis {
+            return Deferral::braked(state);
+        }
         let lifted = async {
             loop {
                 tokio::time::sleep(LOOK_EVERY).await;
@@ -180,6 +209,9 @@ impl Gate {
 
     /// Notes that an act has begun. Where Redis is away, its place counts from a little later than it began.
     pub(crate) async fn keep(&self, pass: &GatePass) {
+        if self.is_without_redis {
+            return;
+        }
         if let Err(error) = self.places.keep(pass.account(), pass.key(), pass.holder()).await {
             tracing::debug!(effect = pass.key(), %error, "the place of an act was not noted as begun");
         }
@@ -187,6 +219,9 @@ impl Gate {
 
     /// Gives back the place of an act that did not happen. Where Redis is away, the place stays for the next attempt at the same effect.
     pub(crate) async fn leave(&self, pass: &GatePass) {
+        if self.is_without_redis {
+            return;
+        }
         if let Err(error) = self.places.leave(pass.account(), pass.key(), pass.holder()).await {
             tracing::debug!(effect = pass.key(), %error, "the place of an act was not given back");
         }
@@ -256,7 +291,12 @@ impl Gate {
             counted,
         };
         let tomorrow = hours::open_from(posting, day.ends);
-        Ok(match self.places.take(&ask).await? {
+        let answer = if self.is_without_redis {
+            ask.answer(&self.store.effects().acts_since(account, ask.since(now)).await?, now)
+        } else {
+            self.places.take(&ask).await?
+        };
+        Ok(match answer {
             PlaceAnswer::Taken => PlaceOutcome::Taken,
             PlaceAnswer::Full => {
                 let why = format!("{account} has published {} times today, as often as it may", posting.per_day);
