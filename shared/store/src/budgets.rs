@@ -72,7 +72,8 @@ pub struct BudgetRefusal {
 ///
 /// Money is reserved before a call and corrected after it, so that concurrent calls do not overspend together. The reservations of a
 /// process that died stay counted in its day and its month: a budget is rather undershot than overshot. When Redis has lost the
-/// sums, they are read from Postgres, without what the sync had not moved yet.
+/// sums, they are read from Postgres, without what the sync had not moved yet. While Redis is away Postgres alone decides, and nothing is
+/// reserved: concurrent calls may overspend together then.
 #[derive(Debug, Clone)]
 pub struct Budgets {
     redis: Redis,
@@ -81,6 +82,7 @@ pub struct Budgets {
 }
 
 static RESERVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/reserve.lua")));
+static RAISE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/raise.lua")));
 static CORRECT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/correct.lua")));
 const DAY_KEPT: Duration = Duration::from_secs(2 * 86_400);
 const MONTH_KEPT: Duration = Duration::from_secs(40 * 86_400);
@@ -96,6 +98,41 @@ impl Budgets {
     /// Reserves what a call costs at most, unless a budget or the rate is used up. Fails when neither Redis nor Postgres can say what
     /// was spent.
     pub async fn reserve(
+        &self,
+        provider: &str,
+        micros: i64,
+        allowed: Allowance,
+        now: DateTime<Utc>,
+    ) -> Result<Reservation, StoreError> {
+        match self.reserve_in_redis(provider, micros, allowed, now).await {
+            Err(StoreError::Redis(error)) if error.is_unavailable() => {
+                self.ask_postgres(provider, micros, allowed, now).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// Whether the budgets leave so much by what Postgres has on record. The rate is not known there.
+    async fn ask_postgres(
+        &self,
+        provider: &str,
+        micros: i64,
+        allowed: Allowance,
+        now: DateTime<Utc>,
+    ) -> Result<Reservation, StoreError> {
+        let budgets = [
+            (SpendLimit::Day, allowed.day, day(now), next_day(now)),
+            (SpendLimit::Month, allowed.month, month(now), next_month(now)),
+        ];
+        for (spent, budget, from, over) in budgets {
+            if budget > 0 && self.store.spend().since(provider, from).await? + micros > budget {
+                return Ok(Reservation::Refused { spent, after: until(now, over) });
+            }
+        }
+        Ok(Reservation::Made { at: now })
+    }
+
+    async fn reserve_in_redis(
         &self,
         provider: &str,
         micros: i64,
@@ -119,7 +156,7 @@ impl Budgets {
                 "ok" => return Ok(Reservation::Made { at: now }),
                 "day" => return held(SpendLimit::Day, until(now, next_day(now))),
                 "month" => return held(SpendLimit::Month, until(now, next_month(now))),
-                "unknown" => self.remember(provider, &keys, now).await?,
+                "unknown" => self.raise(provider, now).await?,
                 wait => return held(SpendLimit::Rate, Duration::from_millis(wait.parse().unwrap_or(1_000))),
             }
         }
@@ -157,14 +194,19 @@ impl Budgets {
         Ok(text.as_deref().and_then(parse_refusal))
     }
 
-    /// Restores the sums of the day and the month in Redis from Postgres.
-    async fn remember(&self, provider: &str, keys: &[String; 4], now: DateTime<Utc>) -> Result<(), StoreError> {
-        for (key, from, kept) in [(&keys[0], day(now), DAY_KEPT), (&keys[1], month(now), MONTH_KEPT)] {
-            let spent = self.store.spend().since(provider, from).await?;
-            let mut set = redis::cmd("SET");
-            set.arg(key).arg(spent).arg("NX").arg("PX").arg(millis(kept));
-            self.redis.cmd::<Option<String>>("remember what was spent", &set).await?;
+    /// Raises the sums of the day and the month in Redis to what Postgres has on record: after Redis has lost them, or was away while money
+    /// was spent.
+    pub async fn raise(&self, provider: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let [day_key, month_key, ..] = self.keys(provider, now);
+        let mut call = RAISE.prepare_invoke();
+        call.key(day_key).key(month_key);
+        for from in [day(now), month(now)] {
+            call.arg(self.store.spend().since(provider, from).await?);
         }
+        call.arg(millis(DAY_KEPT)).arg(millis(MONTH_KEPT));
+        self.redis
+            .call::<(), _, _>("remember what was spent", |mut conn| async move { call.invoke_async(&mut conn).await })
+            .await?;
         Ok(())
     }
 

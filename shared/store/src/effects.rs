@@ -9,7 +9,7 @@ mod model;
 mod operate;
 mod rebuild;
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use chrono::{DateTime, Utc};
 use perch_jobs::{AccountId, JobId};
@@ -17,7 +17,7 @@ use perch_queue::Lease;
 use serde_json::json;
 use sqlx::{FromRow, PgExecutor, Row as _};
 
-use crate::{query, query_as};
+use crate::{query, query_as, query_scalar};
 
 pub(crate) use self::model::DualInstant;
 use self::{
@@ -354,23 +354,34 @@ impl Effects<'_> {
         Ok(rows.into_iter().map(act).collect())
     }
 
-    /// The acts since `since` of attempts without Redis, which Redis may not count yet, with their accounts: the latest 10,000.
-    pub async fn acts_without_redis(&self, since: DateTime<Utc>) -> Result<Vec<(AccountId, KnownAct)>, StoreError> {
-        let rows: Vec<(String, String, String, Moment)> = query_as!(
-            "select account, key, kind, intended_at from effects
-             where environment = $1 and intended_at >= $2 and attempt = $3 and state <> 'failed' and kind <> 'deletion'
-             order by intended_at desc limit 10000",
+    /// The accounts that have acted since `since` in attempts without Redis, which Redis may not count yet.
+    pub async fn accounts_without_redis(&self, since: DateTime<Utc>) -> Result<Vec<AccountId>, StoreError> {
+        let accounts: Vec<String> = query_scalar!(
+            "select distinct account from effects
+             where environment = $1 and intended_at >= $2 and attempt = $3 and state <> 'failed' and kind <> 'deletion'",
             self.0.env_name(),
             since,
-            i32::try_from(Lease::WITHOUT_REDIS).unwrap_or_default()
+            without_redis()
         )
         .fetch_all(&self.0.pool)
         .await
         .map_err(StoreError::on("read what was done without Redis"))?;
-        let act = |(account, key, kind, Moment(at)): (String, String, String, _)| {
-            Some((account.parse().ok()?, KnownAct { key, kind: PlaceKind::of_effect(&kind), at }))
-        };
-        Ok(rows.into_iter().filter_map(act).collect())
+        Ok(accounts.iter().filter_map(|account| account.parse().ok()).collect())
+    }
+
+    /// Those of `jobs` that have done an act in an attempt without Redis.
+    pub async fn acted_without_redis(&self, jobs: &[JobId]) -> Result<HashSet<JobId>, StoreError> {
+        let acted: Vec<String> = query_scalar!(
+            "select distinct job_id from effects
+             where environment = $1 and job_id = any($2) and attempt = $3 and state = 'confirmed'",
+            self.0.env_name(),
+            jobs.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            without_redis()
+        )
+        .fetch_all(&self.0.pool)
+        .await
+        .map_err(StoreError::on("read what was done without Redis"))?;
+        Ok(acted.iter().filter_map(|job| job.parse().ok()).collect())
     }
 
     /// Effects that are not settled, oldest first.
@@ -387,6 +398,11 @@ impl Effects<'_> {
         )
         .await
     }
+}
+
+/// The number of an attempt without Redis, as Postgres has it.
+fn without_redis() -> i32 {
+    i32::try_from(Lease::WITHOUT_REDIS).unwrap_or_default()
 }
 
 fn accepted(intent: &EffectIntent, kept_at: Option<DateTime<Utc>>) -> AcceptedAt {

@@ -6,8 +6,9 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::join_all;
 use perch_base::{Environment, Paging, settings::PostgresSettings};
-use perch_store::{Allowance, Budgets, Reservation, SpendKind, SpendLimit, SpendRecord, Store, day, month};
-use perch_testkit::{TestDatabase, TestRedis};
+use perch_queue::Redis;
+use perch_store::{Allowance, Balance, Budgets, Reservation, SpendKind, SpendLimit, SpendRecord, Store, day, month};
+use perch_testkit::{TestDatabase, TestRedis, redis_settings};
 use secrecy::SecretString;
 
 const CENT: i64 = 10_000;
@@ -36,6 +37,11 @@ fn spent(id: &str, at: DateTime<Utc>, micros: i64) -> SpendRecord {
         micros,
         job_id: None,
     }
+}
+
+/// A Redis that does not answer.
+fn nowhere() -> Redis {
+    Redis::new(&SecretString::from("redis://127.0.0.1:1"), &redis_settings()).unwrap()
 }
 
 struct World {
@@ -218,4 +224,28 @@ async fn what_was_spent_is_added_up_by_day_month_and_week() {
     let (_, _, page) = world.store.spend().sums(today, now + TimeDelta::hours(1), &Paging::default()).await.unwrap();
     let lines = page.items;
     assert_eq!((lines.len(), lines[0].calls, lines[0].micros, lines[0].tokens), (1, 1, 3 * CENT, 15));
+}
+
+#[tokio::test]
+async fn while_redis_is_away_postgres_says_what_is_left_and_redis_counts_it_afterwards() {
+    let world = World::start().await;
+    let (budgets, now) = (world.budgets(), noon());
+    let cut_off = Budgets::new(nowhere(), world.store.clone(), Environment::Staging);
+    let allowed = budget(10 * CENT, 12 * CENT);
+    budgets.reserve("grok", 4 * CENT, allowed, now).await.unwrap();
+    world.store.record(&[spent("1", now, 4 * CENT)]).await.unwrap();
+
+    assert_eq!(cut_off.reserve("grok", 6 * CENT, allowed, now).await.unwrap(), Reservation::Made { at: now });
+    world.store.record(&[spent("2", now, 6 * CENT)]).await.unwrap();
+    let held = cut_off.reserve("grok", CENT, allowed, now).await.unwrap();
+    assert!(matches!(held, Reservation::Refused { spent: SpendLimit::Day, .. }), "{held:?}");
+    let held = cut_off.reserve("grok", CENT, budget(0, 10 * CENT), now).await.unwrap();
+    assert!(matches!(held, Reservation::Refused { spent: SpendLimit::Month, .. }), "{held:?}");
+
+    assert_eq!(budgets.balance("grok", now).await.unwrap(), Balance { day: 4 * CENT, month: 4 * CENT });
+    budgets.raise("grok", now).await.unwrap();
+    assert_eq!(budgets.balance("grok", now).await.unwrap(), Balance { day: 10 * CENT, month: 10 * CENT });
+    budgets.reserve("grok", CENT, Allowance::default(), now).await.unwrap();
+    budgets.raise("grok", now).await.unwrap();
+    assert_eq!(budgets.balance("grok", now).await.unwrap().day, 11 * CENT, "what is reserved stays counted");
 }

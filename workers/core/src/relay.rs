@@ -8,8 +8,9 @@ use std::{
 
 use perch_base::crash_point;
 use perch_jobs::{JobId, QueueName, RetryPolicy, is_own_key, own_key_reason};
-use perch_queue::{Acceptance, Client, EnqueueError, Enqueued, LedgerJob, NewJob, Queue};
+use perch_queue::{Acceptance, Client, EnqueueError, Enqueued, Envelope, LedgerJob, NewJob, Queue};
 use perch_store::{OutboxContent, OutboxEntry, Store, StoreError};
+use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
 /// Rows handed over in one step.
@@ -103,6 +104,9 @@ pub async fn relay_some(store: &Store, client: &Client) -> Result<Relayed, Store
             by_queue.entry(job.queue.clone()).or_default().push(job);
         }
     }
+    for jobs in by_queue.values_mut() {
+        lift_deadlines_of_acts(store, jobs).await?;
+    }
     let mut full = 0u64;
     let (mut there, mut never, mut soon): (Vec<&LedgerJob>, Vec<(JobId, String)>, Vec<JobId>) = Default::default();
     for (name, jobs) in &by_queue {
@@ -132,6 +136,27 @@ pub async fn relay_some(store: &Store, client: &Client) -> Result<Relayed, Store
     batch.settle(&there, &never, &soon).await?;
     crash_point!("relay.settled");
     Ok(relayed)
+}
+
+/// Takes the deadline off jobs whose act was made without Redis: what is left of them, their record, may come later.
+async fn lift_deadlines_of_acts(store: &Store, jobs: &mut [LedgerJob]) -> Result<(), StoreError> {
+    let has_deadline = |job: &&mut LedgerJob| {
+        job.envelope.contains("\"deadline\"")
+            && Envelope::decode(job.envelope.as_bytes()).is_ok_and(|envelope| envelope.deadline.is_some())
+    };
+    let mut with_deadline: BTreeMap<JobId, &mut LedgerJob> =
+        jobs.iter_mut().filter(has_deadline).map(|job| (job.id, job)).collect();
+    if with_deadline.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<JobId> = with_deadline.keys().copied().collect();
+    for acted in store.effects().acted_without_redis(&ids).await? {
+        let Some(job) = with_deadline.remove(&acted) else { continue };
+        if let Ok(envelope) = Envelope::amend(&job.envelope, &[("deadline", RawValue::NULL.to_owned())]) {
+            job.envelope = envelope;
+        }
+    }
+    Ok(())
 }
 
 /// Converts a row to a job for Redis. A request that cannot be a job becomes a dead letter with the reason. Answers `None` for a queue

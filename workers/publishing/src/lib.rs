@@ -1,6 +1,7 @@
 //! Publishing: everything that a bot publishes goes through the guard, the gate and the effect ledger. The metrics of published posts
 //! are collected here too.
 
+mod absence;
 mod act;
 mod attempt;
 mod collect_metrics;
@@ -20,6 +21,7 @@ mod record;
 mod retweet_post;
 mod without_redis;
 
+pub use absence::Absence;
 pub use collect_metrics::{Collected, Metrics, collect_metrics};
 pub use delete_post::delete_post;
 pub use guarded::{GuardObjection, stopped};
@@ -29,4 +31,4 @@ pub use publisher::{ActOrigin, Origin, Publisher};
 pub use reconcile::reconciler;
 pub use record::Published;
 pub use retweet_post::retweet_post;
-pub use without_redis::{Absence, WithoutRedis};
+pub use without_redis::WithoutRedis;

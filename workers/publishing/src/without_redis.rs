@@ -5,42 +5,39 @@
 //! made once, as it does for every attempt. The row stays: when Redis is back the job runs in its queue, finds its act done, and records it.
 
 use std::{
-    collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
 use perch_base::{CronSchedule, Settings, clock, settings::CronSettings};
-use perch_core::relay;
-use perch_jobs::{AccountId, DeletePost, JobId, JobKind, JobTypes, PublishPost, PublishThread, RetweetPost};
+use perch_core::{relay, spending};
+use perch_jobs::{AccountId, DeletePost, JobKind, JobTypes, PublishPost, PublishThread, RetryPolicy, RetweetPost};
 use perch_queue::{Client, Envelope, Fail, Job as _, LedgerJob, worker::DirectRunner};
-use perch_store::{Brakes, HeldRow, KnownAct, Places, Store, StoreError};
+use perch_store::{BrakeCheck, Brakes, Budgets, HeldRow, Places, Store, StoreError};
+use serde::Deserialize;
 use serde_json::value::to_raw_value;
 use tokio_util::sync::CancellationToken;
 
-use crate::gate::BEGIN_WITHIN;
+use crate::{
+    absence::{Absence, LONGEST_HOLD, Next, TURN},
+    gate::BEGIN_WITHIN,
+};
 
 /// The kinds of jobs whose acts are made.
 const ACTS: [&str; 4] = [PublishPost::KIND, PublishThread::KIND, RetweetPost::KIND, DeletePost::KIND];
 /// How often Redis is asked whether it is there.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// The same while it is away.
-const TURN_EVERY: Duration = Duration::from_secs(1);
-/// How often the audit log gets the lines that it lacks of brakes.
-const LINES_EVERY: Duration = Duration::from_secs(30);
+/// How often Redis is told what happened without it, and the audit log gets the lines that it lacks of brakes.
+const MAKE_UP_EVERY: Duration = Duration::from_secs(30);
+/// For how long acts are told to Redis again: they may have been made just before, by a scheduler that is still cut off.
+const TOLD_AGAIN: TimeDelta = TimeDelta::minutes(5);
 /// How long an attempt may take.
 const WITHIN: Duration = Duration::from_secs(60);
 /// How long a pull of a brake may be under way.
 const PULL: Duration = Duration::from_secs(5);
 /// How long a row is held: an attempt, and the end of its handler.
 const HELD: Duration = Duration::from_secs(90);
-/// Most acts between two looks at Redis.
-const AT_ONCE: usize = 20;
-/// When a job is looked at again that waits for Redis, as far as is known.
-const LATER: Duration = Duration::from_secs(3_600);
-/// When an attempt is made again that failed.
-const AGAIN: Duration = Duration::from_secs(15);
 /// Acts before that count for no limit of an account.
 const COUNTED: TimeDelta = TimeDelta::days(2);
 
@@ -50,7 +47,8 @@ pub struct WithoutRedis {
     client: Client,
     runner: DirectRunner,
     after: Duration,
-    env: perch_base::Environment,
+    places: Places,
+    budgets: Budgets,
     brakes: Brakes,
     acts: Vec<JobKind>,
     decisions: Vec<Decision>,
@@ -61,15 +59,6 @@ struct Decision {
     name: String,
     settings: CronSettings,
     schedule: CronSchedule,
-}
-
-/// What is known of one absence of Redis.
-#[derive(Debug, Default)]
-pub struct Absence {
-    /// Jobs that are not looked at before that time.
-    later: HashMap<JobId, Instant>,
-    /// The next tick of each decision.
-    ticks: Vec<Option<DateTime<Utc>>>,
 }
 
 impl WithoutRedis {
@@ -89,12 +78,14 @@ impl WithoutRedis {
             let schedule = CronSchedule::parse(&entry.schedule, entry.timezone).ok()?;
             Some(Decision { name: name.clone(), settings: entry.clone(), schedule })
         };
+        let redis = client.queues().redis();
         Self {
             store: store.clone(),
             client: client.clone(),
             runner,
             after: settings.posting.without_redis_after,
-            env: settings.env,
+            places: Places::new(redis.clone(), settings.env),
+            budgets: Budgets::new(redis.clone(), store.clone(), settings.env),
             brakes,
             acts: ACTS.map(JobKind::from_static).to_vec(),
             decisions: decisions.filter_map(decision).collect(),
@@ -117,16 +108,14 @@ impl WithoutRedis {
 
     /// Makes up for what Redis does not know yet, and ends once Redis does not answer.
     async fn while_there(&self) {
-        let (mut is_counted, mut lines_at) = (false, None::<Instant>);
+        let (mut since, mut made_up) = (clock::now() - COUNTED, None::<Instant>);
         while self.client.queues().redis().ping().await.is_ok() {
-            if !is_counted {
-                let counted = self.count().await;
-                is_counted = counted
-                    .inspect_err(|error| tracing::warn!(%error, "what was published without Redis is not counted yet"))
-                    .is_ok();
-            }
-            if lines_at.is_none_or(|at| at.elapsed() >= LINES_EVERY) {
-                lines_at = Some(Instant::now());
+            if made_up.is_none_or(|at| at.elapsed() >= MAKE_UP_EVERY) {
+                let now = clock::now();
+                match self.count(since).await {
+                    Ok(()) => (since, made_up) = (now - TOLD_AGAIN, Some(Instant::now())),
+                    Err(error) => tracing::warn!(%error, "what was published without Redis is not counted yet"),
+                }
                 if let Err(error) = self.brakes.write_missing_lines(PULL).await {
                     tracing::debug!(%error, "the audit log may lack the line of a brake");
                 }
@@ -139,13 +128,19 @@ impl WithoutRedis {
     async fn while_away(&self) {
         let (since, mut absence) = (Instant::now(), None);
         while self.client.queues().redis().ping().await.is_err() {
+            let mut has_more = false;
             if since.elapsed() >= self.after {
                 let absence = absence.get_or_insert_with(|| self.begins());
-                if let Err(error) = self.turn(absence).await {
-                    tracing::warn!(%error, "Redis is away, and Postgres does not answer either: nothing is published");
+                match self.turn(absence, TURN).await {
+                    Ok(more) => has_more = more,
+                    Err(error) => {
+                        tracing::warn!(%error, "Redis is away, and Postgres does not answer either: nothing is published");
+                    }
                 }
             }
-            tokio::time::sleep(TURN_EVERY).await;
+            if !has_more {
+                tokio::time::sleep(TURN).await;
+            }
         }
         metrics::gauge!("perch_without_redis").set(0.0);
         if absence.is_some() {
@@ -155,7 +150,7 @@ impl WithoutRedis {
 
     /// An absence that begins now.
     pub fn absence(&self) -> Absence {
-        Absence { ticks: vec![Some(clock::now()); self.decisions.len()], ..Absence::default() }
+        Absence::new(self.decisions.len())
     }
 
     fn begins(&self) -> Absence {
@@ -167,28 +162,43 @@ impl WithoutRedis {
         self.absence()
     }
 
-    /// Decides what is due, and makes the acts that wait: one turn of [`WithoutRedis::run`].
+    /// Decides what is due, and makes acts that wait, for as long as `within` and at least one: one turn of [`WithoutRedis::run`]. Answers
+    /// whether more may wait.
     ///
     /// # Errors
     ///
     /// Postgres does not answer.
-    pub async fn turn(&self, absence: &mut Absence) -> Result<(), StoreError> {
-        let now = clock::now();
+    pub async fn turn(&self, absence: &mut Absence, within: Duration) -> Result<bool, StoreError> {
+        let (began, now) = (Instant::now(), clock::now());
         for (decision, tick) in self.decisions.iter().zip(&mut absence.ticks) {
             if tick.is_some_and(|tick| tick <= now) {
                 *tick = decision.schedule.next_after(now);
                 self.decide(decision).await;
             }
         }
-        absence.later.retain(|_, until| *until > Instant::now());
-        for _ in 0..AT_ONCE {
-            let skip: Vec<JobId> = absence.later.keys().copied().collect();
-            let Some(held) = self.store.outbox().hold(&self.acts, &skip, HELD).await? else { break };
-            let (id, wait) = (held.entry.id, self.attempt(&held).await);
-            absence.later.insert(id, Instant::now() + wait);
-            held.release().await?;
+        if self.is_braked(absence).await? {
+            return Ok(false);
         }
-        Ok(())
+        while self.act(absence).await? {
+            if began.elapsed() >= within {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether the brake of everything is on.
+    async fn is_braked(&self, absence: &mut Absence) -> Result<bool, StoreError> {
+        let check = self.brakes.look_at_log().await?;
+        let everything = match &check {
+            BrakeCheck::Braked(state) if state.scope.is_everything() => Some(state),
+            _ => None,
+        };
+        if let Some(state) = everything.filter(|_| !absence.is_braked) {
+            tracing::warn!(brake = state.describe(), "nothing is published without Redis");
+        }
+        absence.is_braked = everything.is_some();
+        Ok(absence.is_braked)
     }
 
     async fn decide(&self, decision: &Decision) {
@@ -202,67 +212,106 @@ impl WithoutRedis {
         }
     }
 
-    /// Attempts the job of a row. Answers for how long it needs no other attempt.
-    async fn attempt(&self, held: &HeldRow) -> Duration {
-        let Some(job) = relay::admitted(&self.client, &held.entry) else { return LATER };
-        if let Some(wait) = waits(self.client.queues().types(), &job, clock::now()) {
-            return wait;
+    /// Looks at one job that waits, and attempts it if it may run. False if none is there.
+    async fn act(&self, absence: &mut Absence) -> Result<bool, StoreError> {
+        let (skip, last) = absence.order(Instant::now());
+        let Some(held) = self.store.outbox().hold(&self.acts, (&skip, &last), HELD).await? else { return Ok(false) };
+        let id = held.entry.id;
+        let next = self.attempt(&held, absence).await;
+        absence.put_off(id, next, Instant::now());
+        held.release().await?;
+        Ok(true)
+    }
+
+    /// Attempts the job of a row. Answers when it is looked at again.
+    async fn attempt(&self, held: &HeldRow, absence: &mut Absence) -> Next {
+        let Some(job) = relay::admitted(&self.client, &held.entry) else { return Next::WithRedis };
+        let types = self.client.queues().types();
+        let envelope = match ready(types, &job, clock::now()) {
+            Ok(envelope) => envelope,
+            Err(next) => return next,
+        };
+        let account = account_of(&envelope);
+        if let Some(wait) = account.as_ref().and_then(|account| absence.account_waits(account, Instant::now())) {
+            return Next::In(wait);
         }
         let ended = self.runner.attempt(&job, WITHIN).await;
-        let (outcome, wait) = match &ended {
-            Ok(_) => ("done", LATER),
-            Err(Fail::Snooze(wait, _) | Fail::RetryAfter(wait, _)) => ("later", (*wait).max(TURN_EVERY)),
-            Err(Fail::Retry(_)) => ("later", AGAIN),
-            Err(Fail::Dead(_) | Fail::Cancelled(_)) => ("refused", LATER),
+        let (outcome, failed, next) = match &ended {
+            Ok(_) => ("done", Some(false), Next::WithRedis),
+            Err(Fail::Snooze(wait, _)) => ("later", None, Next::In((*wait).clamp(TURN, LONGEST_HOLD))),
+            Err(Fail::Retry(_)) => ("failed", Some(true), Next::AfterFailure(policy(types, &envelope), TURN)),
+            Err(Fail::RetryAfter(wait, _)) => {
+                ("failed", Some(true), Next::AfterFailure(policy(types, &envelope), *wait))
+            }
+            Err(Fail::Dead(_) | Fail::Cancelled(_)) => ("refused", Some(false), Next::WithRedis),
         };
+        if let Some((account, failed)) = account.zip(failed) {
+            absence.account_ended(account, failed, Instant::now());
+        }
         metrics::counter!("perch_jobs_without_redis_total", "kind" => job.kind.to_string(), "outcome" => outcome)
             .increment(1);
         match ended {
             Ok(_) => tracing::info!(job = %job.id, kind = %job.kind, "done without Redis"),
+            Err(Fail::Snooze(_, why)) => {
+                tracing::debug!(job = %job.id, kind = %job.kind, why, "held back without Redis");
+            }
             Err(fail) => tracing::warn!(job = %job.id, kind = %job.kind, ?fail, "not done without Redis"),
         }
-        wait
+        next
     }
 
-    /// Has Redis count for the limits of accounts what was published without it.
+    /// Has Redis count, for the limits of accounts that acted without it since `since` and for the budget of X, what Postgres has on record.
     ///
     /// # Errors
     ///
     /// Redis or Postgres does not answer.
-    pub async fn count(&self) -> Result<(), StoreError> {
-        let mut by_account: HashMap<AccountId, Vec<KnownAct>> = HashMap::new();
-        for (account, act) in self.store.effects().acts_without_redis(clock::now() - COUNTED).await? {
-            by_account.entry(account).or_default().push(act);
+    pub async fn count(&self, since: DateTime<Utc>) -> Result<(), StoreError> {
+        let (effects, now) = (self.store.effects(), clock::now());
+        let accounts = effects.accounts_without_redis(since).await?;
+        for account in &accounts {
+            // All acts, not only those without Redis: one that is empty takes an account with any act for counted.
+            let acts = effects.acts_since(account, now - COUNTED).await?;
+            self.places.count(account, &acts, BEGIN_WITHIN).await?;
         }
-        let places = Places::new(self.client.queues().redis().clone(), self.env);
-        for (account, acts) in &by_account {
-            places.count(account, acts, BEGIN_WITHIN).await?;
-        }
-        Ok(())
+        if accounts.is_empty() { Ok(()) } else { self.budgets.raise(spending::X, now).await }
     }
 }
 
-/// For how long a job is not attempted without Redis: until its time, or until Redis is back where only Redis or its queue can decide.
-fn waits(types: &JobTypes, job: &LedgerJob, now: DateTime<Utc>) -> Option<Duration> {
-    let Ok(envelope) = Envelope::decode(job.envelope.as_bytes()) else { return Some(LATER) };
+/// The envelope of a job that may run now without Redis; else when it is looked at again.
+fn ready(types: &JobTypes, job: &LedgerJob, now: DateTime<Utc>) -> Result<Envelope, Next> {
+    let envelope = Envelope::decode(job.envelope.as_bytes()).map_err(|_| Next::WithRedis)?;
     if let Some(run_at) = envelope.run_at.filter(|run_at| *run_at > now) {
-        return Some((run_at - now).to_std().unwrap_or(TURN_EVERY).min(LATER));
+        return Err(Next::In((run_at - now).to_std().unwrap_or(TURN)));
     }
     let is_late = envelope.deadline.is_some_and(|deadline| deadline <= now);
     // Redis alone knows who holds a unique key. One that follows from the payload is that of the effect, which the ledger knows.
-    let implied = types.get(job.kind.as_str()).and_then(|known| known.check(&envelope.payload).ok()?.0);
-    let is_held_in_redis = envelope.unique.is_some() && envelope.unique != implied;
-    (is_late || envelope.refused.is_some() || is_held_in_redis).then_some(LATER)
+    let known = types.get(job.kind.as_str()).and_then(|known| known.check(&envelope.payload).ok());
+    let is_held_in_redis = envelope.unique.is_some() && envelope.unique != known.and_then(|(implied, _)| implied);
+    if is_late || envelope.refused.is_some() || is_held_in_redis { Err(Next::WithRedis) } else { Ok(envelope) }
+}
+
+/// The account as which a job acts.
+fn account_of(envelope: &Envelope) -> Option<AccountId> {
+    #[derive(Deserialize)]
+    struct Payload {
+        account: AccountId,
+    }
+    serde_json::from_str::<Payload>(envelope.payload.get()).ok().map(|payload| payload.account)
+}
+
+fn policy(types: &JobTypes, envelope: &Envelope) -> RetryPolicy {
+    envelope.retry(&types.get(envelope.kind.as_str()).map_or(RetryPolicy::DEFAULT, |known| known.retry))
 }
 
 #[cfg(test)]
 mod tests {
+    use perch_jobs::JobId;
     use perch_queue::{OnConflict, QueueName};
     use serde_json::json;
 
     use super::*;
 
-    fn waiting(envelope: &serde_json::Value) -> Option<Duration> {
+    fn waiting(envelope: &serde_json::Value) -> Option<Next> {
         let now = DateTime::from_timestamp_millis(1_800_000_000_000).expect("a time");
         let job = LedgerJob {
             id: JobId::at(now),
@@ -271,7 +320,7 @@ mod tests {
             envelope: envelope.to_string(),
             on_conflict: OnConflict::Keep,
         };
-        waits(&perch_jobs::types(), &job, now)
+        ready(&perch_jobs::types(), &job, now).err()
     }
 
     #[test]
@@ -286,12 +335,12 @@ mod tests {
             waiting(&envelope)
         };
         assert_eq!(with("deadline", json!(1_800_000_000_001_u64)), None);
-        assert_eq!(with("deadline", json!(1_800_000_000_000_u64)), Some(LATER));
+        assert_eq!(with("deadline", json!(1_800_000_000_000_u64)), Some(Next::WithRedis));
         assert_eq!(with("run_at", json!(1_800_000_000_000_u64)), None);
-        assert_eq!(with("run_at", json!(1_800_000_002_000_u64)), Some(Duration::from_secs(2)));
-        assert_eq!(with("unique", json!({ "key": "one", "scope": "done" })), Some(LATER));
+        assert_eq!(with("run_at", json!(1_800_000_002_000_u64)), Some(Next::In(Duration::from_secs(2))));
+        assert_eq!(with("unique", json!({ "key": "one", "scope": "done" })), Some(Next::WithRedis));
         assert_eq!(with("unique", json!({ "key": "mine", "scope": "done" })), None);
-        assert_eq!(with("refused", json!("it cannot be a job")), Some(LATER));
-        assert_eq!(waiting(&json!("odd")), Some(LATER));
+        assert_eq!(with("refused", json!("it cannot be a job")), Some(Next::WithRedis));
+        assert_eq!(waiting(&json!("odd")), Some(Next::WithRedis));
     }
 }

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use chrono::{TimeDelta, Timelike as _, Utc};
 use perch_core::relay::relay_some;
-use perch_jobs::{JobId, JobKind, PublishPost};
+use perch_jobs::{JobId, JobKind, JobState, PublishPost, RetryPolicy};
 use perch_publishing::{Absence, WithoutRedis};
 use perch_queue::{EnqueueOptions, NewJob, Unique, UniqueScope};
+use perch_sandbox::{Endpoint, Fault, FaultKind};
 use perch_store::{ActionState, Brake, BrakeCheck, BrakeScope, Brakes};
 use perch_workers::bots;
 use serde_json::json;
@@ -47,7 +48,28 @@ impl World {
 /// Everything that is pending, as if the last attempts were long ago.
 async fn turn(without_redis: &WithoutRedis) {
     let mut absence: Absence = without_redis.absence();
-    without_redis.turn(&mut absence).await.expect("Postgres answers");
+    while without_redis.turn(&mut absence, Duration::from_secs(60)).await.expect("Postgres answers") {}
+}
+
+/// As a scheduler does once Redis answers.
+async fn is_counted(without_redis: &WithoutRedis) {
+    without_redis.count(Utc::now() - TimeDelta::days(2)).await.expect("both answer");
+}
+
+/// Limits of two posts a day, in a zone where no day ends soon.
+fn two_a_day() -> [(&'static str, &'static str); 2] {
+    let zone = if (6..18).contains(&Utc::now().hour()) { "UTC" } else { "Etc/GMT+12" };
+    [("PERCH__POSTING__TIMEZONE", zone), ("PERCH__POSTING__PER_DAY", "2")]
+}
+
+/// The job of one post waits in the queue for its account, and nothing else is there.
+async fn one_waits(world: &World) {
+    eventually("one job waits, and the others are done", || async {
+        let pending = "pending_posts".parse().expect("a name");
+        let stats = world.client.queues().get(&pending)?.stats().await.expect("Redis answers");
+        (stats.delayed == 1 && stats.waiting() + stats.running == 0).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -121,23 +143,97 @@ async fn a_brake_that_postgres_did_not_hear_of_gets_its_line_in_the_audit_log() 
 
 #[tokio::test]
 async fn the_limits_of_an_account_hold_and_count_in_redis_afterwards() {
-    let zone = if (6..18).contains(&Utc::now().hour()) { "UTC" } else { "Etc/GMT+12" };
-    let limits = [("PERCH__POSTING__TIMEZONE", zone), ("PERCH__POSTING__PER_DAY", "2")];
-    let world = World::without_workers(&limits).await;
+    let world = World::without_workers(&two_a_day()).await;
     for text in ["one", "two", "three"] {
         world.post_in_outbox(text).await;
     }
     turn(&world.without_redis()).await;
     assert_eq!(world.texts(), ["one", "two"]);
-    world.without_redis().count().await.expect("both answer");
+    is_counted(&world.without_redis()).await;
     let world = world.redis_is_back().await;
-    eventually("the jobs of the two are done, and that of the third waits", || async {
-        let pending = "pending_posts".parse().expect("a name");
-        let stats = world.client.queues().get(&pending)?.stats().await.expect("Redis answers");
-        (stats.delayed == 1 && stats.waiting() + stats.running == 0).then_some(())
-    })
-    .await;
+    one_waits(&world).await;
     assert_eq!(world.texts(), ["one", "two"]);
+}
+
+#[tokio::test]
+async fn a_redis_that_comes_back_empty_counts_also_what_was_published_before() {
+    let world = World::with(&two_a_day()).await;
+    world.done(&publication("one", None, None)).await;
+    world.post_in_outbox("two").await;
+    turn(&world.without_redis()).await;
+    world.redis().wipe().await;
+    is_counted(&world.without_redis()).await;
+    world.post_in_outbox("three").await;
+    let world = world.redis_is_back().await;
+    one_waits(&world).await;
+    assert_eq!(world.texts(), ["one", "two"]);
+}
+
+#[tokio::test]
+async fn a_job_whose_deadline_passes_meanwhile_records_what_was_published_in_time() {
+    let world = World::without_workers(&[]).await;
+    let deadline = Utc::now() + TimeDelta::seconds(20);
+    let options = || EnqueueOptions { deadline: Some(deadline), ..EnqueueOptions::default() };
+    let braked =
+        Brake::of(world.client.queues().redis().clone(), world.store.clone(), BrakeScope::Account(main_account()));
+    let in_time = world.in_outbox(&publication("in time", None, None), options()).await;
+    turn(&world.without_redis()).await;
+    braked.pull("ann", "odd words", json!({})).await.expect("Redis answers");
+    let late = world.in_outbox(&publication("too late", None, None), options()).await;
+    turn(&world.without_redis()).await;
+    braked.lift("ann", "mended", json!({})).await.expect("Redis answers");
+    eventually("the deadline has passed", || async { (Utc::now() > deadline).then_some(()) }).await;
+    turn(&world.without_redis()).await;
+    let world = world.redis_is_back().await;
+    assert_eq!((world.ended(in_time).await.state, world.ended(late).await.state), (JobState::Done, JobState::Dead));
+    assert_eq!(world.action(&format!("publish:{in_time}")).await.state, ActionState::Published);
+    assert_eq!(world.texts(), ["in time"]);
+}
+
+#[tokio::test]
+async fn a_job_that_was_cancelled_before_is_left_to_redis() {
+    let world = World::without_workers(&[]).await;
+    let cancelled = world.post_in_outbox("not any more").await;
+    world.post_in_outbox("still").await;
+    sqlx::query("update jobs set state = 'cancelled' where id = $1")
+        .bind(cancelled.to_string())
+        .execute(&world.database().raw())
+        .await
+        .expect("Postgres answers");
+    turn(&world.without_redis()).await;
+    assert_eq!(world.texts(), ["still"]);
+}
+
+#[tokio::test]
+async fn between_two_acts_redis_is_asked_again() {
+    let world = World::without_workers(&[]).await;
+    for text in ["one", "two"] {
+        world.post_in_outbox(text).await;
+    }
+    let without_redis = world.without_redis();
+    let mut absence = without_redis.absence();
+    let mut turn = async || without_redis.turn(&mut absence, Duration::ZERO).await.expect("Postgres answers");
+    assert!(turn().await, "more may wait");
+    assert_eq!(world.texts(), ["one"]);
+    turn().await;
+    assert_eq!(world.texts(), ["one", "two"]);
+    assert!(!turn().await);
+}
+
+#[tokio::test]
+async fn a_job_whose_attempts_fail_waits_for_its_queue() {
+    let world = World::without_workers(&[]).await;
+    world.x.add_fault(Fault::new(Endpoint::CreatePost, FaultKind::Unavailable).times(1));
+    let once = RetryPolicy::new(1, Duration::from_secs(1), Duration::from_secs(1));
+    let options = EnqueueOptions { retry: Some(once), ..EnqueueOptions::default() };
+    let id = world.in_outbox(&publication("one", None, None), options).await;
+    let without_redis = world.without_redis();
+    let mut absence = without_redis.absence();
+    while without_redis.turn(&mut absence, Duration::from_secs(60)).await.expect("Postgres answers") {}
+    assert!(world.texts().is_empty());
+    let world = world.redis_is_back().await;
+    assert_eq!(world.ended(id).await.state, JobState::Done);
+    assert_eq!(world.texts(), ["one"]);
 }
 
 #[tokio::test]
@@ -175,7 +271,7 @@ async fn a_row_is_held_by_one_and_neither_a_relay_nor_another_takes_it_meanwhile
     world.post_in_outbox("two").await;
     let kinds = [JobKind::from_static("publish_post")];
     let hold = async || {
-        let held = world.store.outbox().hold(&kinds, &[], Duration::from_secs(60)).await;
+        let held = world.store.outbox().hold(&kinds, (&[], &[]), Duration::from_secs(60)).await;
         held.expect("Postgres answers")
     };
     let row = hold().await.expect("there is a row");

@@ -181,8 +181,8 @@ impl Brake {
         Ok((before.is_none_or(|state| !state.on), pulled))
     }
 
-    /// Lifts the brake. It stays on when the audit log cannot be written. If Redis fails after that, the brake stays on until Redis
-    /// answers: the first check then finds it lifted. [`BrakeOutcome::state`] says whether somebody pulled it in the meantime.
+    /// Lifts the brake. It stays on when the audit log cannot be written. If Redis fails after that, it is lifted for what
+    /// goes by the audit log while Redis is away, and stays on for all else until Redis answers: the first check then finds it lifted. [`BrakeOutcome::state`] says whether somebody pulled it in the meantime.
     pub async fn lift(&self, by: &str, reason: &str, details: Value) -> Result<BrakeOutcome, StoreError> {
         let before = self.state().await?;
         if !before.on {

@@ -23,12 +23,13 @@ impl HeldRow {
 }
 
 impl Outbox<'_> {
-    /// Holds the oldest row of one of these kinds for `within` at most, except those in `skip`. In an environment one row is held at a time,
-    /// whoever asks. A queue that an operator has paused, by the audit log, has none.
+    /// Holds a row of one of these kinds for `within` at most, except those in `skip`: the oldest one, and those in `last` after all others, in
+    /// their order. In an environment one row is held at a time, whoever asks. A queue that an operator has paused, by the audit log, has none,
+    /// and a job that has ended by the last that Postgres knows of it is left to Redis.
     pub async fn hold(
         &self,
         kinds: &[JobKind],
-        skip: &[JobId],
+        (skip, last): (&[JobId], &[JobId]),
         within: Duration,
     ) -> Result<Option<HeldRow>, StoreError> {
         let doing = "hold a row of the outbox";
@@ -51,7 +52,7 @@ impl Outbox<'_> {
             return Ok(None);
         }
         let kinds: Vec<String> = kinds.iter().map(ToString::to_string).collect();
-        let skip: Vec<String> = skip.iter().map(ToString::to_string).collect();
+        let texts = |ids: &[JobId]| ids.iter().map(ToString::to_string).collect::<Vec<String>>();
         let rows: Vec<OutboxRow> = query_as!(
             "select id, queue, kind, envelope, request::text as request, on_conflict,
                     (extract(epoch from clock_timestamp() - greatest(least(created_at, clock_timestamp()), '0001-01-01Z'))
@@ -62,11 +63,14 @@ impl Outbox<'_> {
                and coalesce((select l.action from audit_log l
                              where l.environment = $1 and l.object = o.queue and l.action in ('queue.pause', 'queue.resume')
                              order by l.id desc limit 1), '') <> 'queue.pause'
-             order by relay_at, id limit 1
+               and not exists (select from jobs j where j.environment = $1 and j.id = o.id
+                                                     and j.state in ('done', 'dead', 'cancelled', 'discarded'))
+             order by array_position($4, id) nulls first, relay_at, id limit 1
              for update of o skip locked",
             self.0.env_name(),
             &kinds,
-            &skip
+            texts(skip),
+            texts(last)
         )
         .fetch_all(&mut tx)
         .await

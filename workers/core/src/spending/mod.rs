@@ -22,7 +22,7 @@ use tokio::runtime::Handle;
 pub(crate) use reservation::CostReservation;
 
 /// The name of X in records and budgets.
-const X: &str = "x";
+pub const X: &str = "x";
 
 /// Costs and budgets of all paid services. Cheap to clone.
 #[derive(Debug, Clone)]

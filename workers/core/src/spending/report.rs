@@ -106,7 +106,7 @@ async fn providers(
     now: DateTime<Utc>,
 ) -> Vec<ProviderCost> {
     let of_models = settings.models.providers.iter().map(|(name, provider)| (name.as_str(), provider.budget));
-    let budgets: BTreeMap<&str, Budget> = of_models.chain([("x", settings.x.budget)]).collect();
+    let budgets: BTreeMap<&str, Budget> = of_models.chain([(super::X, settings.x.budget)]).collect();
     let paid = spent.iter().map(|spend| spend.provider.as_str());
     let names: BTreeSet<&str> = budgets.keys().copied().chain(paid).collect();
     let mut costs = Vec::new();
