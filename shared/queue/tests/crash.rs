@@ -174,8 +174,11 @@ async fn a_shutdown_gives_back_what_was_not_started_and_what_does_not_end_in_tim
     for n in 0..4 {
         world.client.enqueue(&Chore::number(n)).await.expect("accepted");
     }
-    eventually("one runs, three are fetched", || async { world.queue.stats().await.expect("Redis").running == 4 })
-        .await;
+    // All four are leased before the handler of the first is called.
+    eventually("one runs, three are fetched", || async {
+        world.queue.stats().await.expect("Redis").running == 4 && seen.len() == 1
+    })
+    .await;
     working.stop().await;
     assert_eq!(seen.len(), 1);
     let stats = world.queue.stats().await.expect("Redis");
